@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The counters of events.def as an enum, a struct and a table of names.
+#ifndef RINGSIDE_EVENTS_H
+#define RINGSIDE_EVENTS_H
+
+#include <stdint.h>
+
+enum event {
+#define EVENT(name, meaning) EV_##name,
+#include "include/events.def"
+#undef EVENT
+    EV_COUNT
+};
+
+struct counters {
+    uint64_t n[EV_COUNT];
+};
+
+struct event_info {
+    const char *name;
+    const char *meaning;
+};
+
+extern const struct event_info event_table[EV_COUNT]; // run/events.c
+
+#define EVENT_BIT(name) (1ull << EV_##name)
+
+#endif

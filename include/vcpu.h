@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The contract between the program, the machine and the engines: what an engine is, what a vCPU is, and why a run ends.
+//
+// One vCPU belongs to one host thread. Unless a comment says otherwise, every function here is called by that thread.
+#ifndef RINGSIDE_VCPU_H
+#define RINGSIDE_VCPU_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "include/cpuid.h"
+#include "include/events.h"
+#include "include/guest_ram.h"
+#include "include/vcpu_state.h"
+
+struct vcpu;
+
+// Why run() came back, and what an I/O callback asks the engine to do.
+enum vcpu_exit {
+    VCPU_CONTINUE = 0,  // from a callback: go on with the next instruction; run() never returns it
+    VCPU_EXIT_HALT,     // hlt with no interrupt to take: wait for one, then run again
+    VCPU_EXIT_MARK,     // the guest wrote a measuring mark (guest_abi.h); run again to go on
+    VCPU_EXIT_POWER,    // the guest asked to end (debug-exit port)
+    VCPU_EXIT_SHUTDOWN, // triple fault
+    VCPU_EXIT_BUDGET,   // the instruction budget is used up
+    VCPU_EXIT_KICK,     // kick() was called: look at timers and wishes, then run again
+    VCPU_EXIT_ERROR,    // the engine cannot go on; vcpu->error says why in one line
+};
+
+// The rest of the machine as an engine sees it. Set by the machine before engine->create(), constant afterwards.
+// Sizes are in bytes: 1, 2, 4 for ports, 1 to 8 for memory-mapped I/O. An access that the guest splits (unaligned,
+// string instructions) is split by the engine. What nobody answers reads as all ones.
+struct vcpu_bus {
+    void *machine; // first argument of each callback
+    enum vcpu_exit (*pio_read)(void *machine, uint16_t port, unsigned size, uint32_t *value);
+    enum vcpu_exit (*pio_write)(void *machine, uint16_t port, unsigned size, uint32_t value);
+    enum vcpu_exit (*mmio_read)(void *machine, gpa_t addr, unsigned size, uint64_t *value);
+    enum vcpu_exit (*mmio_write)(void *machine, gpa_t addr, unsigned size, uint64_t value);
+    // The CPU takes the interrupt that set_intr(true) announced: its vector, or -1 where it has gone.
+    int (*interrupt_acknowledge)(void *machine);
+    // cr8 fell below vcpu->tpr_threshold: look again whether an interrupt can be taken.
+    void (*tpr_lowered)(void *machine);
+    // The guest wrote IA32_APIC_BASE.
+    void (*apic_base_written)(void *machine, uint64_t value);
+};
+
+struct vcpu {
+    const struct engine *engine;
+    const struct guest_ram *ram;
+    struct vcpu_bus bus;
+    struct cpuid_table cpuid;
+
+    // Task priority as cr8 holds it (0-15), shared by the engine (mov cr8) and the local APIC (its TPR is cr8 << 4 |
+    // low bits). Like VT-x's TPR threshold: a mov to cr8 of less than tpr_threshold calls bus.tpr_lowered.
+    // Engines with interrupt controllers of their own (engine->irq_line != NULL) keep theirs.
+    uint8_t cr8;
+    uint8_t tpr_threshold;
+    uint64_t apic_base; // IA32_APIC_BASE, kept by the local APIC likewise
+
+    struct counters counters; // counted by the engine as it goes; read through engine->counters()
+    char error[256];          // one line, no newline, set before VCPU_EXIT_ERROR or a failed call
+
+    void *engine_data; // the engine's own, from create() to destroy()
+};
+
+// What probe() finds out, in words for people and in fields for tables.
+struct engine_info {
+    bool available;
+    bool hardware;    // runs guest code by VT-x or SVM; false for software, a software /dev/kvm back end included
+    char backend[32]; // what does the work: "interp", "kvm_intel", "kvm_amd", "kvm_pvm"
+    char paging[32];  // "software TLB", "nested (ept)", "shadow (ept=0)", ...: part of the column's name
+    char nested[32];  // "bare metal", "in a VM" (CPUID hypervisor bit): part of the claim's scope
+    char reason[160]; // why it cannot run here, empty where it can
+};
+
+// One callback per statistic that only this engine has, e.g. KVM's own; names live as long as the call.
+typedef void stat_fn(void *ctx, const char *name, uint64_t value);
+
+struct engine {
+    const char *name;    // as in --engine=NAME
+    const char *summary; // one line for --help and `engines`
+    uint64_t counts;     // EVENT_BIT()s of the events that this engine counts
+
+    // Can it run here? Never fails: says no in info->reason.
+    void (*probe)(struct engine_info *info);
+
+    // Give v an engine_data in reset state; v->ram, bus and cpuid are set. 0, or -1 with v->error.
+    int (*create)(struct vcpu *v);
+    void (*destroy)(struct vcpu *v);
+
+    // Run guest code until something needs the caller. budget: at most this many guest instructions where the engine
+    // can count them exactly (0: no limit; engines that cannot ignore it).
+    enum vcpu_exit (*run)(struct vcpu *v, uint64_t budget);
+
+    // The whole architectural state, between two instructions. 0, or -1 with v->error.
+    int (*get_state)(struct vcpu *v, struct vcpu_state *state);
+    int (*set_state)(struct vcpu *v, const struct vcpu_state *state);
+
+    // Level of the INTR pin, from the machine's own interrupt controllers. The engine fetches the vector through
+    // bus.interrupt_acknowledge when the guest can take it. May be called from within a bus callback.
+    void (*set_intr)(struct vcpu *v, bool asserted);
+
+    // Deliver an NMI at the next instruction boundary.
+    void (*inject_nmi)(struct vcpu *v);
+
+    // Level of interrupt line gsi for an engine with interrupt controllers and timers of its own; NULL for all others.
+    int (*irq_line)(struct vcpu *v, unsigned gsi, bool level);
+
+    // Make run() return VCPU_EXIT_KICK soon. Async-signal-safe; from any thread; a kick is never lost.
+    void (*kick)(struct vcpu *v);
+
+    void (*counters)(struct vcpu *v, struct counters *out);
+    void (*stats)(struct vcpu *v, stat_fn *fn, void *ctx); // NULL where there are none
+};
+
+extern const struct engine engine_interp; // engines/interp/engine.c
+extern const struct engine engine_vtx;    // engines/vtx/engine.c
+
+#endif

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The PC around the vCPU: RAM, ports, serial line, interrupt controllers, timers, and the loader. Knows no engine: it
+// reaches the vCPU only through the function pointers of struct engine. No file-scope state; everything hangs off
+// struct machine.
+#ifndef RINGSIDE_MACHINE_H
+#define RINGSIDE_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "include/vcpu.h"
+
+struct machine;
+
+struct machine_config {
+    uint64_t ram_bytes;  // multiple of 2 MiB, from 8 MiB to 64 GiB
+    const char *cmdline; // for the guest; NULL: empty
+
+    // Bytes that the guest sends on the serial line; returns false where the run should end (flood limit).
+    bool (*serial_out)(void *ctx, uint8_t byte);
+    // A mark was written; called before run() returns VCPU_EXIT_MARK.
+    void (*mark)(void *ctx, uint32_t value);
+    void *ctx;
+};
+
+// Builds the machine and its vCPU on the given engine, or returns NULL with one line in err.
+struct machine *machine_create(const struct machine_config *config, const struct engine *engine, char *err,
+                               size_t err_size);
+void machine_destroy(struct machine *m); // NULL is fine
+
+struct vcpu *machine_vcpu(struct machine *m);
+
+// Loads an ELF64 image and puts the vCPU at its entry (guest_abi.h, "Entry"). 0, or -1 with one line in err. Nothing in
+// the file is trusted. The image's bytes stay the caller's.
+int machine_load_elf(struct machine *m, const void *image, size_t size, char *err, size_t err_size);
+
+// Advance timers to now and raise what is due. Call after VCPU_EXIT_KICK and VCPU_EXIT_HALT.
+void machine_tick(struct machine *m);
+
+// CLOCK_MONOTONIC nanoseconds at which a device wants machine_tick() next; UINT64_MAX for never.
+uint64_t machine_next_deadline(const struct machine *m);
+
+// Whether an interrupt could still wake a halted vCPU: one is pending, or a timer is armed. False means that a hlt with
+// no timer is the guest's last word.
+bool machine_can_wake(const struct machine *m);
+
+// The value written to the debug-exit port, once run() returned VCPU_EXIT_POWER.
+bool machine_exit_code(const struct machine *m, uint32_t *value);
+
+// Whether the serial sink asked for an end (serial_out returned false).
+bool machine_serial_refused(const struct machine *m);
+
+#endif
