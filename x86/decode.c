@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Capstone's detail turned into struct insn. What Capstone 4.0 gets wrong, or leaves to its caller, is put right
+// here, so that no engine has to know.
+#include "x86/decode.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "include/vcpu_state.h"
+
+int x86_decoder_open(struct x86_decoder *d)
+{
+    if (cs_open(CS_ARCH_X86, CS_MODE_64, &d->handle) != CS_ERR_OK)
+        return -1;
+    cs_option(d->handle, CS_OPT_DETAIL, CS_OPT_ON);
+    d->scratch = cs_malloc(d->handle);
+    if (!d->scratch) {
+        cs_close(&d->handle);
+        return -1;
+    }
+    return 0;
+}
+
+void x86_decoder_close(struct x86_decoder *d)
+{
+    cs_free(d->scratch, 1);
+    cs_close(&d->handle);
+}
+
+struct reg_name {
+    uint8_t kind, reg;
+};
+
+// One row per general register: 64, 32, 16 and low 8 bits.
+#define GPR_ROW(n, r64, r32, r16, r8)                                                                                  \
+    [X86_REG_##r64] = {OPERAND_GPR, n}, [X86_REG_##r32] = {OPERAND_GPR, n}, [X86_REG_##r16] = {OPERAND_GPR, n},        \
+    [X86_REG_##r8] = {OPERAND_GPR, n}
+
+static const struct reg_name reg_names[X86_REG_ENDING] = {
+    GPR_ROW(RAX, RAX, EAX, AX, AL),       GPR_ROW(RCX, RCX, ECX, CX, CL),       GPR_ROW(RDX, RDX, EDX, DX, DL),
+    GPR_ROW(RBX, RBX, EBX, BX, BL),       GPR_ROW(RSP, RSP, ESP, SP, SPL),      GPR_ROW(RBP, RBP, EBP, BP, BPL),
+    GPR_ROW(RSI, RSI, ESI, SI, SIL),      GPR_ROW(RDI, RDI, EDI, DI, DIL),      GPR_ROW(R8, R8, R8D, R8W, R8B),
+    GPR_ROW(R9, R9, R9D, R9W, R9B),       GPR_ROW(R10, R10, R10D, R10W, R10B),  GPR_ROW(R11, R11, R11D, R11W, R11B),
+    GPR_ROW(R12, R12, R12D, R12W, R12B),  GPR_ROW(R13, R13, R13D, R13W, R13B),  GPR_ROW(R14, R14, R14D, R14W, R14B),
+    GPR_ROW(R15, R15, R15D, R15W, R15B),  [X86_REG_AH] = {OPERAND_HIGH8, 0},    [X86_REG_CH] = {OPERAND_HIGH8, 1},
+    [X86_REG_DH] = {OPERAND_HIGH8, 2},    [X86_REG_BH] = {OPERAND_HIGH8, 3},    [X86_REG_ES] = {OPERAND_SEG, SEG_ES},
+    [X86_REG_CS] = {OPERAND_SEG, SEG_CS}, [X86_REG_SS] = {OPERAND_SEG, SEG_SS}, [X86_REG_DS] = {OPERAND_SEG, SEG_DS},
+    [X86_REG_FS] = {OPERAND_SEG, SEG_FS}, [X86_REG_GS] = {OPERAND_SEG, SEG_GS},
+};
+
+static struct reg_name name_register(unsigned reg)
+{
+    if (reg >= X86_REG_CR0 && reg <= X86_REG_CR15)
+        return (struct reg_name){OPERAND_CR, (uint8_t)(reg - X86_REG_CR0)};
+    if (reg >= X86_REG_DR0 && reg <= X86_REG_DR15)
+        return (struct reg_name){OPERAND_DR, (uint8_t)(reg - X86_REG_DR0)};
+    struct reg_name r = reg < X86_REG_ENDING ? reg_names[reg] : (struct reg_name){0, 0};
+    if (r.kind == OPERAND_NONE)
+        r.kind = OPERAND_OTHER;
+    return r;
+}
+
+static uint8_t address_register(unsigned reg)
+{
+    struct reg_name r = name_register(reg);
+    return r.kind == OPERAND_GPR ? r.reg : X86_NO_REG;
+}
+
+static void convert_memory(struct insn *insn, struct x86_operand *out, const x86_op_mem *mem, uint64_t next)
+{
+    static const uint8_t shift_of_scale[9] = {[1] = 0, [2] = 1, [4] = 2, [8] = 3};
+    out->kind = OPERAND_MEM;
+    out->mem.base = address_register(mem->base);
+    out->mem.index = address_register(mem->index);
+    out->mem.shift = mem->scale >= 0 && mem->scale <= 8 ? shift_of_scale[mem->scale] : 0;
+    out->mem.disp = mem->disp;
+    if (mem->base == X86_REG_RIP || mem->base == X86_REG_EIP)
+        out->mem.disp += (int64_t)next;
+    out->mem.seg = mem->segment == X86_REG_FS ? SEG_FS : mem->segment == X86_REG_GS ? SEG_GS : X86_NO_SEG;
+    if ((out->mem.base == RSP || out->mem.base == RBP) && out->mem.seg == X86_NO_SEG)
+        insn->stack_segment = true;
+}
+
+static void convert_operand(struct insn *insn, struct x86_operand *out, const cs_x86_op *in, uint64_t next)
+{
+    memset(out, 0, sizeof *out);
+    out->size = in->size;
+    switch (in->type) {
+    case X86_OP_REG: {
+        struct reg_name r = name_register(in->reg);
+        out->kind = r.kind;
+        out->reg = r.reg;
+        break;
+    }
+    case X86_OP_IMM:
+        out->kind = OPERAND_IMM;
+        out->imm = in->imm;
+        break;
+    case X86_OP_MEM:
+        convert_memory(insn, out, &in->mem, next);
+        break;
+    default:
+        out->kind = OPERAND_OTHER;
+    }
+}
+
+// Prefixes are read from the bytes themselves: Capstone drops some (f3 before ret, lock before an illegal target).
+static void read_prefixes(struct insn *insn, const uint8_t *bytes)
+{
+    for (unsigned i = 0; i < insn->length; i++) {
+        switch (bytes[i]) {
+        case 0xf0:
+            insn->lock = true;
+            break;
+        case 0xf2:
+            insn->repne = true, insn->rep = false;
+            break;
+        case 0xf3:
+            insn->rep = true, insn->repne = false;
+            break;
+        case 0x66:
+            insn->opsize = true;
+            break;
+        case 0x67:
+        case 0x26:
+        case 0x2e:
+        case 0x36:
+        case 0x3e:
+        case 0x64:
+        case 0x65:
+            break;
+        default:
+            insn->rex_w = (bytes[i] & 0xf8) == 0x48;
+            return;
+        }
+    }
+}
+
+bool x86_decode(struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t address, struct insn *insn)
+{
+    const uint8_t *code = bytes;
+    size_t left = n < X86_MAX_INSN ? n : X86_MAX_INSN;
+    uint64_t at = address;
+    if (!cs_disasm_iter(d->handle, &code, &left, &at, d->scratch))
+        return false;
+
+    const cs_x86 *x86 = &d->scratch->detail->x86;
+    memset(insn, 0, sizeof *insn);
+    insn->id = (uint16_t)d->scratch->id;
+    insn->length = (uint8_t)d->scratch->size;
+    memcpy(insn->opcode, x86->opcode, sizeof insn->opcode);
+    insn->modrm = x86->modrm;
+    insn->addr_size = x86->addr_size == 4 ? 4 : 8;
+    read_prefixes(insn, bytes);
+    insn->operands = x86->op_count < 4 ? x86->op_count : 4;
+    for (unsigned i = 0; i < insn->operands; i++)
+        convert_operand(insn, &insn->op[i], &x86->operands[i], address + insn->length);
+    return true;
+}
+
+void x86_format(const uint8_t *bytes, size_t n, uint64_t address, char *out, size_t size)
+{
+    struct x86_decoder d;
+    const uint8_t *code = bytes;
+    size_t left = n < X86_MAX_INSN ? n : X86_MAX_INSN;
+    bool open = x86_decoder_open(&d) == 0;
+    bool valid = open && cs_disasm_iter(d.handle, &code, &left, &address, d.scratch);
+    size_t shown = valid ? d.scratch->size : n < X86_MAX_INSN ? n : X86_MAX_INSN;
+    size_t used = 0;
+
+    if (size)
+        out[0] = '\0';
+    for (size_t i = 0; i < shown && used + 4 < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%02x ", bytes[i]);
+    if (used < size) {
+        if (valid)
+            snprintf(out + used, size - used, " %s %s", d.scratch->mnemonic, d.scratch->op_str);
+        else
+            snprintf(out + used, size - used, " (not an instruction)");
+    }
+    if (open)
+        x86_decoder_close(&d);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The Capstone front end that interp and bt share: bytes in, one compact struct out. Decoding is shared, semantics
+// never: each engine says for itself what an instruction does. Mnemonics are Capstone's (X86_INS_*).
+#ifndef RINGSIDE_X86_DECODE_H
+#define RINGSIDE_X86_DECODE_H
+
+#include <capstone/capstone.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define X86_MAX_INSN 15 // SDM vol. 2, 2.3.11: longer is #GP
+
+enum x86_operand_kind {
+    OPERAND_NONE,
+    OPERAND_GPR,   // reg 0-15; size 1, 2, 4, 8
+    OPERAND_HIGH8, // ah, ch, dh, bh as reg 0-3
+    OPERAND_MEM,
+    OPERAND_IMM, // sign-extended; a branch target is the absolute address
+    OPERAND_SEG, // reg is enum segreg
+    OPERAND_CR,
+    OPERAND_DR,
+    OPERAND_OTHER, // x87, MMX, SSE, AVX, mask and bound registers
+};
+
+#define X86_NO_REG 16 // mem.base, mem.index: none
+#define X86_NO_SEG 6  // mem.seg: no override, or one that 64-bit mode ignores
+
+struct x86_operand {
+    uint8_t kind; // enum x86_operand_kind
+    uint8_t reg;
+    uint8_t size; // bytes
+    struct {
+        uint8_t base, index; // gpr or X86_NO_REG
+        uint8_t shift;       // index is scaled by 1 << shift
+        uint8_t seg;         // SEG_FS, SEG_GS or X86_NO_SEG
+        int64_t disp;        // rip-relative operands are resolved: base none, disp the absolute address
+    } mem;
+    int64_t imm;
+};
+
+struct insn {
+    uint16_t id;       // X86_INS_*
+    uint8_t length;    // bytes
+    uint8_t opcode[3]; // after the prefixes
+    uint8_t modrm;     // where there is one, else 0
+    bool rex_w;        // REX.W
+    bool opsize;       // prefix 66
+    bool lock, rep, repne;
+    bool stack_segment; // a memory operand based on rsp or rbp: #SS in place of #GP where it is not canonical
+    uint8_t addr_size;  // 4 or 8
+    uint8_t operands;
+    struct x86_operand op[4];
+};
+
+struct x86_decoder {
+    csh handle;
+    cs_insn *scratch;
+};
+
+int x86_decoder_open(struct x86_decoder *d); // 0, or -1 where Capstone cannot be opened
+void x86_decoder_close(struct x86_decoder *d);
+
+// Decode the 64-bit mode instruction at bytes[0..n) that lies at address. False where these bytes hold no whole valid
+// instruction (n may simply be too small).
+bool x86_decode(struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t address, struct insn *insn);
+
+// For messages: "48 89 d8  mov rax, rbx", or the bytes and "(not an instruction)".
+void x86_format(const uint8_t *bytes, size_t n, uint64_t address, char *out, size_t size);
+
+#endif
