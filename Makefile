@@ -89,7 +89,7 @@ build/images/test/%.elf: build/guest/tests/guest/%.c.o $(GUEST_OBJ) guest/image.
 build/native/%: bench/%.c guest/native.h Makefile
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -O2 -g $(WARN) -D_GNU_SOURCE -DNATIVE -I. -MMD -MP -mgeneral-regs-only -fno-tree-loop-distribute-patterns \
-	    -fcf-protection=none -fno-stack-protector -o $@ $<
+	    -fcf-protection=none -fno-stack-protector -fno-pie -no-pie -mno-red-zone -o $@ $<
 
 bench: setup ## run the benchmarks; QUICK=1 for a run of under two minutes
 	@$(MAKE) --no-print-directory all
