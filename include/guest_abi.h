@@ -4,6 +4,13 @@
 #ifndef RINGSIDE_GUEST_ABI_H
 #define RINGSIDE_GUEST_ABI_H
 
+// A 64-bit constant: the assembler knows no suffix.
+#ifdef __ASSEMBLER__
+#define RS1_U64(x) x
+#else
+#define RS1_U64(x) x##ull
+#endif
+
 // ---- Ports ----
 #define PORT_POST 0x80             // POST code: the port of the `in` and `out` benchmarks
 #define PORT_SERIAL 0x3f8          // 16550, IRQ 4
@@ -23,28 +30,40 @@
 // ---- Serial line format ----
 // Results leave the guest as lines on the first serial port, one record a line, `key=value` separated by one space,
 // first word "rs1" (the format's version) and the record's kind. All numbers decimal. Anything else is free text.
-//   rs1 begin name=NAME                     the image has started
-//   rs1 cold name=NAME tsc=T                first pass of one iteration: T cycles, timer overhead included
-//   rs1 warm name=NAME n=N t1=T t2=T        one repetition: n iterations took t1, 2n took t2; (t2 - t1) / n is one's
-//   cost rs1 value name=NAME value=V             the benchmark's own result, equal on every engine and natively
-//   (checksum) rs1 check name=NAME ok=0|1 [what=TEXT]  one self-check of a test image rs1 skip name=NAME why=TEXT
-//   something the (virtual) CPU does not offer; TEXT runs to the line's end rs1 end name=NAME status=S              0:
-//   all well. The last line
+//
+//   rs1 begin name=NAME
+//     The image has started.
+//   rs1 cold name=NAME tsc=T
+//     First pass of one iteration: T cycles, timer overhead included.
+//   rs1 run name=NAME n=N
+//     A timed run of N iterations starts when this line ends, and the next line comes right after it. For whoever times
+//     the lines' arrival by a clock of the host, where the guest's TSC does not follow time (Bochs).
+//   rs1 warm name=NAME n=N t1=T t2=T e1=T e2=T
+//     One repetition, in TSC cycles: n iterations took t1, 2n took t2; an empty loop of the same shape took e1 and e2.
+//     One iteration costs ((t2 - t1) - (e2 - e1)) / n, signed: noise may make it negative where it is about 0.
+//   rs1 value name=NAME value=V
+//     The benchmark's own result (checksum), equal on every engine and natively.
+//   rs1 check name=NAME ok=0|1 [what=TEXT]
+//     One self-check of a test image. TEXT runs to the line's end, here and below.
+//   rs1 skip name=NAME why=TEXT
+//     Something that the (virtual) CPU does not offer.
+//   rs1 end name=NAME status=S
+//     The last line. 0: all well.
 #define RS1_PREFIX "rs1 "
 
 // ---- Entry ----
 // Ringside enters e_entry in 64-bit mode as the 64-bit Linux boot protocol does: flat segments (CS 0x10, DS 0x18),
 // interrupts off, paging on with memory identity-mapped below 4 GiB and [0xffffffff80000000, 2^64) mapped to
 // physical 0 up, rsi = physical address of struct boot_info. Images also carry a PVH note and a multiboot2 header.
-#define BOOT_INFO_MAGIC 0x3173725f676e6972ull // "ring_rs1"
-#define KERNEL_VIRT_BASE 0xffffffff80000000ull
-#define KERNEL_LOAD_ADDR 0x100000ull // images are linked at KERNEL_VIRT_BASE + this, or above
+#define BOOT_INFO_MAGIC RS1_U64(0x3173725f676e6972) // "ring_rs1"
+#define KERNEL_VIRT_BASE RS1_U64(0xffffffff80000000)
+#define KERNEL_LOAD_ADDR RS1_U64(0x100000) // images are linked at KERNEL_VIRT_BASE + this, or above
 
 // What the loader keeps below 1 MiB; images must not load there.
-#define BOOT_INFO_ADDR 0x7000ull
-#define BOOT_CMDLINE_ADDR 0x7800ull // at most 2 KiB with its NUL
-#define BOOT_GDT_ADDR 0x6000ull
-#define BOOT_PAGE_TABLES_ADDR 0x10000ull
+#define BOOT_INFO_ADDR RS1_U64(0x7000)
+#define BOOT_CMDLINE_ADDR RS1_U64(0x7800) // at most 2 KiB with its NUL
+#define BOOT_GDT_ADDR RS1_U64(0x6000)
+#define BOOT_PAGE_TABLES_ADDR RS1_U64(0x10000)
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>

@@ -5,6 +5,13 @@
 #ifndef RINGSIDE_X86_REGS_H
 #define RINGSIDE_X86_REGS_H
 
+// A 64-bit constant: the assembler knows no suffix.
+#ifdef __ASSEMBLER__
+#define X86_U64(x) x
+#else
+#define X86_U64(x) x##ull
+#endif
+
 // rflags (SDM vol. 1, 3.4.3)
 #define FLAG_CF 0x1
 #define FLAG_FIXED1 0x2
@@ -41,7 +48,7 @@
 
 // cr3
 #define CR3_PCID 0xfff
-#define CR3_NOFLUSH (1ull << 63)
+#define CR3_NOFLUSH X86_U64(0x8000000000000000)
 
 // cr4
 #define CR4_VME 0x1
@@ -98,17 +105,17 @@
 #define PF_FETCH 0x10
 
 // Page-table entries, 4-level paging (SDM vol. 3, 4.5)
-#define PTE_P 0x1ull
-#define PTE_W 0x2ull
-#define PTE_U 0x4ull
-#define PTE_PWT 0x8ull
-#define PTE_PCD 0x10ull
-#define PTE_A 0x20ull
-#define PTE_D 0x40ull
-#define PTE_PS 0x80ull
-#define PTE_G 0x100ull
-#define PTE_NX (1ull << 63)
-#define PTE_ADDR 0x000ffffffffff000ull
+#define PTE_P X86_U64(0x1)
+#define PTE_W X86_U64(0x2)
+#define PTE_U X86_U64(0x4)
+#define PTE_PWT X86_U64(0x8)
+#define PTE_PCD X86_U64(0x10)
+#define PTE_A X86_U64(0x20)
+#define PTE_D X86_U64(0x40)
+#define PTE_PS X86_U64(0x80)
+#define PTE_G X86_U64(0x100)
+#define PTE_NX X86_U64(0x8000000000000000)
+#define PTE_ADDR X86_U64(0x000ffffffffff000)
 
 // Segment attributes as struct segment keeps them: the descriptor's bits 40 up, limit left out (SDM vol. 3, 3.4.5)
 #define SEG_TYPE 0xf
@@ -154,8 +161,8 @@
 #define APIC_BASE_BSP 0x100
 #define APIC_BASE_X2APIC 0x400
 #define APIC_BASE_ENABLE 0x800
-#define APIC_DEFAULT_ADDR 0xfee00000ull
-#define IOAPIC_DEFAULT_ADDR 0xfec00000ull
-#define PAT_RESET 0x0007040600070406ull
+#define APIC_DEFAULT_ADDR X86_U64(0xfee00000)
+#define IOAPIC_DEFAULT_ADDR X86_U64(0xfec00000)
+#define PAT_RESET X86_U64(0x0007040600070406)
 
 #endif
