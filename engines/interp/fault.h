@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// How an instruction ends early. A fault goes to the run loop by longjmp with the guest exactly as the instruction
+// found it: so a handler reads memory and checks everything before it writes a register, a flag or memory.
+#ifndef RINGSIDE_INTERP_FAULT_H
+#define RINGSIDE_INTERP_FAULT_H
+
+#include "engines/interp/op.h"
+
+// Raise an exception for the instruction op (rip = its first byte). NULL for op: c->rip is already right, as during
+// event delivery and in the run loop.
+_Noreturn void raise_exception(struct cpu *c, const struct op *op, unsigned vector); // no error code
+_Noreturn void raise_error(struct cpu *c, const struct op *op, unsigned vector, uint32_t error);
+_Noreturn void raise_page_fault(struct cpu *c, const struct op *op, uint64_t va, uint32_t error);
+
+// The instruction op cannot go on in this engine at all: vcpu->error is set from the format, run() returns
+// VCPU_EXIT_ERROR with rip at op.
+_Noreturn void raise_engine_error(struct cpu *c, const struct op *op, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// For instructions that change what the block was decoded for, or want the run loop's attention: go to the run loop
+// with rip as given, all instructions up to and including op counted as retired. Use as `return leave(c, op, rip);`.
+const struct op *leave(struct cpu *c, const struct op *op, uint64_t rip);
+// A trap-like event of op (int n, int3, int1): delivered from the run loop with rip after the instruction, op
+// counted as retired.
+const struct op *leave_with_event(struct cpu *c, const struct op *op, struct cpu_event event);
+// A repeated string instruction that stops in the middle for the run loop's attention: rip stays at op, op is not
+// counted.
+const struct op *leave_before(struct cpu *c, const struct op *op);
+
+// rip of op, and of the instruction behind it.
+uint64_t op_rip(const struct cpu *c, const struct op *op);
+uint64_t op_next_rip(const struct cpu *c, const struct op *op);
+
+#endif

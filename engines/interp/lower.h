@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Lowering: from one decoded instruction to its op or ops. lower.c has the one table from mnemonic to lowering
+// function; the functions live beside the handlers that they choose from.
+#ifndef RINGSIDE_INTERP_LOWER_H
+#define RINGSIDE_INTERP_LOWER_H
+
+#include "engines/interp/op.h"
+
+struct lower {
+    struct cpu *c;
+    struct op *next; // where the next op goes; never more than LOWER_MAX_OPS for one instruction
+    uint64_t rip;    // of the instruction
+    uint16_t off;
+    uint8_t nth;
+    uint8_t len;
+    bool ends; // set by the lowering function: the block ends with this instruction
+};
+#define LOWER_MAX_OPS 4
+
+// False: this form does not exist (#UD). arg comes from the table's row.
+typedef bool lower_fn(struct lower *l, const struct insn *in, unsigned arg);
+
+// Appends an op with handler fn and everything but operands filled in.
+struct op *emit(struct lower *l, op_fn *fn);
+// The same with memory operand o. For a 32-bit address size a pseudo-op that computes the address goes before it.
+struct op *emit_mem(struct lower *l, op_fn *fn, const struct insn *in, const struct x86_operand *o);
+
+// Handler by operand size: fns[0..3] for 1, 2, 4, 8 bytes.
+static inline unsigned size_index(unsigned size)
+{
+    return size == 8 ? 3 : size == 4 ? 2 : size == 2 ? 1 : 0;
+}
+
+// Register operand as the handlers of its size want it in op->dst and op->src.
+static inline uint8_t reg_operand(const struct x86_operand *o)
+{
+    return o->size == 1 ? BYTE_REG(o) : o->reg;
+}
+
+// The lowering functions, by file.
+lower_fn lower_alu, lower_unary, lower_lea, lower_adx;                                               // alu.c
+lower_fn lower_shift, lower_double_shift, lower_bmi_shift;                                           // shift.c
+lower_fn lower_mul, lower_imul, lower_div, lower_mulx;                                               // muldiv.c
+lower_fn lower_bit_test, lower_bit_scan, lower_bmi, lower_popcnt, lower_crc32, lower_bswap;          // bits.c
+lower_fn lower_mov, lower_movabs, lower_movx, lower_movbe, lower_cmov, lower_setcc, lower_convert;   // move.c
+lower_fn lower_xchg, lower_xadd, lower_cmpxchg, lower_cmpxchg8b, lower_xlat, lower_flag_op;          // exchange.c
+lower_fn lower_push, lower_pop, lower_pushf, lower_popf, lower_enter, lower_leave;                   // stack.c
+lower_fn lower_string;                                                                               // string.c
+lower_fn lower_jmp, lower_jcc, lower_jrcxz, lower_call, lower_ret, lower_loop;                       // branch.c
+lower_fn lower_nop, lower_ud, lower_hint_mem;                                                        // misc.c
+lower_fn lower_int, lower_iret, lower_far_ret, lower_far_call, lower_far_jmp;                        // transfer.c
+lower_fn lower_syscall, lower_sysret;                                                                // transfer.c
+lower_fn lower_mov_seg, lower_push_seg, lower_pop_seg, lower_load_far;                               // segment.c
+lower_fn lower_desc_table, lower_sldt, lower_ltr, lower_lar, lower_verr;                             // descriptor.c
+lower_fn lower_mov_cr, lower_mov_dr, lower_clts, lower_smsw, lower_invlpg, lower_invpcid;            // control.c
+lower_fn lower_msr, lower_cpuid, lower_rdtsc, lower_gsbase, lower_swapgs, lower_xgetbv, lower_rdpmc; // msr.c
+lower_fn lower_io, lower_hlt, lower_if_flag, lower_ac_flag, lower_wbinvd;                            // io.c
+
+#endif
