@@ -1,0 +1,292 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs all tests: the unit tests' programs, tests/cli and tests/scripts, and the matrix image x engine. A failing item
+gets one line and the command that runs it again; the last line is `N passed, N failed, N skipped`.
+
+What a test program prints decides: `ok WHAT`, `not ok WHAT`, `skip WHY` lines, and its exit status. What an image
+prints decides in the matrix: include/guest_abi.h has the format."""
+import argparse
+import concurrent.futures
+import glob
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+WORKERS = 2
+# Enough for one repetition of everything, and little enough for an engine that needs a microsecond an instruction.
+SHORT = "reps=1 cycles=1000"
+STATUS_ENGINE_ERROR = 8  # of `ringside run`: the engine could not go on
+UNIT_SECONDS = 240
+IMAGE_SECONDS = 90
+
+
+class Outcome:
+    """What one item brought: how many passed, and lines (what, why) for what failed or was skipped."""
+
+    def __init__(self, group, name, command):
+        self.group, self.name, self.command = group, name, command
+        self.passed, self.failed, self.skipped = 0, [], []
+        self.seconds = 0.0
+        self.values = {}
+
+
+def run(command, seconds, env=None):
+    """(exit status, stdout, stderr); the status is None where the time was up. The whole process group ends then."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env=env, start_new_session=True)
+    try:
+        out, err = process.communicate(timeout=seconds)
+        status = process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        status = None
+    return status, out.decode(errors="replace"), err.decode(errors="replace")
+
+
+def how_it_ended(status, seconds):
+    if status is None:
+        return f"did not end within {seconds} s"
+    if status < 0:
+        return f"was ended by signal {-status} ({signal.Signals(-status).name})"
+    return f"exit status {status}"
+
+
+def last_line(text):
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else ""
+
+
+# ---- Programs that print ok and not ok ----
+
+def judge_program(outcome, status, out, err, seconds):
+    for line in out.splitlines():
+        if line.startswith("ok"):
+            outcome.passed += 1
+        elif line.startswith("not ok"):
+            outcome.failed.append(line[7:] or "(no name)")
+        elif line.startswith("skip"):
+            outcome.skipped.append(line[5:] or "(no reason)")
+    if status != 0 and not outcome.failed:
+        note = last_line(err)
+        outcome.failed.append(how_it_ended(status, seconds) + (f": {note}" if note else ""))
+    if not (outcome.passed or outcome.failed or outcome.skipped):
+        outcome.failed.append("printed no ok, not ok or skip line")
+    return outcome
+
+
+def run_program(group, path, build):
+    outcome = Outcome(group, path, command_of(path))
+    env = dict(os.environ, BUILD=build, RINGSIDE=os.path.join(build, "ringside"))
+    status, out, err = run(outcome.command, UNIT_SECONDS, env)
+    return judge_program(outcome, status, out, err, UNIT_SECONDS)
+
+
+def command_of(path):
+    by_suffix = {".py": "python3", ".sh": "bash"}
+    interpreter = by_suffix.get(os.path.splitext(path)[1])
+    return [interpreter, path] if interpreter else [path]
+
+
+def programs(build):
+    """(group, path) of every test program that make has built or that lies in the tree."""
+    units = sorted(p for p in glob.glob(f"{build}/tests/*") if os.access(p, os.X_OK) and not os.path.isdir(p))
+    found = [("unit", path) for path in units if not path.endswith(".d")]
+    for group in ("cli", "scripts"):
+        found += [(group, path) for path in sorted(glob.glob(f"tests/{group}/*"))
+                  if path.endswith((".py", ".sh")) and not os.path.basename(path).startswith("_")]
+    return found
+
+
+# ---- Images ----
+
+def records(out):
+    """The records of a run: (kind, fields). The last field of a record may be text with spaces."""
+    for line in out.splitlines():
+        words = line.strip().split(" ")
+        if words[0] != "rs1" or len(words) < 2:
+            continue
+        fields = {}
+        for word in words[2:]:
+            key, equals, value = word.partition("=")
+            if equals and key.isidentifier() and "why" not in fields and "what" not in fields:
+                fields[key] = value
+            elif fields:
+                last = list(fields)[-1]
+                fields[last] += " " + word
+        yield words[1], fields
+
+
+def judge_image(outcome, status, out, err, is_test, soft):
+    """soft: the back end is one that may lack instructions, so that the engine's own error is a skip."""
+    found = list(records(out))
+    checks = [f for kind, f in found if kind == "check"]
+    outcome.failed += [f"check {f.get('what', '?')}" for f in checks if f.get("ok") != "1"]
+    if status == STATUS_ENGINE_ERROR and soft and not outcome.failed:
+        outcome.skipped.append(last_line(err) or "engine error without a line that says why")
+        return outcome
+    outcome.skipped += [f.get("why", "?") for kind, f in found if kind == "skip" and outcome.group != "native"]
+    ends = [f for kind, f in found if kind == "end"]
+    if not outcome.failed:
+        if status != 0:
+            note = last_line(err)
+            outcome.failed.append(how_it_ended(status, IMAGE_SECONDS) + (f": {note}" if note else ""))
+        elif not ends or ends[-1].get("status") != "0":
+            outcome.failed.append("no `rs1 end` record with status=0")
+        elif is_test and not checks and not outcome.skipped:
+            outcome.failed.append("made no check at all")
+        elif not is_test and not any(kind == "warm" for kind, _ in found) and not outcome.skipped:
+            outcome.failed.append("measured nothing: no `rs1 warm` record")
+    outcome.values = {f["name"]: f["value"] for kind, f in found if kind == "value" and "value" in f}
+    outcome.passed = 0 if outcome.failed else 1
+    return outcome
+
+
+def run_image(path, engine, build):
+    is_test = "/images/test/" in path
+    command = [f"{build}/ringside", "run", f"--engine={engine['name']}", f"--timeout={IMAGE_SECONDS - 10}"]
+    command += [] if is_test else [f"--append={SHORT}"]
+    outcome = Outcome(f"{engine['name']}", image_name(path), command + [path])
+    status, out, err = run(outcome.command, IMAGE_SECONDS)
+    return judge_image(outcome, status, out, err, is_test, soft_back_end(engine))
+
+
+def run_native(path):
+    outcome = Outcome("native", image_name(path), [path, *SHORT.split()])
+    status, out, err = run(outcome.command, IMAGE_SECONDS)
+    return judge_image(outcome, status, out, err, False, False)
+
+
+def soft_back_end(engine):
+    """A stand-in for hardware, such as kvm_pvm: not the interpreter, which is to do everything."""
+    return engine["name"] == "vtx" and not engine.get("hardware")
+
+
+def image_name(path):
+    return os.path.splitext(path.split("/images/")[-1].split("/native/")[-1])[0]
+
+
+def engines_here(build):
+    status, out, err = run([f"{build}/ringside", "engines", "--json"], 60)
+    if status != 0:
+        raise RuntimeError(f"`{build}/ringside engines --json`: {how_it_ended(status, 60)}: {last_line(err)}")
+    found = json.loads(out)
+    return found["engines"] if isinstance(found, dict) else found
+
+
+def compare_values(outcomes):
+    """One outcome per image that has a result: it must be the same wherever it ran."""
+    by_image = {}
+    for outcome in outcomes:
+        for name, value in outcome.values.items():
+            by_image.setdefault((outcome.name, name), {}).setdefault(value, []).append(outcome.group)
+    for (image, name), values in sorted(by_image.items()):
+        places = [place for found in values.values() for place in found]
+        if len(places) < 2:
+            continue
+        result = Outcome("values", f"{image} {name}", [])
+        if len(values) == 1:
+            result.passed = 1
+        else:
+            result.failed.append(", ".join(f"{value} on {'/'.join(where)}" for value, where in sorted(values.items())))
+        yield result
+
+
+# ---- The whole run ----
+
+def all_items(options, skipped):
+    """Callables, each giving one Outcome. Engines that cannot run here go to `skipped`, one entry per image."""
+    items = [lambda g=g, p=p: run_program(g, p, options.build) for g, p in programs(options.build)
+             if options.only in p]
+    images = [p for p in sorted(glob.glob("build/images/**/*.elf", recursive=True)) if options.only in p]
+    for engine in engines_here(options.build):
+        if options.engines and engine["name"] not in options.engines.split(","):
+            continue
+        if not engine.get("available", True):
+            outcome = Outcome(engine["name"], f"all {len(images)} images", [])
+            outcome.skipped = [engine.get("reason", "?")] * len(images)
+            skipped.append(outcome)
+            continue
+        items += [lambda p=p, e=engine: run_image(p, e, options.build) for p in images]
+    natives = [p for p in sorted(glob.glob("build/native/**/*", recursive=True))
+               if os.access(p, os.X_OK) and not os.path.isdir(p) and options.only in p]
+    return items + [lambda p=p: run_native(p) for p in natives]
+
+
+def timed(item):
+    start = time.monotonic()
+    outcome = item()
+    outcome.seconds = time.monotonic() - start
+    return outcome
+
+
+def report(outcome):
+    again = f"   again: {shlex.join(outcome.command)}" if outcome.command else ""
+    for what in outcome.failed:
+        print(f"FAIL {outcome.group}: {outcome.name}: {what}{again}", flush=True)
+    for why in sorted(set(outcome.skipped)):
+        count = outcome.skipped.count(why)
+        print(f"skip {outcome.group}: {outcome.name}: {why}" + (f" ({count} times)" if count > 1 else ""), flush=True)
+
+
+def summary(outcomes):
+    print(f"\n{'':12} {'passed':>7} {'failed':>7} {'skipped':>7} {'seconds':>8}")
+    groups = {}
+    for outcome in outcomes:
+        groups.setdefault(outcome.group, []).append(outcome)
+    for group, members in groups.items():
+        print(f"{group:12} {sum(o.passed for o in members):7} {sum(len(o.failed) for o in members):7} "
+              f"{sum(len(o.skipped) for o in members):7} {sum(o.seconds for o in members):8.1f}")
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build", help="where make built: build, or build/san for SANITIZE=1")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only what has TEXT in its path")
+    parser.add_argument("--engines", default="", metavar="NAME,...", help="only these engines")
+    return parser.parse_args()
+
+
+def run_all(items):
+    done = []
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        for future in concurrent.futures.as_completed([pool.submit(timed, item) for item in items]):
+            done.append(future.result())
+            report(done[-1])
+            if sys.stderr.isatty():
+                print(f"\r{len(done)}/{len(items)} ", end="", file=sys.stderr, flush=True)
+    return done
+
+
+def main():
+    options = parse()
+    os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    start = time.monotonic()
+    broken = Outcome("set-up", "engines", [])
+    outcomes = []
+    try:
+        items = all_items(options, outcomes)
+    except (RuntimeError, OSError, ValueError) as error:
+        broken.failed.append(str(error))
+        items = []
+        outcomes.append(broken)
+    for outcome in outcomes:
+        report(outcome)
+    outcomes += run_all(items)
+    compared = list(compare_values(outcomes))
+    for outcome in compared:
+        report(outcome)
+    outcomes += compared
+    summary(outcomes)
+    failed = sum(len(o.failed) for o in outcomes)
+    print(f"{time.monotonic() - start:.0f} s in all\n")
+    print(f"{sum(o.passed for o in outcomes)} passed, {failed} failed, {sum(len(o.skipped) for o in outcomes)} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The checkers of `make lint`, and how test.py judges what programs and images print."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../scripts"))
+import check_includes
+import check_sources
+import test as runner
+from _ok import check, done
+
+
+def includes():
+    ask = check_includes.violations
+    check("an engine may include contracts and x86", not ask("engines/interp/a.c", '#include "include/vcpu.h"\n#include "x86/regs.h"\n'))
+    check("an engine may not include another", ask("engines/interp/a.c", '#include "engines/vtx/kvm.h"\n'))
+    check("an engine may not include the machine", ask("engines/vtx/a.c", '#include "machine/bus.h"\n'))
+    check("the machine knows no engine", ask("machine/a.c", '#include "engines/interp/engine.h"\n'))
+    check("nobody includes run", ask("machine/a.c", '  #  include "run/table.h"\n'))
+    check("a path is from the root", ask("machine/a.c", '#include "bus.h"\n'))
+    check("kvm.h is vtx's own", ask("run/a.c", "#include <linux/kvm.h>\n"))
+    check("vtx may include kvm.h", not ask("engines/vtx/a.c", "#include <linux/kvm.h>\n"))
+    check("an image has no C library", ask("bench/nano/in.c", "#include <stdio.h>\n"))
+    check("an image may use stdint.h", not ask("bench/nano/in.c", '#include <stdint.h>\n#include "guest/lib.h"\n'))
+    check("the line is named", ask("machine/a.c", '\n\n#include "run/a.h"\n')[0].startswith("line 3:"))
+
+
+def sources():
+    ask = lambda path, text: list(check_sources.findings(path, text))
+    head = "// SPDX-License-Identifier: BSD-2-Clause\n"
+    check("a clean file has no findings", not ask("a.c", head + "int f(void)\n{\n    return 0;\n}\n"))
+    check("a missing SPDX line is found", ask("a.c", "int x;\n"))
+    check("an unfinished place is found", ask("a.c", head + "// TO" + "DO: later\n"))
+    check("a path of one machine is found", ask("README.md", "see /ho" + "me/me/x\n"))
+    body = "int f(void)\n{\n" + "    g();\n" * 120 + "}\n"
+    check("a long function is a warning", any("f has 123 lines" in line for line in ask("a.c", head + body)))
+    check("a long function with a reason is none", not ask("a.c", head + "// long: one table\n" + body))
+    check("Python that does not compile is found", ask("a.py", "# " + head[3:] + "def f(:\n"))
+    check("an unused import is found", ask("a.py", "# " + head[3:] + "import os\n"))
+
+
+def judged(status, out, is_test=True, soft=False, err=""):
+    return runner.judge_image(runner.Outcome("e", "i", []), status, out, err, is_test, soft)
+
+
+def judging():
+    good = "rs1 begin name=a\nrs1 check name=a ok=1 what=x == 1\nrs1 end name=a status=0\n"
+    check("a good image passes", judged(0, good).passed == 1)
+    check("a failed check fails", judged(1, good.replace("ok=1", "ok=0")).failed == ["check x == 1"])
+    check("no end record fails", judged(0, good.replace("rs1 end", "gone")).failed)
+    check("no check at all fails", judged(0, "rs1 end name=a status=0\n").failed)
+    check("a benchmark without a warm record fails", judged(0, "rs1 end name=a status=0\n", is_test=False).failed)
+    check("a crash fails", judged(-11, good).failed and not judged(-11, good).passed)
+    check("no end in time fails", "did not end" in judged(None, good).failed[0])
+    check("an engine error fails on a full engine", judged(8, "", err="cannot do it").failed)
+    check("an engine error is a skip on a software back end", judged(8, "", soft=True, err="no xsave").skipped == ["no xsave"])
+    check("a failed check before such an error is a failure", judged(8, good.replace("ok=1", "ok=0"), soft=True).failed)
+    program = lambda status, out: runner.judge_program(runner.Outcome("unit", "p", []), status, out, "", 1)
+    check("a silent program fails", program(0, "").failed)
+    check("ok lines are counted", program(0, "ok a\nok b\nskip c\n").passed == 2)
+    check("a nonzero status fails by itself", program(1, "ok a\n").failed)
+
+
+def values():
+    def outcome(place, value):
+        o = runner.Outcome(place, "micro/crc", [])
+        o.values = {"crc": value}
+        return o
+    same = list(runner.compare_values([outcome("interp", "1"), outcome("native", "1")]))
+    other = list(runner.compare_values([outcome("interp", "1"), outcome("native", "2")]))
+    check("equal values pass", [o.passed for o in same] == [1])
+    check("different values fail", len(other) == 1 and other[0].failed)
+
+
+includes()
+sources()
+judging()
+values()
+done()
