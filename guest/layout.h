@@ -21,6 +21,8 @@
 
 #define VEC_USER_RETURN 0x80 // int of this vector ends run_user()
 
+#define TRAP_STUB_BYTES 16 // trap.S: distance of its 256 entry stubs
+
 #define STACK_BYTES 0x4000
 #define TRAP_STACK_BYTES 0x2000
 #define USER_STACK_BYTES 0x4000

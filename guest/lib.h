@@ -14,7 +14,7 @@
 extern const char image_name[]; // defined by IMAGE(); the name in every record
 #define IMAGE(name) const char image_name[] = name
 
-// Return value becomes the image's status (0: all well).
+// Return value becomes the image's status (0: all well, 2: panic).
 int image_main(void);
 
 // ---- Console: the 16550, polled ----
@@ -31,6 +31,10 @@ typedef void bench_fn(uint64_t n, void *ctx);
 void bench_run(const char *name, bench_fn *body, void *ctx);
 // The same with body called at CPL 3, on a user stack.
 void bench_run_user(const char *name, bench_fn *body, void *ctx);
+// The same for a body that uses up something: before each timed run prepare(n) sets up n iterations' worth, untimed. No
+// run has more than `most` iterations.
+typedef void bench_prepare_fn(uint64_t n, void *ctx);
+void bench_run_prepared(const char *name, bench_fn *body, bench_prepare_fn *prepare, uint64_t most, void *ctx);
 void bench_value(const char *name, uint64_t value); // the benchmark's own result, to be the same everywhere
 uint64_t tsc_begin(void);                           // fenced: rdtscp/rdtsc and lfence, as MEASURING demands
 uint64_t tsc_end(void);
@@ -63,8 +67,8 @@ struct caught {
 };
 struct caught catch_fault(void (*fn)(void *), void *arg);
 
-// Runs fn(arg) at CPL 3 and comes back when it returns (a syscall in the library's stub). User code and stack are
-// mapped with PTE_U by user_map or linked into section ".user" (USER_CODE).
+// Runs fn(arg) at CPL 3 and comes back when it returns (by int in the library's stub: LSTAR is the image's to set).
+// User code and data are mapped with PTE_U by map_page, or linked as USER_CODE and USER_DATA. Not re-entrant.
 uint64_t run_user(uint64_t (*fn)(void *), void *arg);
 #define USER_CODE __attribute__((section(".user.text"), noinline))
 #define USER_DATA __attribute__((section(".user.data")))

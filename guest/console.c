@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Text out through the 16550, polled, and the ways in which an image ends its run.
+#include <stdarg.h>
+
+#include "guest/insn.h"
+#include "guest/state.h"
+
+// National Semiconductor PC16550D, table II.
+#define UART_DATA (PORT_SERIAL + 0) // with DLAB: divisor, low byte
+#define UART_IER (PORT_SERIAL + 1)  // with DLAB: divisor, high byte
+#define UART_FCR (PORT_SERIAL + 2)  // written
+#define UART_IIR (PORT_SERIAL + 2)  // read
+#define UART_LCR (PORT_SERIAL + 3)
+#define UART_MCR (PORT_SERIAL + 4)
+#define UART_LSR (PORT_SERIAL + 5)
+#define FCR_ENABLE_AND_CLEAR 0x07
+#define IIR_FIFOS_ON 0xc0
+#define LCR_8N1 0x03
+#define LCR_DLAB 0x80
+#define MCR_DTR_RTS_OUT2 0x0b
+#define LSR_THRE 0x20
+#define LSR_TEMT 0x40
+#define DIVISOR_115200 1
+#define FIFO_BYTES 16
+#define EXIT_PANIC 2
+
+void console_init(void)
+{
+    outb(UART_IER, 0);
+    outb(UART_LCR, LCR_DLAB | LCR_8N1);
+    outb(UART_DATA, DIVISOR_115200);
+    outb(UART_IER, 0);
+    outb(UART_LCR, LCR_8N1);
+    outb(UART_FCR, FCR_ENABLE_AND_CLEAR);
+    outb(UART_MCR, MCR_DTR_RTS_OUT2);
+    guest.serial_fifo = (inb(UART_IIR) & IIR_FIFOS_ON) == IIR_FIFOS_ON;
+}
+
+// One look at the status for as many bytes as the UART then takes: each port access may be an exit.
+static void put_char(char c)
+{
+    if (!guest.serial_room) {
+        while (!(inb(UART_LSR) & LSR_THRE))
+            ;
+        guest.serial_room = guest.serial_fifo ? FIFO_BYTES : 1;
+    }
+    guest.serial_room--;
+    outb(UART_DATA, (uint8_t)c);
+}
+
+static void put_string(const char *s)
+{
+    while (*s)
+        put_char(*s++);
+}
+
+static void put_number(uint64_t value, unsigned base, unsigned width, char fill)
+{
+    char digits[20];
+    unsigned count = 0;
+    do {
+        digits[count++] = "0123456789abcdef"[value % base];
+        value /= base;
+    } while (value);
+    for (unsigned i = count; i < width; i++)
+        put_char(fill);
+    while (count)
+        put_char(digits[--count]);
+}
+
+static void put_signed(int64_t value, unsigned width, char fill)
+{
+    if (value < 0) {
+        put_char('-');
+        width -= width > 0;
+        put_number(-(uint64_t)value, 10, width, '0');
+    } else {
+        put_number((uint64_t)value, 10, width, fill);
+    }
+}
+
+// One conversion, f at the first character after the %. Gives the character after it.
+static const char *put_conversion(const char *f, va_list *args)
+{
+    char fill = *f == '0' ? '0' : ' ';
+    unsigned width = 0;
+    bool is_long = false;
+    while (*f >= '0' && *f <= '9')
+        width = width * 10 + (unsigned)(*f++ - '0');
+    while (*f == 'l' || *f == 'z') {
+        is_long = true;
+        f++;
+    }
+    switch (*f) {
+    case 's':
+        put_string(va_arg(*args, const char *));
+        break;
+    case 'c':
+        put_char((char)va_arg(*args, int));
+        break;
+    case 'd':
+        put_signed(is_long ? va_arg(*args, int64_t) : va_arg(*args, int), width, fill);
+        break;
+    case 'u':
+        put_number(is_long ? va_arg(*args, uint64_t) : va_arg(*args, unsigned), 10, width, fill);
+        break;
+    case 'x':
+        put_number(is_long ? va_arg(*args, uint64_t) : va_arg(*args, unsigned), 16, width, fill);
+        break;
+    default:
+        put_char(*f);
+    }
+    return f + 1;
+}
+
+static void print_args(const char *format, va_list *args)
+{
+    while (*format) {
+        if (*format == '%')
+            format = put_conversion(format + 1, args);
+        else
+            put_char(*format++);
+    }
+}
+
+void print(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    print_args(format, &args);
+    va_end(args);
+}
+
+// Ringside and QEMU leave at the debug-exit port, Bochs at its own; a PC stays in the loop.
+_Noreturn void image_exit(int status)
+{
+    print(RS1_PREFIX "end name=%s status=%d\n", image_name, status);
+    while (!(inb(UART_LSR) & LSR_TEMT))
+        ;
+    outb(PORT_DEBUG_EXIT, (uint8_t)status);
+    for (const char *word = "Shutdown"; *word; word++)
+        outb(PORT_BOCHS_SHUTDOWN, (uint8_t)*word);
+    for (;;) {
+        cli();
+        hlt();
+    }
+}
+
+_Noreturn void panic(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    print("%s: panic: ", image_name);
+    print_args(format, &args);
+    print("\n");
+    va_end(args);
+    image_exit(EXIT_PANIC);
+}
