@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The hardware virtualization engine: the table of its functions, and a vCPU's life from /dev/kvm to close().
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engines/vtx/vtx.h"
+
+int vtx_fail(struct vcpu *v, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(v->error, sizeof v->error, format, ap);
+    va_end(ap);
+    return -1;
+}
+
+int vtx_ioctl(struct vcpu *v, int fd, unsigned long request, const char *name, void *arg)
+{
+    int result = ioctl(fd, request, arg);
+    if (result < 0)
+        return vtx_fail(v, "%s: %s (errno %d)", name, strerror(errno), errno);
+    return result;
+}
+
+static void vtx_destroy(struct vcpu *v)
+{
+    struct vtx *x = vtx_of(v);
+    if (!x)
+        return;
+    if (x->run)
+        munmap(x->run, x->run_size);
+    int fds[] = {x->vm_stats, x->cpu_stats, x->cpu, x->vm, x->kvm};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    free(x);
+    v->engine_data = NULL;
+}
+
+// KVM_GET_STATS_FD is from Linux 5.14; without it the engine runs and has no statistics.
+static void open_stats(struct vtx *x)
+{
+    if (ioctl(x->kvm, KVM_CHECK_EXTENSION, KVM_CAP_BINARY_STATS_FD) <= 0)
+        return;
+    x->vm_stats = ioctl(x->vm, KVM_GET_STATS_FD, NULL);
+    x->cpu_stats = ioctl(x->cpu, KVM_GET_STATS_FD, NULL);
+}
+
+static int create_cpu(struct vcpu *v)
+{
+    struct vtx *x = vtx_of(v);
+    x->cpu = VTX_IOCTL(v, x->vm, KVM_CREATE_VCPU, NULL);
+    if (x->cpu < 0)
+        return -1;
+    int size = VTX_IOCTL(v, x->kvm, KVM_GET_VCPU_MMAP_SIZE, NULL);
+    if (size < 0)
+        return -1;
+    if ((size_t)size < sizeof(struct kvm_run))
+        return vtx_fail(v, "KVM_GET_VCPU_MMAP_SIZE: %d bytes are too few", size);
+    void *run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, x->cpu, 0);
+    if (run == MAP_FAILED)
+        return vtx_fail(v, "mmap of the vCPU: %s", strerror(errno));
+    x->run = run;
+    x->run_size = (size_t)size;
+    open_stats(x);
+    return 0;
+}
+
+static int create_all(struct vcpu *v)
+{
+    struct vtx *x = vtx_of(v);
+    struct engine_info info;
+    vtx_probe(&info);
+    if (!info.available)
+        return vtx_fail(v, "%s", info.reason);
+    memcpy(x->backend, info.backend, sizeof x->backend);
+
+    x->kvm = open(VTX_DEVICE, O_RDWR | O_CLOEXEC);
+    if (x->kvm < 0)
+        return vtx_fail(v, "open " VTX_DEVICE ": %s", strerror(errno));
+    x->vm = VTX_IOCTL(v, x->kvm, KVM_CREATE_VM, NULL);
+    if (x->vm < 0 || vtx_memory_setup(v) || vtx_irq_setup(v) || create_cpu(v))
+        return -1;
+    return vtx_cpuid_setup(v) || vtx_tsc_setup(v) || vtx_kick_setup(v) ? -1 : 0;
+}
+
+static int vtx_create(struct vcpu *v)
+{
+    struct vtx *x = calloc(1, sizeof *x);
+    if (!x)
+        return vtx_fail(v, "no memory for the vCPU");
+    x->kvm = x->vm = x->cpu = x->vm_stats = x->cpu_stats = -1;
+    v->engine_data = x;
+    memset(&v->counters, 0, sizeof v->counters);
+    if (create_all(v) == 0)
+        return 0;
+    vtx_destroy(v);
+    return -1;
+}
+
+static void vtx_counters(struct vcpu *v, struct counters *out)
+{
+    *out = v->counters;
+}
+
+// set_intr is NULL: the interrupt controllers are the kernel's, devices raise their lines through irq_line.
+const struct engine engine_vtx = {
+    .name = "vtx",
+    .summary = "hardware virtualization (VT-x, SVM) through " VTX_DEVICE,
+    .counts = EVENT_BIT(exits) | EVENT_BIT(exit_pio) | EVENT_BIT(exit_mmio) | EVENT_BIT(exit_halt) |
+              EVENT_BIT(exit_shutdown) | EVENT_BIT(exit_mark) | EVENT_BIT(exit_host) | EVENT_BIT(exit_window) |
+              EVENT_BIT(exit_other),
+    .probe = vtx_probe,
+    .create = vtx_create,
+    .destroy = vtx_destroy,
+    .run = vtx_run,
+    .get_state = vtx_get_state,
+    .set_state = vtx_set_state,
+    .set_intr = NULL,
+    .inject_nmi = vtx_inject_nmi,
+    .irq_line = vtx_irq_line,
+    .kick = vtx_kick,
+    .counters = vtx_counters,
+    .stats = vtx_stats,
+};

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the files of this engine share: the descriptors behind one vCPU, and the checked ioctl. Only this folder knows
+// the KVM API.
+#ifndef RINGSIDE_VTX_H
+#define RINGSIDE_VTX_H
+
+#include <linux/kvm.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "include/vcpu.h"
+
+#define VTX_DEVICE "/dev/kvm"
+#define VTX_MAX_MISSING 16
+
+// CPUID bits that the machine's table has and KVM does not offer: the guest sees them clear on this engine.
+struct vtx_missing {
+    uint32_t leaf, subleaf;
+    char reg[4];
+    uint32_t bits;
+};
+
+// What hangs off vcpu->engine_data. Descriptors are -1 where not open.
+struct vtx {
+    int kvm, vm, cpu;
+    int vm_stats, cpu_stats;
+    struct kvm_run *run;
+    size_t run_size;
+    char backend[32];    // for error lines: who failed
+    bool has_tsc_offset; // KVM_VCPU_TSC_OFFSET (Linux 5.16 and later)
+
+    struct vtx_missing missing[VTX_MAX_MISSING];
+    size_t missing_count;
+
+    // kick(): see run.c for the protocol.
+    atomic_bool kicked;
+    atomic_int thread; // the thread that calls run()
+};
+
+static inline struct vtx *vtx_of(const struct vcpu *v)
+{
+    return v->engine_data;
+}
+
+// One line into v->error; returns -1, so that callers can return it.
+int vtx_fail(struct vcpu *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// ioctl() whose failure becomes "NAME: why" in v->error. Returns its result, -1 on failure.
+int vtx_ioctl(struct vcpu *v, int fd, unsigned long request, const char *name, void *arg);
+#define VTX_IOCTL(v, fd, request, arg) vtx_ioctl(v, fd, request, #request, arg)
+
+// probe.c
+void vtx_probe(struct engine_info *info);
+// The same for any device file and module folder, which is what the tests vary.
+void vtx_probe_at(const char *device, const char *sys_module, struct engine_info *info);
+
+// memory.c, cpuid.c, irq.c: parts of create()
+int vtx_memory_setup(struct vcpu *v);
+int vtx_cpuid_setup(struct vcpu *v);
+int vtx_irq_setup(struct vcpu *v); // before the vCPU exists
+int vtx_tsc_setup(struct vcpu *v);
+
+// irq.c
+int vtx_irq_line(struct vcpu *v, unsigned gsi, bool level);
+void vtx_inject_nmi(struct vcpu *v);
+
+// state.c
+int vtx_get_state(struct vcpu *v, struct vcpu_state *state);
+int vtx_set_state(struct vcpu *v, const struct vcpu_state *state);
+
+// run.c
+int vtx_kick_setup(struct vcpu *v);
+enum vcpu_exit vtx_run(struct vcpu *v, uint64_t budget);
+void vtx_kick(struct vcpu *v);
+
+// error.c: the exits that end a run, as one line in v->error. Each returns VCPU_EXIT_ERROR.
+enum vcpu_exit vtx_error_exit(struct vcpu *v);
+
+// stats.c
+void vtx_stats(struct vcpu *v, stat_fn *fn, void *ctx);
+
+#endif
