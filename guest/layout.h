@@ -19,8 +19,6 @@
 #define BOOT_PVH 1        // 32-bit entry, struct hvm_start_info
 #define BOOT_MULTIBOOT2 2 // 32-bit entry, multiboot2 information
 
-#define VEC_USER_RETURN 0x80 // int of this vector ends run_user()
-
 #define TRAP_STUB_BYTES 16 // trap.S: distance of its 256 entry stubs
 
 #define STACK_BYTES 0x4000

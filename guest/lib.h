@@ -67,7 +67,7 @@ struct caught {
 };
 struct caught catch_fault(void (*fn)(void *), void *arg);
 
-// Runs fn(arg) at CPL 3 and comes back when it returns (by int in the library's stub: LSTAR is the image's to set).
+// Runs fn(arg) at CPL 3 and comes back when it returns (by int3 in the library's stub: LSTAR is the image's).
 // User code and data are mapped with PTE_U by map_page, or linked as USER_CODE and USER_DATA. Not re-entrant.
 uint64_t run_user(uint64_t (*fn)(void *), void *arg);
 #define USER_CODE __attribute__((section(".user.text"), noinline))

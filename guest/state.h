@@ -56,7 +56,8 @@ void bench_init(void);
 // trap.S, user.S
 void catch_call(void (*fn)(void *), void *arg, struct catch_point *point);
 void catch_resume(void);
-void user_return(void);
+_Noreturn void user_return(uint64_t result);
+extern const char user_done[]; // where the breakpoint that ends user_call() reports
 uint64_t user_call(uint64_t fn, uint64_t arg0, uint64_t arg1);
 void syscall_unexpected(void);
 extern const char trap_stubs[]; // 256 of TRAP_STUB_BYTES

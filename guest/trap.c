@@ -29,15 +29,18 @@ void idt_set_raw(unsigned vector, void (*entry)(void), unsigned ist, unsigned dp
                                       .offset_high = (uint32_t)(offset >> 32)};
 }
 
-static void set_stub(unsigned vector, unsigned ist)
+// The gate of the common stub. int3 and into are open to CPL 3, as in every kernel.
+static void set_stub(unsigned vector)
 {
-    idt_set_raw(vector, (void (*)(void))(trap_stubs + (size_t)vector * TRAP_STUB_BYTES), ist, 0);
+    unsigned ist = vector == VEC_DF ? IST_DOUBLE_FAULT : 0;
+    unsigned dpl = vector == VEC_BP || vector == VEC_OF ? 3 : 0;
+    idt_set_raw(vector, (void (*)(void))(trap_stubs + (size_t)vector * TRAP_STUB_BYTES), ist, dpl);
 }
 
 void trap_set(unsigned vector, trap_fn *fn)
 {
     guest.handlers[vector] = fn;
-    set_stub(vector, vector == VEC_DF ? IST_DOUBLE_FAULT : 0);
+    set_stub(vector);
 }
 
 void tss_set_ist(unsigned ist, uint64_t stack_top)
@@ -67,8 +70,7 @@ static void tss_init(void)
 void descriptors_init(void)
 {
     for (unsigned vector = 0; vector < EXCEPTION_VECTORS; vector++)
-        set_stub(vector, vector == VEC_DF ? IST_DOUBLE_FAULT : 0);
-    idt_set_raw(VEC_USER_RETURN, user_return, 0, 3);
+        set_stub(vector);
     struct descriptor_pointer pointer = {sizeof guest.idt - 1, guest.idt};
     __asm__ volatile("lidt %0" : : "m"(pointer));
     tss_init();
@@ -90,6 +92,8 @@ void trap_dispatch(struct trap_frame *frame)
 {
     trap_fn *handler = guest.handlers[frame->vector];
     struct catch_point *point = guest.catching;
+    if (frame->vector == VEC_BP && frame->rip == (uint64_t)user_done)
+        user_return(frame->rax);
     if (handler) {
         handler(frame);
     } else if (point && frame->vector < EXCEPTION_VECTORS) {

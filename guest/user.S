@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// To CPL 3 and back. The way back is a software interrupt and not syscall, so that LSTAR is the image's to use.
+// To CPL 3 and back. The way back is a breakpoint and not syscall, so that LSTAR is the image's to use; and not another
+// vector, because software back ends of /dev/kvm know int3 at CPL 3 but not int n.
 #include "guest/layout.h"
 #include "x86/regs.h"
 
@@ -27,9 +28,10 @@ user_call:
         movq    %rdx, %rsi
         iretq
 
-// Gate VEC_USER_RETURN, on the trap stack: back into user_call's frame, rax = fn's result.
+// _Noreturn void user_return(result): from trap_dispatch(), after the breakpoint, back into user_call's frame.
         .globl  user_return
 user_return:
+        movq    %rdi, %rax
         movq    user_call_rsp, %rsp
         popfq
         popq    %r15
@@ -50,7 +52,9 @@ syscall_unexpected:
         .section .user.text, "ax"
 user_start:
         call    *%rax
-        int     $VEC_USER_RETURN
+        int3
+        .globl  user_done
+user_done:
         ud2
 
         .section .user.bss, "aw", @nobits

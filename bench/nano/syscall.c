@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// syscall from CPL 3 and sysretq straight back: no stack switch, no swapgs, nothing saved. The cold figure and the
+// constant part of the others include the framework's own way to CPL 3 and back; t2 - t1 does not.
+#include "guest/insn.h"
+#include "guest/lib.h"
+#include "guest/repeat.h"
+
+IMAGE("syscall");
+
+// syscall left the return address in rcx and the flags in r11, where sysretq takes them.
+__attribute__((naked)) static void entry(void)
+{
+    __asm__("sysretq");
+}
+
+USER_CODE static void body(uint64_t n, void *ctx)
+{
+    (void)ctx;
+    __asm__ volatile(REPEAT_ASM("syscall") : [left] "+r"(n) : : "rcx", "r11", "cc", "memory");
+}
+
+int image_main(void)
+{
+    write_msr(MSR_LSTAR, (uint64_t)entry);
+    bench_run_user(image_name, body, NULL);
+    return 0;
+}
