@@ -43,7 +43,11 @@ uint64_t tsc_end(void);
 // CHECK records one check; a failed one makes the image's status 1 but goes on.
 void check_record(bool ok, const char *what, uint64_t got, uint64_t want);
 #define CHECK(cond) check_record(!!(cond), #cond, 0, 0)
-#define CHECK_EQ(got, want) check_record((uint64_t)(got) == (uint64_t)(want), #got " == " #want, got, want)
+#define CHECK_EQ(got, want)                                                                                            \
+    ({                                                                                                                 \
+        uint64_t got_ = (uint64_t)(got), want_ = (uint64_t)(want);                                                     \
+        check_record(got_ == want_, #got " == " #want, got_, want_);                                                   \
+    })
 void skip(const char *why);
 
 // ---- Exceptions and interrupts ----
@@ -67,7 +71,7 @@ struct caught {
 };
 struct caught catch_fault(void (*fn)(void *), void *arg);
 
-// Runs fn(arg) at CPL 3 and comes back when it returns (by int3 in the library's stub: LSTAR is the image's).
+// Runs fn(arg) at CPL 3 and comes back when it returns (by int in the library's stub: LSTAR is the image's to set).
 // User code and data are mapped with PTE_U by map_page, or linked as USER_CODE and USER_DATA. Not re-entrant.
 uint64_t run_user(uint64_t (*fn)(void *), void *arg);
 #define USER_CODE __attribute__((section(".user.text"), noinline))
