@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest/repeat.h"
+
 #define NATIVE_STATUS_USAGE 2
 #define NATIVE_STATUS_PIN 3
 
@@ -54,6 +56,8 @@ static inline uint64_t native_time(bench_fn *body, void *ctx, uint64_t n)
     return tsc_end() - start;
 }
 
+REPEAT_DEFINE_EMPTY(native_empty, __attribute__((noinline)))
+
 // Doubles n until its run takes as long as asked.
 static inline uint64_t native_calibrate(bench_fn *body, void *ctx)
 {
@@ -65,16 +69,26 @@ static inline uint64_t native_calibrate(bench_fn *body, void *ctx)
     return n;
 }
 
+// The run of n or 2n, announced.
+static inline uint64_t native_run(const char *name, bench_fn *body, void *ctx, uint64_t n)
+{
+    printf("rs1 run name=%s n=%llu\n", name, (unsigned long long)n);
+    return native_time(body, ctx, n);
+}
+
+// The same steps in the same order as guest/bench.c.
 static inline void bench_run(const char *name, bench_fn *body, void *ctx)
 {
     printf("rs1 cold name=%s tsc=%llu\n", name, (unsigned long long)native_time(body, ctx, 1));
     uint64_t n = native_calibrate(body, ctx);
+    native_time(native_empty, ctx, n);
     for (uint64_t i = 0; i < native_options.reps; i++) {
-        printf("rs1 run name=%s n=%llu\n", name, (unsigned long long)n);
-        uint64_t t1 = native_time(body, ctx, n);
-        uint64_t t2 = native_time(body, ctx, 2 * n);
-        printf("rs1 warm name=%s n=%llu t1=%llu t2=%llu\n", name, (unsigned long long)n, (unsigned long long)t1,
-               (unsigned long long)t2);
+        uint64_t e1 = native_time(native_empty, ctx, n);
+        uint64_t e2 = native_time(native_empty, ctx, 2 * n);
+        uint64_t t1 = native_run(name, body, ctx, n);
+        uint64_t t2 = native_run(name, body, ctx, 2 * n);
+        printf("rs1 warm name=%s n=%llu t1=%llu t2=%llu e1=%llu e2=%llu\n", name, (unsigned long long)n,
+               (unsigned long long)t1, (unsigned long long)t2, (unsigned long long)e1, (unsigned long long)e2);
     }
 }
 
