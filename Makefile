@@ -15,7 +15,7 @@ endif
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef
 CFLAGS := -std=gnu17 -O2 -g $(WARN) -D_GNU_SOURCE -I. -MMD -MP $(SAN) $(EXTRA_CFLAGS)
-LDLIBS := -lcapstone -lpfm
+LDLIBS := -lcapstone -lpfm -ljansson -lnettle -lm
 
 # The program: everything but the entry point is also what the unit tests link with.
 LIB_SRC := $(wildcard x86/*.c machine/*.c engines/*/*.c) $(filter-out run/main.c,$(wildcard run/*.c))

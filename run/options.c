@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The tables of commands and options, and the parser that goes by them.
+#include "run/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "run/suggest.h"
+
+#define NS_PER_S 1000000000ull
+#define MIB (1ull << 20)
+#define GIB (1ull << 30)
+
+#define BIT(command) (1u << COMMAND_##command)
+
+enum kind { KIND_FLAG, KIND_TEXT, KIND_NUMBER, KIND_SIZE, KIND_SECONDS };
+
+struct command_row {
+    enum command command;
+    const char *name;
+    const char *names; // what may follow the options, NULL for nothing
+    const char *help;
+};
+
+static const struct command_row commands[] = {
+    {COMMAND_ENGINES, "engines", NULL, "which engines can run here, and if not why"},
+    {COMMAND_LIST, "list", NULL, "the images that are there"},
+    {COMMAND_RUN, "run", "IMAGE",
+     "run one image, its serial line on standard output; IMAGE is a name of `list` or a path"},
+    {COMMAND_BENCH, "bench", "[SUITE|NAME ...]", "measure images on all engines, and write a results file"},
+};
+
+struct option_row {
+    const char *name;
+    const char *value; // what stands after the =, NULL for a flag
+    unsigned commands; // BIT()s
+    enum kind kind;
+    size_t offset;
+    size_t given_offset; // of a bool that says whether it was given; 0: none
+    uint64_t min, max;
+    const char *help;
+};
+
+#define AT(field) offsetof(struct options, field)
+static const struct option_row options[] = {
+    {"--help", NULL, ~0u, KIND_FLAG, AT(help), 0, 0, 0, "print this"},
+    {"--all", NULL, BIT(LIST), KIND_FLAG, AT(all), 0, 0, 0, "test images too"},
+    {"--json", NULL, BIT(ENGINES) | BIT(RUN), KIND_FLAG, AT(json), 0, 0, 0, "print one JSON object instead of text"},
+    {"--engine", "E", BIT(RUN), KIND_TEXT, AT(engine), 0, 0, 0, "the engine to run on (default interp)"},
+    {"--ram", "SIZE", BIT(RUN), KIND_SIZE, AT(ram), 0, 8 * MIB, 64 * GIB,
+     "the guest's RAM, a multiple of 2M from 8M to 64G (default 128M)"},
+    {"--timeout", "S", BIT(RUN) | BIT(BENCH), KIND_SECONDS, AT(timeout_ns), 0, 1, 86400 * NS_PER_S,
+     "end after S seconds, fractions allowed (run: default 60; bench: of each process, default 120)"},
+    {"--append", "CMDLINE", BIT(RUN), KIND_TEXT, AT(append), 0, 0, 0,
+     "the guest's command line, e.g. 'reps=2 cycles=1000'"},
+    {"--counters", NULL, BIT(RUN), KIND_FLAG, AT(counters), 0, 0, 0, "print what the engine counted"},
+    {"--pmu", NULL, BIT(RUN), KIND_FLAG, AT(pmu), 0, 0, 0, "count core events between the guest's marks (see --json)"},
+    {"--budget", "N", BIT(RUN), KIND_NUMBER, AT(budget), 0, 1, UINT64_MAX,
+     "end after N guest instructions, on an engine that counts them"},
+    {"--serial-limit", "SIZE", BIT(RUN), KIND_SIZE, AT(serial_limit), 0, 1, 1024 * GIB,
+     "end where the guest sends more than this on the serial line (default 64M)"},
+    {"--cpu", "N", BIT(RUN) | BIT(BENCH), KIND_NUMBER, AT(cpu), AT(cpu_given), 0, 1023,
+     "pin the vCPU to this CPU (run: default not pinned; bench: the last one)"},
+    {"--engines", "A,B", BIT(BENCH), KIND_TEXT, AT(engines), 0, 0, 0,
+     "only these engines, in this order of columns (default all)"},
+    {"--runs", "N", BIT(BENCH), KIND_NUMBER, AT(runs), 0, 1, 1000,
+     "processes for each image and engine (default 10, quick 2)"},
+    {"--reps", "N", BIT(BENCH), KIND_NUMBER, AT(reps), 0, 1, 1000, "repetitions in each process (default 10, quick 3)"},
+    {"--cycles", "N", BIT(BENCH), KIND_NUMBER, AT(cycles), 0, 1, 1ull << 40,
+     "TSC cycles that a timed run takes at least (default 2000000, quick 200000)"},
+    {"--quick", NULL, BIT(BENCH), KIND_FLAG, AT(quick), 0, 0, 0, "a first look in little more than a minute"},
+    {"--seed", "N", BIT(BENCH), KIND_NUMBER, AT(seed), AT(seed_given), 0, UINT32_MAX,
+     "of the random order (default: by the clock)"},
+    {"--out", "FILE", BIT(BENCH), KIND_TEXT, AT(out), 0, 0, 0,
+     "append the results to FILE (default: a new file in results/local)"},
+};
+enum { OPTION_COUNT = sizeof options / sizeof *options, COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+const char *command_name(enum command command)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (commands[i].command == command)
+            return commands[i].name;
+    return "";
+}
+
+static bool parse_number(const char *text, uint64_t *value, const char **rest)
+{
+    char *end;
+    if (*text < '0' || *text > '9') // strtoull takes signs and blanks
+        return false;
+    errno = 0;
+    *value = strtoull(text, &end, 10);
+    *rest = end;
+    return errno == 0;
+}
+
+bool options_size(const char *text, uint64_t *bytes)
+{
+    static const char suffixes[] = "KMGT";
+    const char *rest;
+    if (!parse_number(text, bytes, &rest))
+        return false;
+    const char *suffix = *rest ? strchr(suffixes, *rest) : NULL;
+    if (suffix) {
+        unsigned shift = 10 * (unsigned)(suffix - suffixes + 1);
+        if (*bytes > UINT64_MAX >> shift)
+            return false;
+        *bytes <<= shift;
+        rest++;
+    }
+    return *rest == '\0';
+}
+
+static bool parse_seconds(const char *text, uint64_t *ns)
+{
+    char *end;
+    if ((*text < '0' || *text > '9') && *text != '.')
+        return false;
+    double seconds = strtod(text, &end);
+    if (*end || !(seconds > 0) || seconds > 1e9)
+        return false;
+    *ns = (uint64_t)(seconds * NS_PER_S);
+    return true;
+}
+
+static int set_value(const struct option_row *row, const char *text, struct options *o, char *err, size_t err_size)
+{
+    void *field = (char *)o + row->offset;
+    const char *rest = "";
+    uint64_t value = 0;
+    bool ok = true;
+    switch (row->kind) {
+    case KIND_FLAG:
+        *(bool *)field = true;
+        return 0;
+    case KIND_TEXT:
+        *(const char **)field = text;
+        return 0;
+    case KIND_NUMBER:
+        ok = parse_number(text, &value, &rest) && !*rest;
+        break;
+    case KIND_SIZE:
+        ok = options_size(text, &value);
+        break;
+    case KIND_SECONDS:
+        ok = parse_seconds(text, &value);
+        break;
+    }
+    if (!ok || value < row->min || value > row->max) {
+        snprintf(err, err_size, "bad value in '%s=%.40s': %s", row->name, text, row->help);
+        return -1;
+    }
+    *(uint64_t *)field = value;
+    if (row->given_offset)
+        *(bool *)((char *)o + row->given_offset) = true;
+    return 0;
+}
+
+static bool applies(const struct option_row *row, enum command command)
+{
+    return command == COMMAND_NONE ? row->offset == AT(help) : (row->commands & 1u << command) != 0;
+}
+
+static int unknown_option(const char *word, size_t length, enum command command, char *err, size_t err_size)
+{
+    char name[64], hint[96];
+    snprintf(name, sizeof name, "%.*s", (int)length, word);
+    struct suggestion s = suggest_for(name);
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (applies(&options[i], command))
+            suggest_offer(&s, options[i].name);
+    snprintf(err, err_size, "no option '%s'%s%s%s", name, *command_name(command) ? " of " : "", command_name(command),
+             suggest_text(&s, hint, sizeof hint));
+    return -1;
+}
+
+static int parse_option(const char *word, struct options *o, char *err, size_t err_size)
+{
+    size_t length = strcspn(word, "=");
+    const char *value = word[length] ? word + length + 1 : NULL;
+    if (!strcmp(word, "-h"))
+        return o->help = true, 0;
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option_row *row = &options[i];
+        if (!applies(row, o->command) || strlen(row->name) != length || strncmp(row->name, word, length))
+            continue;
+        if (!row->value == !value)
+            return set_value(row, value, o, err, err_size);
+        snprintf(err, err_size, row->value ? "option %s needs a value: %s=%s" : "option %s takes no value", row->name,
+                 row->name, row->value);
+        return -1;
+    }
+    return unknown_option(word, length, o->command, err, err_size);
+}
+
+static int parse_command(const char *word, struct options *o, char *err, size_t err_size)
+{
+    struct suggestion s = suggest_for(word);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (!strcmp(commands[i].name, word))
+            return o->command = commands[i].command, 0;
+        suggest_offer(&s, commands[i].name);
+    }
+    char hint[96];
+    snprintf(err, err_size, "no command '%.40s'%s", word, suggest_text(&s, hint, sizeof hint));
+    return -1;
+}
+
+static int check_names(const struct options *o, char *err, size_t err_size)
+{
+    if (o->command == COMMAND_NONE) {
+        snprintf(err, err_size, "no command given; `ringside --help` lists them");
+        return -1;
+    }
+    if (o->command == COMMAND_RUN && o->name_count != 1) {
+        snprintf(err, err_size, "run takes one IMAGE, not %zu", o->name_count);
+        return -1;
+    }
+    if ((o->command == COMMAND_ENGINES || o->command == COMMAND_LIST) && o->name_count) {
+        snprintf(err, err_size, "%s takes no names, but there is '%.40s'", command_name(o->command), o->names[0]);
+        return -1;
+    }
+    if (o->ram % (2 * MIB)) {
+        snprintf(err, err_size, "bad value in '--ram': not a multiple of 2M");
+        return -1;
+    }
+    return 0;
+}
+
+int options_parse(int argc, char **argv, struct options *o, char *err, size_t err_size)
+{
+    *o = (struct options){.engine = "interp", .append = "", .ram = 128 * MIB, .serial_limit = 64 * MIB};
+    o->names = argv + 1;
+    bool only_names = false;
+    for (int i = 1; i < argc; i++) {
+        int result = 0;
+        if (!only_names && !strcmp(argv[i], "--"))
+            only_names = true;
+        else if (!only_names && argv[i][0] == '-' && argv[i][1])
+            result = parse_option(argv[i], o, err, err_size);
+        else if (o->command == COMMAND_NONE)
+            result = parse_command(argv[i], o, err, err_size);
+        else
+            o->names[o->name_count++] = argv[i];
+        if (result)
+            return result;
+    }
+    return o->help ? 0 : check_names(o, err, err_size);
+}
+
+static void help_options(FILE *to, enum command command)
+{
+    fprintf(to, "\nOptions:\n");
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        char left[64];
+        if (!applies(&options[i], command))
+            continue;
+        snprintf(left, sizeof left, "%s%s%s", options[i].name, options[i].value ? "=" : "",
+                 options[i].value ? options[i].value : "");
+        fprintf(to, "  %-22s %s\n", left, options[i].help);
+    }
+}
+
+void options_help(FILE *to, enum command command)
+{
+    if (command != COMMAND_NONE) {
+        for (size_t i = 0; i < COMMAND_COUNT; i++)
+            if (commands[i].command == command)
+                fprintf(to, "usage: ringside %s [OPTION ...]%s%s\n\n%s\n", commands[i].name,
+                        commands[i].names ? " " : "", commands[i].names ? commands[i].names : "", commands[i].help);
+        help_options(to, command);
+        return;
+    }
+    fprintf(to, "usage: ringside COMMAND [OPTION ...] [NAME ...]\n\n"
+                "Runs one guest image on several execution engines, and measures what each technique costs.\n\n"
+                "Commands (`ringside COMMAND --help` says more):\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(to, "  %-22s %s\n", commands[i].name, commands[i].help);
+    help_options(to, command);
+}
