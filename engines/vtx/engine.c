@@ -73,6 +73,28 @@ static int create_cpu(struct vcpu *v)
     return 0;
 }
 
+static int enable_cap(struct vcpu *v, uint32_t number, const char *name, uint64_t argument)
+{
+    struct vtx *x = vtx_of(v);
+    struct kvm_enable_cap cap = {.cap = number, .args = {argument}};
+    if (ioctl(x->kvm, KVM_CHECK_EXTENSION, (unsigned long)number) <= 0)
+        return 0; // an older kernel: its default stays
+    return vtx_ioctl(v, x->vm, KVM_ENABLE_CAP, name, &cap) < 0 ? -1 : 0;
+}
+
+// By default KVM rewrites the guest's vmcall into vmmcall or back, lets monitor and mwait pass as nop where CPUID has
+// none, and gives user code #UD for an instruction that it cannot emulate. A guest must see what a CPU does, and what
+// is not the CPU's doing must end the run with the reason.
+static int set_policies(struct vcpu *v)
+{
+    uint64_t off =
+        KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS;
+    int known = ioctl(vtx_of(v)->kvm, KVM_CHECK_EXTENSION, KVM_CAP_DISABLE_QUIRKS2);
+    if (known > 0 && enable_cap(v, KVM_CAP_DISABLE_QUIRKS2, "KVM_ENABLE_CAP(DISABLE_QUIRKS2)", off & (unsigned)known))
+        return -1;
+    return enable_cap(v, KVM_CAP_EXIT_ON_EMULATION_FAILURE, "KVM_ENABLE_CAP(EXIT_ON_EMULATION_FAILURE)", 1);
+}
+
 static int create_all(struct vcpu *v)
 {
     struct vtx *x = vtx_of(v);
@@ -86,7 +108,7 @@ static int create_all(struct vcpu *v)
     if (x->kvm < 0)
         return vtx_fail(v, "open " VTX_DEVICE ": %s", strerror(errno));
     x->vm = VTX_IOCTL(v, x->kvm, KVM_CREATE_VM, NULL);
-    if (x->vm < 0 || vtx_memory_setup(v) || vtx_irq_setup(v) || create_cpu(v))
+    if (x->vm < 0 || set_policies(v) || vtx_memory_setup(v) || vtx_irq_setup(v) || create_cpu(v))
         return -1;
     return vtx_cpuid_setup(v) || vtx_tsc_setup(v) || vtx_kick_setup(v) ? -1 : 0;
 }

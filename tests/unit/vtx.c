@@ -1,0 +1,620 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The KVM engine against small pieces of long-mode code: state, port and memory-mapped I/O, halt, kicks, interrupts,
+// errors, counters. No /dev/kvm is a skip with the reason.
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include "engines/vtx/vtx.h"
+#include "include/guest_abi.h"
+#include "tests/unit/check.h"
+#include "x86/regs.h"
+
+#define CODE_ADDR 0x100000ull
+#define STACK_TOP 0x1ff000ull
+#define TABLES_ADDR 0x10000ull // PML4, PDPT, four page directories: identity map of 4 GiB, and of [4, 5) GiB
+#define GDT_ADDR 0x6000ull
+#define IDT_ADDR 0x5000ull
+#define TSS_AT 0x4000ull
+#define MMIO_ADDR 0xd0000000ull
+#define DATA_ADDR 0x180000ull
+#define PORT_VALUE 0x90 // reads give what the test says
+#define PORT_RAISE 0x91 // a write of 0 or 1 sets line 4
+#define LEAF1_ECX_RESERVED (1u << 16)
+
+// ---- The guest code, one label per test ----
+
+#define GUEST(name, text)                                                                                              \
+    __asm__(".pushsection .rodata\n" #name ":\n" text "\n" #name "_end:\n.popsection");                                \
+    extern const uint8_t name[], name##_end[]
+
+GUEST(code_in, "mov $0x1122334455667788, %rax\n in $0x90, %al\n mov %rax, %rbx\n"
+               "mov $0x1122334455667788, %rax\n in $0x90, %ax\n mov %rax, %rcx\n"
+               "mov $0x1122334455667788, %rax\n in $0x90, %eax\n mov %rax, %rsi\n"
+               "mov $0x2e0, %edx\n mov $0x101, %eax\n out %eax, %dx\n nop\n 1: jmp 1b");
+GUEST(code_out, "mov $0x55, %al\n out %al, $0x80\n mov $0xbeef, %ax\n out %ax, $0x80\n"
+                "mov $0xdeadbeef, %eax\n out %eax, $0x80\n out %eax, $0xf4\n 1: jmp 1b");
+GUEST(code_string, "mov $0x90, %edx\n mov $0x180000, %edi\n mov $5, %ecx\n cld\n rep insb\n"
+                   "mov $0x80, %edx\n mov $0x180000, %esi\n mov $5, %ecx\n rep outsb\n out %al, $0xf4");
+GUEST(code_mmio, "mov $0xd0000000, %ebx\n mov (%rbx), %rax\n mov 8(%rbx), %cl\n movl $0x12345678, 16(%rbx)\n"
+                 "mov %rax, 24(%rbx)\n mov %cl, 32(%rbx)\n out %al, $0xf4");
+GUEST(code_halt, "cli\n hlt\n 1: jmp 1b");
+GUEST(code_loop, "1: jmp 1b");
+GUEST(code_sse, "addps %xmm1, %xmm2\n out %al, $0xf4");
+GUEST(code_ud, "ud2");
+GUEST(code_msr, "mov $0x12345678, %ecx\n rdmsr");
+GUEST(code_rdtsc, "rdtsc\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, %rbx\n out %al, $0xf4");
+GUEST(code_irq, // 8259s: vectors 0x20 up, all lines but 4 masked
+      "mov $0x11, %al\n out %al, $0x20\n out %al, $0xa0\n mov $0x20, %al\n out %al, $0x21\n mov $0x28, %al\n"
+      "out %al, $0xa1\n mov $4, %al\n out %al, $0x21\n mov $2, %al\n out %al, $0xa1\n mov $1, %al\n out %al, $0x21\n"
+      "out %al, $0xa1\n mov $0xef, %al\n out %al, $0x21\n mov $0xff, %al\n out %al, $0xa1\n"
+      "sti\n mov $1, %al\n out %al, $0x91\n hlt\n 1: jmp 1b");
+GUEST(code_high, "mov $0x100000000, %rbx\n movl $0x600dda7a, (%rbx)\n mov (%rbx), %eax\n out %al, $0xf4");
+GUEST(code_cr8, "mov %cr8, %rax\n mov $5, %eax\n mov %rax, %cr8\n out %al, $0xf4");
+// Where every vector goes: the vector in al, then the end of the run.
+GUEST(code_vector, "out %eax, $0xf4\n 1: jmp 1b");
+
+// ---- A machine of a few ports ----
+
+struct access {
+    uint64_t where, value;
+    unsigned size;
+    bool write, mmio;
+};
+
+struct fixture {
+    struct guest_ram ram;
+    struct vcpu v;
+    struct access log[64];
+    size_t count;
+    uint64_t next_read;
+};
+
+static void record(struct fixture *f, struct access a)
+{
+    if (f->count < sizeof f->log / sizeof *f->log)
+        f->log[f->count++] = a;
+}
+
+static enum vcpu_exit pio_read(void *machine, uint16_t port, unsigned size, uint32_t *value)
+{
+    struct fixture *f = machine;
+    *value = (uint32_t)f->next_read++;
+    record(f, (struct access){.where = port, .value = *value, .size = size});
+    return VCPU_CONTINUE;
+}
+
+static enum vcpu_exit pio_write(void *machine, uint16_t port, unsigned size, uint32_t value)
+{
+    struct fixture *f = machine;
+    record(f, (struct access){.where = port, .value = value, .size = size, .write = true});
+    if (port == PORT_RAISE)
+        CHECK(f->v.engine->irq_line(&f->v, 4, value) == 0);
+    return port == PORT_MARK ? VCPU_EXIT_MARK : port == PORT_DEBUG_EXIT ? VCPU_EXIT_POWER : VCPU_CONTINUE;
+}
+
+static enum vcpu_exit mmio_read(void *machine, gpa_t addr, unsigned size, uint64_t *value)
+{
+    struct fixture *f = machine;
+    *value = f->next_read++;
+    record(f, (struct access){.where = addr.v, .value = *value, .size = size, .mmio = true});
+    return VCPU_CONTINUE;
+}
+
+static enum vcpu_exit mmio_write(void *machine, gpa_t addr, unsigned size, uint64_t value)
+{
+    record(machine, (struct access){.where = addr.v, .value = value, .size = size, .write = true, .mmio = true});
+    return VCPU_CONTINUE;
+}
+
+static const struct cpuid_leaf leaves[] = {
+    {0x0, 0, 0xd, 0x756e6547, 0x6c65746e, 0x49656e69},
+    {0x1, 0, 0x000306c3, 0, 0x00002000 | LEAF1_ECX_RESERVED, 0x078bfbff}, // cx16
+    {0x80000000, 0, 0x80000008, 0, 0, 0},
+    {0x80000001, 0, 0, 0, 0x1, 0x28100800}, // lahf; lm, rdtscp, nx, syscall
+    {0x80000008, 0, 0x3028, 0, 0, 0},
+};
+
+static void put64(struct fixture *f, uint64_t addr, uint64_t value)
+{
+    memcpy(ram_at(&f->ram, gpa(addr), 8), &value, 8);
+}
+
+// Vector n: a stub at STUB + 16 n that loads n and goes to code_vector.
+#define STUBS_ADDR 0x101000ull
+static void make_idt(struct fixture *f)
+{
+    for (uint64_t n = 0; n < 64; n++) {
+        uint64_t at = STUBS_ADDR + 16 * n;
+        uint8_t stub[16] = {0xb8, (uint8_t)n};
+        memcpy(stub + 5, code_vector, (size_t)(code_vector_end - code_vector));
+        memcpy(ram_at(&f->ram, gpa(at), sizeof stub), stub, sizeof stub);
+        put64(f, IDT_ADDR + 16 * n, (at & 0xffff) | 0x10ull << 16 | 0x8e00ull << 32 | (at >> 16 << 48));
+        put64(f, IDT_ADDR + 16 * n + 8, at >> 32);
+    }
+}
+
+static void make_tables(struct fixture *f)
+{
+    put64(f, GDT_ADDR + 0x10, 0x00af9b000000ffff);
+    put64(f, GDT_ADDR + 0x18, 0x00cf93000000ffff);
+    put64(f, TABLES_ADDR, (TABLES_ADDR + 0x1000) | PTE_P | PTE_W | PTE_U);
+    for (uint64_t i = 0; i < 5; i++) {
+        uint64_t directory = TABLES_ADDR + 0x2000 + 0x1000 * i;
+        put64(f, TABLES_ADDR + 0x1000 + 8 * i, directory | PTE_P | PTE_W | PTE_U);
+        for (uint64_t j = 0; j < 512; j++)
+            put64(f, directory + 8 * j, (i << 30 | j << 21) | PTE_P | PTE_W | PTE_PS);
+    }
+}
+
+static struct segment flat(uint16_t selector, uint16_t attr)
+{
+    return (struct segment){.limit = 0xffffffff, .selector = selector, .attr = attr};
+}
+
+static void entry_state(struct vcpu_state *s)
+{
+    struct segment data = flat(0x18, SEG_P | SEG_S | SEG_G | SEG_DB | 3), null = {.unusable = true};
+    memset(s, 0, sizeof *s);
+    s->rip = CODE_ADDR;
+    s->rflags = FLAG_FIXED1;
+    s->gpr[RSP] = STACK_TOP;
+    s->seg[SEG_CS] = flat(0x10, SEG_P | SEG_S | SEG_G | SEG_L | 0xb);
+    s->seg[SEG_SS] = s->seg[SEG_DS] = s->seg[SEG_ES] = s->seg[SEG_FS] = s->seg[SEG_GS] = data;
+    s->ldtr = null;
+    s->tr = (struct segment){.base = TSS_AT, .limit = 0x67, .selector = 0x20, .attr = SEG_P | SEG_TYPE_TSS_BUSY};
+    s->gdtr = (struct table_reg){GDT_ADDR, 0x2f};
+    s->idtr = (struct table_reg){IDT_ADDR, 64 * 16 - 1};
+    s->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
+    s->cr3 = TABLES_ADDR;
+    s->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+    s->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
+    s->dr6 = 0xffff0ff0;
+    s->dr7 = 0x400;
+    s->xcr0 = 1;
+    s->pat = PAT_RESET;
+    s->apic_base = APIC_DEFAULT_ADDR | APIC_BASE_ENABLE | APIC_BASE_BSP;
+    uint32_t mxcsr = 0x1f80;
+    memcpy(s->xsave + 24, &mxcsr, 4);
+    s->xsave[512] = 3; // XSTATE_BV: x87 and SSE present
+    s->xsave[0] = 0x7f, s->xsave[1] = 3;
+}
+
+static struct fixture *fixture_new(uint64_t ram_bytes, const uint8_t *code, const uint8_t *end)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    if (!f)
+        abort();
+    int fd = memfd_create("test", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)ram_bytes))
+        abort();
+    void *base = mmap(NULL, ram_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (base == MAP_FAILED)
+        abort();
+    f->ram = (struct guest_ram){.base = base, .size = ram_bytes, .memfd = fd};
+    f->v = (struct vcpu){
+        .engine = &engine_vtx,
+        .ram = &f->ram,
+        .bus = {.machine = f,
+                .pio_read = pio_read,
+                .pio_write = pio_write,
+                .mmio_read = mmio_read,
+                .mmio_write = mmio_write},
+        .cpuid = {leaves, sizeof leaves / sizeof *leaves},
+    };
+    make_tables(f);
+    make_idt(f);
+    memcpy(ram_at(&f->ram, gpa(CODE_ADDR), (size_t)(end - code)), code, (size_t)(end - code));
+    CHECK(engine_vtx.create(&f->v) == 0);
+    if (!f->v.engine_data) {
+        printf("# %s\n", f->v.error);
+        exit(1);
+    }
+    struct vcpu_state s;
+    entry_state(&s);
+    bool set = engine_vtx.set_state(&f->v, &s) == 0;
+    CHECK(set);
+    if (!set)
+        printf("# %s\n", f->v.error);
+    return f;
+}
+#define FIXTURE(code) fixture_new(8 << 20, code, code##_end)
+
+static void fixture_free(struct fixture *f)
+{
+    engine_vtx.destroy(&f->v);
+    munmap(f->ram.base, f->ram.size);
+    close(f->ram.memfd);
+    free(f);
+}
+
+static enum vcpu_exit run(struct fixture *f)
+{
+    enum vcpu_exit e = engine_vtx.run(&f->v, 0);
+    if (e == VCPU_EXIT_ERROR)
+        printf("# %s\n", f->v.error);
+    return e;
+}
+
+static struct vcpu_state state_of(struct fixture *f)
+{
+    struct vcpu_state s;
+    CHECK(engine_vtx.get_state(&f->v, &s) == 0);
+    return s;
+}
+
+static uint64_t counted(struct fixture *f, enum event e)
+{
+    struct counters c;
+    engine_vtx.counters(&f->v, &c);
+    return c.n[e];
+}
+
+static bool saw(const struct access *a, uint64_t where, unsigned size, bool write, uint64_t value)
+{
+    return a->where == where && a->size == size && a->write == write && a->value == value;
+}
+
+// ---- Tests ----
+
+static void test_probe(void)
+{
+    struct engine_info info;
+    vtx_probe_at("/nonexistent", "/sys/module", &info);
+    CHECK(!info.available && strstr(info.reason, "no /nonexistent"));
+    vtx_probe_at("/dev/null", "/sys/module", &info);
+    CHECK(!info.available && strstr(info.reason, "/dev/null is not KVM"));
+
+    char dir[] = "/tmp/vtx-test-XXXXXX", sub[64];
+    CHECK(mkdtemp(dir) != NULL);
+    vtx_probe_at("/dev/null", dir, &info);
+    CHECK(!info.hardware && strcmp(info.backend, "unknown") == 0);
+    snprintf(sub, sizeof sub, "%s/kvm_other", dir);
+    CHECK(mkdir(sub, 0700) == 0);
+    vtx_probe_at("/dev/null", dir, &info);
+    CHECK(!info.hardware && strcmp(info.backend, "kvm_other") == 0 && strcmp(info.paging, "software shadow") == 0);
+    rmdir(sub);
+    rmdir(dir);
+}
+
+// Every field gets a value of its own, goes in, and must come out again.
+static void test_state(void)
+{
+    struct fixture *f = FIXTURE(code_loop);
+    struct vcpu_state in, out;
+    entry_state(&in);
+    for (unsigned i = 0; i < GPR_COUNT; i++)
+        in.gpr[i] = 0x1111111111111111ull * (i + 1);
+    in.rip = 0xffffffff81234567;
+    in.rflags = FLAG_FIXED1 | FLAG_CF | FLAG_ZF | FLAG_DF | FLAG_ID;
+    in.seg[SEG_FS].base = 0x7f0000001000;
+    in.seg[SEG_GS].base = 0xffff888000002000;
+    in.ldtr = (struct segment){.base = 0x9000, .limit = 0xff, .selector = 0x28, .attr = SEG_P | SEG_TYPE_LDT};
+    in.cr2 = 0xdead0000beef;
+    in.cr8 = 5;
+    in.dr[0] = 0x1000, in.dr[1] = 0x2000, in.dr[2] = 0x3000, in.dr[3] = 0x4000;
+    in.star = 0x0023001000000000;
+    in.lstar = 0xffffffff81000100, in.cstar = 0xffffffff81000200, in.sfmask = 0x47700;
+    in.kernel_gs_base = 0xffff888000003000;
+    in.sysenter_cs = 0x10, in.sysenter_esp = 0xffff888000004000, in.sysenter_eip = 0xffffffff81000300;
+    in.pat = 0x0007010600070106;
+    in.tsc_aux = 7;
+    in.sti_shadow = true;
+    in.nmi_masked = true;
+    in.event_pending = true, in.event_type = EVENT_EXCEPTION, in.event_vector = VEC_GP;
+    in.event_has_error = true, in.event_error = 0x18;
+    for (unsigned i = 0; i < 256; i++)
+        in.xsave[160 + i] = (uint8_t)(i * 7 + 1); // xmm0-15
+    CHECK(engine_vtx.set_state(&f->v, &in) == 0);
+    out = state_of(f);
+    CHECK(memcmp(in.gpr, out.gpr, sizeof in.gpr) == 0 && in.rip == out.rip && in.rflags == out.rflags);
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        CHECK(in.seg[i].base == out.seg[i].base && in.seg[i].limit == out.seg[i].limit &&
+              in.seg[i].selector == out.seg[i].selector && in.seg[i].attr == out.seg[i].attr &&
+              in.seg[i].unusable == out.seg[i].unusable);
+    CHECK(in.tr.base == out.tr.base && in.tr.attr == out.tr.attr && in.tr.selector == out.tr.selector);
+    CHECK(in.ldtr.base == out.ldtr.base && in.ldtr.attr == out.ldtr.attr && in.ldtr.selector == out.ldtr.selector);
+    CHECK(in.gdtr.base == out.gdtr.base && in.gdtr.limit == out.gdtr.limit);
+    CHECK(in.idtr.base == out.idtr.base && in.idtr.limit == out.idtr.limit);
+    CHECK(in.cr0 == out.cr0 && in.cr2 == out.cr2 && in.cr3 == out.cr3 && in.cr4 == out.cr4 && in.cr8 == out.cr8);
+    CHECK(in.efer == out.efer && in.apic_base == out.apic_base);
+    CHECK(memcmp(in.dr, out.dr, sizeof in.dr) == 0 && in.dr6 == out.dr6 && in.dr7 == out.dr7);
+    CHECK(in.star == out.star && in.lstar == out.lstar && in.cstar == out.cstar && in.sfmask == out.sfmask);
+    CHECK(in.kernel_gs_base == out.kernel_gs_base && in.tsc_aux == out.tsc_aux && in.pat == out.pat);
+    CHECK(in.sysenter_cs == out.sysenter_cs && in.sysenter_esp == out.sysenter_esp &&
+          in.sysenter_eip == out.sysenter_eip);
+    CHECK(in.xcr0 == out.xcr0 && in.tsc_offset == out.tsc_offset);
+    CHECK(in.sti_shadow == out.sti_shadow && in.mov_ss_shadow == out.mov_ss_shadow);
+    CHECK(in.nmi_masked == out.nmi_masked && in.halted == out.halted);
+    CHECK(out.event_pending && out.event_type == EVENT_EXCEPTION && out.event_vector == VEC_GP);
+    CHECK(out.event_has_error && out.event_error == 0x18);
+    CHECK(memcmp(in.xsave + 160, out.xsave + 160, 256) == 0);
+    in.cr0 &= ~(uint64_t)CR0_PE; // paging without protection: no such CPU
+    CHECK(engine_vtx.set_state(&f->v, &in) == -1 && strstr(f->v.error, "KVM_SET_SREGS"));
+    fixture_free(f);
+}
+
+static void test_in(void)
+{
+    struct fixture *f = FIXTURE(code_in);
+    f->next_read = 0xf0f1f2f3;
+    CHECK(run(f) == VCPU_EXIT_MARK);
+    CHECK(f->count == 4);
+    CHECK(saw(&f->log[0], PORT_VALUE, 1, false, 0xf0f1f2f3) && saw(&f->log[1], PORT_VALUE, 2, false, 0xf0f1f2f4) &&
+          saw(&f->log[2], PORT_VALUE, 4, false, 0xf0f1f2f5) && saw(&f->log[3], PORT_MARK, 4, true, 0x101));
+    struct vcpu_state s = state_of(f);
+    CHECK(s.gpr[RBX] == 0x11223344556677f3 && s.gpr[RCX] == 0x112233445566f2f4 && s.gpr[RSI] == 0xf0f1f2f5);
+    CHECK(s.rip == CODE_ADDR + (uint64_t)(code_in_end - code_in) - 3); // behind the out: nop and jmp are left
+    CHECK(counted(f, EV_exit_pio) == 3 && counted(f, EV_exit_mark) == 1 && counted(f, EV_exits) == 4);
+    fixture_free(f);
+}
+
+static void test_out(void)
+{
+    struct fixture *f = FIXTURE(code_out);
+    CHECK(run(f) == VCPU_EXIT_POWER);
+    CHECK(f->count == 4);
+    CHECK(saw(&f->log[0], 0x80, 1, true, 0x55) && saw(&f->log[1], 0x80, 2, true, 0xbeef) &&
+          saw(&f->log[2], 0x80, 4, true, 0xdeadbeef) && saw(&f->log[3], PORT_DEBUG_EXIT, 4, true, 0xdeadbeef));
+    CHECK(counted(f, EV_exit_pio) == 3 && counted(f, EV_exit_shutdown) == 1);
+    fixture_free(f);
+}
+
+static void test_string(void)
+{
+    struct fixture *f = FIXTURE(code_string);
+    f->next_read = 0x41;
+    CHECK(run(f) == VCPU_EXIT_POWER);
+    CHECK(f->count == 11);
+    CHECK(memcmp(ram_at(&f->ram, gpa(DATA_ADDR), 6), "ABCDE\0", 6) == 0);
+    for (unsigned i = 0; i < 5; i++)
+        CHECK(saw(&f->log[i], PORT_VALUE, 1, false, 0x41 + i) && saw(&f->log[5 + i], 0x80, 1, true, 0x41 + i));
+    struct vcpu_state s = state_of(f);
+    CHECK(s.gpr[RCX] == 0 && s.gpr[RDI] == DATA_ADDR + 5 && s.gpr[RSI] == DATA_ADDR + 5);
+    fixture_free(f);
+}
+
+static void test_mmio(void)
+{
+    struct fixture *f = FIXTURE(code_mmio);
+    f->next_read = 0x8877665544332211;
+    CHECK(run(f) == VCPU_EXIT_POWER);
+    CHECK(f->count == 6);
+    CHECK(saw(&f->log[0], MMIO_ADDR, 8, false, 0x8877665544332211) && f->log[0].mmio);
+    CHECK(saw(&f->log[1], MMIO_ADDR + 8, 1, false, 0x8877665544332212));
+    CHECK(saw(&f->log[2], MMIO_ADDR + 16, 4, true, 0x12345678));
+    CHECK(saw(&f->log[3], MMIO_ADDR + 24, 8, true, 0x8877665544332211));
+    CHECK(saw(&f->log[4], MMIO_ADDR + 32, 1, true, 0x12));
+    CHECK(counted(f, EV_exit_mmio) == 5);
+    fixture_free(f);
+}
+
+// ---- Kicks ----
+
+struct kicker {
+    struct fixture *f;
+    useconds_t delay;
+};
+
+static void *kick_later(void *arg)
+{
+    const struct kicker *k = arg;
+    usleep(k->delay);
+    engine_vtx.kick(&k->f->v);
+    return NULL;
+}
+
+static enum vcpu_exit run_and_kick(struct fixture *f, useconds_t delay)
+{
+    struct kicker k = {f, delay};
+    pthread_t t;
+    CHECK(pthread_create(&t, NULL, kick_later, &k) == 0);
+    enum vcpu_exit e = run(f);
+    pthread_join(t, NULL);
+    return e;
+}
+
+static void test_kick_from_thread(void)
+{
+    struct fixture *f = FIXTURE(code_loop);
+    engine_vtx.kick(&f->v);
+    CHECK(run(f) == VCPU_EXIT_KICK); // a kick before the run counts for it
+    bool all = true;
+    for (unsigned i = 0; i < 100; i++) // from before the run's first entry to well within it
+        all = all && run_and_kick(f, i * 17 % 400) == VCPU_EXIT_KICK;
+    CHECK(all);
+    CHECK(counted(f, EV_exit_host) >= 101 && counted(f, EV_exit_pio) == 0);
+    CHECK(state_of(f).rip == CODE_ADDR);
+    fixture_free(f);
+}
+
+static void on_timer(int number, siginfo_t *info, void *context)
+{
+    (void)number, (void)context;
+    engine_vtx.kick(info->si_value.sival_ptr);
+}
+
+static void test_kick_from_signal(void)
+{
+    struct fixture *f = FIXTURE(code_loop);
+    struct sigaction action = {.sa_sigaction = on_timer, .sa_flags = SA_SIGINFO};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN, .sigev_value.sival_ptr = &f->v};
+    struct itimerspec times = {.it_value.tv_nsec = 20000000, .it_interval.tv_nsec = 20000000};
+    timer_t timer;
+    CHECK(sigaction(SIGRTMIN, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+    CHECK(timer_settime(timer, 0, &times, NULL) == 0);
+    for (unsigned i = 0; i < 3; i++)
+        CHECK(run(f) == VCPU_EXIT_KICK);
+    timer_delete(timer);
+    fixture_free(f);
+}
+
+// hlt waits in the kernel; a kick finds a guest that nothing can wake.
+static void test_halt(void)
+{
+    struct fixture *f = FIXTURE(code_halt);
+    CHECK(run_and_kick(f, 30000) == VCPU_EXIT_HALT);
+    struct vcpu_state s = state_of(f);
+    CHECK(s.halted && s.rip == CODE_ADDR + 2 && !(s.rflags & FLAG_IF));
+    CHECK(counted(f, EV_exit_halt) == 1 && counted(f, EV_exit_host) == 0);
+    fixture_free(f);
+}
+
+// ---- Interrupts and faults: each ends in the vector's stub, which writes the vector to the debug-exit port ----
+
+static bool ended_in_vector(struct fixture *f, uint64_t vector)
+{
+    const struct access *last = &f->log[f->count ? f->count - 1 : 0];
+    return f->count && saw(last, PORT_DEBUG_EXIT, 4, true, vector);
+}
+
+static void test_irq(void)
+{
+    struct fixture *f = FIXTURE(code_irq);
+    CHECK(run(f) == VCPU_EXIT_POWER && ended_in_vector(f, 0x24));
+    CHECK(!state_of(f).halted);
+    fixture_free(f);
+}
+
+static void test_nmi(void)
+{
+    struct fixture *f = FIXTURE(code_loop);
+    engine_vtx.inject_nmi(&f->v);
+    CHECK(run(f) == VCPU_EXIT_POWER && ended_in_vector(f, VEC_NMI));
+    CHECK(state_of(f).nmi_masked);
+    fixture_free(f);
+}
+
+static void test_faults(void)
+{
+    struct fixture *f = FIXTURE(code_ud);
+    CHECK(run(f) == VCPU_EXIT_POWER && ended_in_vector(f, VEC_UD));
+    fixture_free(f);
+    f = FIXTURE(code_msr); // an MSR that no CPU has
+    CHECK(run(f) == VCPU_EXIT_POWER && ended_in_vector(f, VEC_GP));
+    fixture_free(f);
+}
+
+static void test_triple_fault(void)
+{
+    struct fixture *f = FIXTURE(code_ud);
+    struct vcpu_state s = state_of(f);
+    s.idtr.limit = 0;
+    CHECK(engine_vtx.set_state(&f->v, &s) == 0);
+    CHECK(run(f) == VCPU_EXIT_SHUTDOWN);
+    CHECK(counted(f, EV_exit_shutdown) == 1);
+    fixture_free(f);
+}
+
+// A software back end may not know SSE at CPL 0; then the error line must show the instruction.
+static void test_cannot_emulate(void)
+{
+    struct fixture *f = FIXTURE(code_sse);
+    enum vcpu_exit e = engine_vtx.run(&f->v, 0);
+    if (e == VCPU_EXIT_POWER) {
+        SKIP("this back end of /dev/kvm runs addps at CPL 0, so there is no emulation error to see");
+    } else {
+        CHECK(e == VCPU_EXIT_ERROR);
+        CHECK(strstr(f->v.error, "cannot emulate") && strstr(f->v.error, "0f 58 d1") && strstr(f->v.error, "addps"));
+        CHECK(strstr(f->v.error, "0x100000") && !strchr(f->v.error, '\n'));
+    }
+    fixture_free(f);
+}
+
+// ---- Time, memory above the hole, statistics ----
+
+static void test_tsc(void)
+{
+    struct fixture *f = FIXTURE(code_rdtsc);
+    uint64_t before = __rdtsc();
+    CHECK(run(f) == VCPU_EXIT_POWER);
+    uint64_t after = __rdtsc(), guest = state_of(f).gpr[RBX];
+    CHECK(before < guest && guest < after);
+    fixture_free(f);
+}
+
+static void test_high_memory(void)
+{
+    struct fixture *f = fixture_new(RAM_HOLE_START + (2 << 20), code_high, code_high_end);
+    CHECK(run(f) == VCPU_EXIT_POWER);
+    uint32_t value;
+    memcpy(&value, ram_at(&f->ram, gpa(RAM_HOLE_END), 4), 4);
+    CHECK(value == 0x600dda7a && state_of(f).gpr[RAX] == 0x600dda7a);
+    fixture_free(f);
+}
+
+struct seen {
+    uint64_t exits, missing, missing_ecx;
+    size_t count;
+};
+
+static void on_stat(void *ctx, const char *name, uint64_t value)
+{
+    struct seen *s = ctx;
+    s->count++;
+    if (strcmp(name, "kvm.exits") == 0)
+        s->exits = value;
+    if (strcmp(name, "kvm.cpuid_bits_missing") == 0)
+        s->missing = value;
+    if (strcmp(name, "kvm.cpuid_missing.1.0.ecx") == 0)
+        s->missing_ecx = value;
+}
+
+static void test_stats(void)
+{
+    struct fixture *f = FIXTURE(code_out);
+    struct seen s = {0};
+    CHECK(run(f) == VCPU_EXIT_POWER);
+    engine_vtx.stats(&f->v, on_stat, &s);
+    CHECK(s.missing >= 1 && (s.missing_ecx & LEAF1_ECX_RESERVED)); // a bit that the table claims and no CPU has
+    if (vtx_of(&f->v)->cpu_stats < 0)
+        SKIP("this kernel has no KVM_GET_STATS_FD (Linux 5.14)");
+    else
+        CHECK(s.exits >= 4 && s.count > 20);
+    fixture_free(f);
+}
+
+static void test_cr8(void)
+{
+    struct fixture *f = FIXTURE(code_cr8);
+    CHECK(run(f) == VCPU_EXIT_POWER);
+    CHECK(state_of(f).cr8 == 5);
+    fixture_free(f);
+}
+
+int main(void)
+{
+    test_probe();
+    struct engine_info info;
+    vtx_probe(&info);
+    if (!info.available) {
+        SKIP(info.reason);
+        return check_done("vtx");
+    }
+    test_state();
+    test_in();
+    test_out();
+    test_string();
+    test_mmio();
+    test_kick_from_thread();
+    test_kick_from_signal();
+    test_halt();
+    test_irq();
+    test_nmi();
+    test_faults();
+    test_triple_fault();
+    test_cannot_emulate();
+    test_tsc();
+    test_high_memory();
+    test_stats();
+    test_cr8();
+    return check_done("vtx");
+}
