@@ -16,6 +16,7 @@
 struct op;
 struct block;
 struct block_cache;
+struct jump_entry;
 
 // ---- Registers ----
 // gpr[] is followed by two cells that make every effective address the same sum: REG_ZERO always reads 0 (no base, no
@@ -32,11 +33,14 @@ enum tlb_mode {
     TLB_KERNEL,      // CPL 0, user pages allowed (no SMAP, or AC set)
     TLB_KERNEL_SMAP, // CPL 0, user pages are faults for data
     TLB_USER,        // CPL 3
+    TLB_USER_ALIGN,  // CPL 3 with alignment checks: stays empty, so that every access takes the slow path
     TLB_MODES
 };
 #define TLB_BITS 9
 #define TLB_SIZE (1u << TLB_BITS)
 #define TLB_NONE 1ull
+#define TLB_FLUSH_FEW 64
+#define CODE_FILTER_WORDS 8
 
 struct tlb_entry {
     uint64_t read, write, exec; // tags
@@ -69,15 +73,17 @@ struct cpu {
     uint64_t seg_base[7];  // indexed by op->seg: FS and GS bases at SEG_FS, SEG_GS; all others 0 in 64-bit mode
     struct tlb_entry *tlb; // the current mode's entries
 
-    // Instructions retired since the last change of CPL (split into insns_kernel and insns_user when it changes or is
-    // read). A block counts all of its instructions when it is entered; whoever leaves it early takes the rest back.
+    // Instructions retired since create(). A block counts all of its instructions when it is entered; whoever leaves it
+    // early takes the rest back. What came after icount_split belongs to the present CPL (account_instructions).
     uint64_t icount;
+    uint64_t icount_split;
     // The block entry check: icount > limit leaves to the run loop. kick() and anything that wants the run loop's
     // attention sets it to 0.
     _Atomic uint64_t limit;
     const struct block *block; // being executed
     uint64_t rip;              // valid in the run loop only; inside a block: block->rip + op->off
 
+    struct jump_entry *jumps; // the present CPL's jump cache
     uint64_t link_generation; // block links made under another number are void (mappings or code changed)
 
     uint64_t cr0, cr2, cr3, cr4, efer;
@@ -96,7 +102,7 @@ struct cpu {
     bool inhibit_debug; // #DB waits too: after a load of ss
     bool intr;          // INTR pin
     atomic_bool kicked;
-    bool tlb_any; // something was filled since the last flush
+    bool stepping; // the block being executed is one instruction on its own (run.c)
     struct cpu_event event;
     uint8_t delivering;  // vector being delivered, for the double-fault rules; NOT_DELIVERING otherwise
     enum vcpu_exit exit; // what an instruction asked for; VCPU_CONTINUE otherwise
@@ -109,6 +115,14 @@ struct cpu {
     struct block_cache *cache;
     struct x86_decoder decoder;
 
+    // What a flush has to undo: the slots filled since the last one, or more than fit.
+    unsigned filled;
+    uint16_t filled_slot[TLB_FLUSH_FEW]; // mode << TLB_BITS | slot
+    // Bloom filters over guest-virtual addresses: 2 MiB regions that large pages filled, and 4 KiB pages that block
+    // links may lead to. An invlpg of anything else is one slot's affair.
+    uint64_t large_filter;
+    uint64_t code_filter[CODE_FILTER_WORDS];
+    enum tlb_mode tlb_mode;
     struct tlb_entry tlb_modes[TLB_MODES][TLB_SIZE];
 };
 

@@ -74,6 +74,11 @@ void mmu_flush(struct cpu *c); // all translations; links between blocks with th
 void mmu_invlpg(struct cpu *c, uint64_t va);
 // The write permission of every TLB entry goes: a page has just become one with code.
 void mmu_drop_write_tags(struct cpu *c);
+// A block link may now lead to the page of va.
+static inline void mmu_note_code(struct cpu *c, uint64_t va)
+{
+    c->code_filter[(va >> 18) % CODE_FILTER_WORDS] |= 1ull << ((va >> 12) & 63);
+}
 
 // Guest-physical address of the instruction at va, or raises #PF/#GP with rip as in c->rip.
 gpa_t mmu_fetch(struct cpu *c, uint64_t va);

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// 4-level paging (SDM vol. 3, 4.5 to 4.7): the walk of a guest's page tables in guest-physical memory, with permission
+// checks, error code, and accessed and dirty bits. The format's truth for all engines that walk in software.
+#ifndef RINGSIDE_X86_PAGING_H
+#define RINGSIDE_X86_PAGING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "include/guest_ram.h"
+
+// What decides about a walk besides the tables.
+struct paging {
+    uint64_t cr3;
+    bool wp;   // CR0.WP
+    bool nxe;  // EFER.NXE
+    bool smep; // CR4.SMEP
+    bool smap; // CR4.SMAP, and neither RFLAGS.AC nor an access that AC excuses
+};
+
+struct translation {
+    gpa_t page;         // guest-physical address of the 4 KiB page that holds the address
+    uint64_t page_size; // of the guest's own mapping: 4 KiB, 2 MiB or 1 GiB
+    bool writable;      // by every level
+    bool user;          // by every level
+    bool no_execute;    // by any level
+    bool dirty;         // the leaf's D bit, after this access
+    bool global;
+};
+
+// Translate va for an access of PF_WRITE, PF_USER (CPL 3) and PF_FETCH bits. True: *out is filled, and A (and for a
+// write D) bits are set in the tables. False: *error is the page-fault error code. va is canonical.
+bool paging_walk(const struct guest_ram *ram, const struct paging *mode, uint64_t va, uint32_t access,
+                 struct translation *out, uint32_t *error);
+
+#endif
