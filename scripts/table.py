@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Markdown tables from results files: `scripts/table.py FILE...` prints everything; paper.py takes single tables.
+
+What has no figure says why in a numbered note under the table; nothing is left out and nothing is substituted."""
+import sys
+
+import results
+
+PAPER_COLUMNS = ["P4 native", "P4 software VMM", "P4 hardware VMM"]
+
+# What one iteration of a benchmark does, as events: checked against the counters where an engine counts the event.
+# `exceptions` is 0 where nothing else is said; callers of user code are syscalls' business alone.
+EXPECTED = {
+    "idle": {"exits": 0},
+    "syscall": {"syscalls": 1},
+    "in": {"exit_pio": 1},
+    "out": {"exit_pio": 1},
+    "pgfault": {"true_faults": 1, "exceptions": 1},
+    "divzero": {"exceptions": 1, "true_faults": 0},
+    "ptemod_np2p": {"exceptions": None},
+    "ptemod_p2np": {"exceptions": None},
+    "invlpg": {"tlb_invlpgs": 1},
+    "cr3wr": {"tlb_flushes": 1},
+}
+TOLERANCE = 0.01
+
+
+class Notes:
+    """Numbered notes under a table; the same text gets the same number."""
+
+    def __init__(self):
+        self.texts = []
+
+    def mark(self, text):
+        if text not in self.texts:
+            self.texts.append(text)
+        return f"n/a [{self.texts.index(text) + 1}]"
+
+    def lines(self):
+        return [f"[{i}] {text}" for i, text in enumerate(self.texts, 1)]
+
+
+def markdown(head, rows):
+    """A table with a text column first and figures to the right."""
+    out = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    return out + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def with_notes(lines, notes):
+    listed = notes.lines()
+    return lines + ([""] + [line + "  " for line in listed] if listed else [])
+
+
+def costs_table(run, suite):
+    """Median cost of one iteration, the paper's columns first where the suite has rows there."""
+    paper = results.reference() if suite == "nano" else {}
+    engines, notes, rows = results.engine_order(run), Notes(), []
+    for image, bench in run.benches(suite):
+        row = [bench]
+        if paper:
+            row += [f"{v:,.0f}" for v in paper[bench]] if bench in paper else ["", "", ""]
+        for engine in engines:
+            figure = results.figure(run, suite, bench, engine)
+            row.append(results.cycles_text(figure.median) if figure
+                       else notes.mark(results.why_missing(run, suite, image, bench, engine)))
+        rows.append(row)
+    head = ["benchmark"] + (PAPER_COLUMNS if paper else []) + [results.column(run, e) for e in engines]
+    return with_notes(markdown(head, rows), notes)
+
+
+def slowdown_table(run, suite):
+    """Cost relative to the native program, for what has one. CPL 3 rows are held against the same native program."""
+    engines = [e for e in results.engine_order(run) if e != "native"]
+    rows = []
+    for image, bench in run.benches(suite):
+        base = results.native_base(run, suite, image, bench)
+        if base is None:
+            continue
+        figures = [results.figure(run, suite, bench, engine) for engine in engines]
+        rows.append([bench] + [results.cycles_text(f.median / base) if f else "n/a" for f in figures])
+    return markdown(["benchmark"] + [results.column(run, e) for e in engines], rows) if rows else []
+
+
+def spread_table(run, suite):
+    rows = []
+    for image, bench in run.benches(suite):
+        for engine in results.engine_order(run):
+            f = results.figure(run, suite, bench, engine)
+            if not f:
+                continue
+            text = results.cycles_text
+            interval = f"{text(f.interval[0])} to {text(f.interval[1])}" if f.interval else "n/a (under 6 processes)"
+            rows.append([bench, engine, f"{f.processes} x {f.repetitions // f.processes}", text(f.min), text(f.p10),
+                         text(f.median), text(f.p90), interval])
+    head = ["benchmark", "engine", "processes x repetitions", "min", "10 %", "median", "90 %", "95 % interval of median"]
+    return markdown(head, rows)
+
+
+def cold_table(run, suite):
+    """First pass of one iteration beside the warm cost."""
+    engines, notes, rows = results.engine_order(run), Notes(), []
+    for image, bench in run.benches(suite):
+        row = [bench]
+        for engine in engines:
+            figure, cold = results.figure(run, suite, bench, engine), results.cold(run, suite, bench, engine)
+            if figure is None or cold is None:
+                row += [notes.mark(results.why_missing(run, suite, image, bench, engine)), ""]
+            else:
+                row += [results.cycles_text(cold), results.cycles_text(figure.median)]
+        rows.append(row)
+    head = ["benchmark"] + [f"{e}, {kind}" for e in engines for kind in ("cold", "warm")]
+    return with_notes(markdown(head, rows), notes)
+
+
+# ---- Events ----
+
+def rate_text(value):
+    return f"{value:,.0f}" if abs(value - round(value)) < 0.005 else f"{value:,.2f}"
+
+
+def expectations(bench):
+    """Event -> times that one iteration must bring it."""
+    wanted = dict({"exceptions": 0}, **EXPECTED.get(bench, {}))
+    if bench.endswith("_user"):
+        wanted["insns_kernel"] = 0
+    return {event: times for event, times in wanted.items() if times is not None}
+
+
+def disagreements(bench, rates):
+    """What the counters say against what the benchmark does: one text for each difference."""
+    return [f"{event} {rate_text(rates[event])}, not {times}" for event, times in expectations(bench).items()
+            if event in rates and abs(rates[event] - times) > TOLERANCE]
+
+
+def events_table(run, suite, engine):
+    """Events of one iteration, one column for each event that happens anywhere in the suite."""
+    listed = [(bench, results.events(run, suite, bench, engine)) for _, bench in run.benches(suite)]
+    listed = [(bench, rates) for bench, rates in listed if rates]
+    if not listed:
+        return []
+    names = [n for n in run.engines[engine]["counts"] if any(abs(r.get(n, 0)) >= 0.005 for _, r in listed)]
+    rows = []
+    for bench, rates in listed:
+        wrong = disagreements(bench, rates)
+        checked = [e for e in expectations(bench) if e in rates]
+        verdict = "NO: " + "; ".join(wrong) if wrong else "yes" if checked else "not counted"
+        rows.append([bench] + [rate_text(rates.get(n, 0)) for n in names] + [verdict])
+    return markdown(["benchmark"] + names + ["as the benchmark says"], rows)
+
+
+def all_disagreements(run):
+    found = []
+    for suite in run.suites():
+        for _, bench in run.benches(suite):
+            for engine in results.engine_order(run):
+                rates = results.events(run, suite, bench, engine)
+                found += [f"{bench} on {engine}: {text}" for text in disagreements(bench, rates or {})]
+    return found
+
+
+# ---- Everything of a run ----
+
+def scope(run):
+    """Where and how the figures were taken: stands above each set of tables."""
+    h, m = run.header, run.machine
+    out = [results.machine_line(run) + f"; kernel {m.get('kernel') or 'unknown'}; commit {(m.get('commit') or 'none')[:12]}"
+           + (" with local changes" if m.get("dirty") else "") + f"; compiler {m.get('compiler') or 'unknown'}.",
+           f"{h.get('time')}: {h.get('runs')} processes x {h.get('reps')} repetitions for each benchmark and engine, "
+           f"random order with seed {h.get('seed')}, pinned to CPU {h.get('cpu')}."]
+    if run.quick():
+        out.append("A quick run: for a first look, not for a published figure.")
+    if not (run.end and run.end.get("complete")):
+        out.append("The run was interrupted: what is here had been measured by then.")
+    out += [f"Unquiet host: {warning}" for warning in m.get("unquiet") or []]
+    pmu = m.get("pmu") or {}
+    if not pmu.get("available"):
+        out.append(f"No core cycles, only TSC cycles: {pmu.get('reason') or 'no PMU'}.")
+    return [line + "  " for line in out]
+
+
+def engine_list(run):
+    out = []
+    for name in results.engine_order(run):
+        e = run.engines.get(name, {})
+        if e.get("available", True):
+            out.append(f"- {name}: {e.get('column') or name}")
+        else:
+            out.append(f"- {name}: cannot run here: {e.get('reason')}")
+    return out
+
+
+def titled(title, lines):
+    return ["", f"### {title}", ""] + lines if lines else []
+
+
+def whole(run):
+    out = scope(run) + [""] + engine_list(run)
+    for suite in run.suites():
+        unit = "TSC cycles an iteration, median"
+        if suite == "nano":
+            unit += "; P4 columns: Pentium 4 cycles, Adams and Agesen 2006"
+        out += titled(f"{suite}: {unit}", costs_table(run, suite))
+        out += titled(f"{suite}: times the native program's cost", slowdown_table(run, suite))
+        out += titled(f"{suite}: cold (first pass) and warm, TSC cycles", cold_table(run, suite))
+        for engine in results.engine_order(run):
+            out += titled(f"{suite}: events an iteration on {engine}", events_table(run, suite, engine))
+        out += titled(f"{suite}: spread, TSC cycles an iteration", spread_table(run, suite))
+    wrong = all_disagreements(run)
+    out += titled("Counters that disagree with what a benchmark does", [f"- {line}" for line in wrong])
+    return out
+
+
+def main(paths):
+    if not paths:
+        print("usage: scripts/table.py RESULTS...", file=sys.stderr)
+        return 2
+    for path in paths:
+        try:
+            runs = results.load(path)
+        except (OSError, ValueError) as error:
+            print(f"table: {error}", file=sys.stderr)
+            return 1
+        for run in runs:
+            print(f"## {path}\n")
+            print("\n".join(whole(run)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
