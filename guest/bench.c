@@ -93,12 +93,14 @@ static uint64_t calibrate(const struct job *job)
     return n;
 }
 
-// The run of n (id 0) or 2n (id 1), announced and framed.
+// The run of n (id 0) or 2n (id 1), announced and framed. The record is out, down to its last bit, before the run
+// starts: somebody may be timing it by that.
 static uint64_t marked_run(const struct job *job, uint64_t n, unsigned id)
 {
     if (job->prepare)
         job->prepare(n, job->ctx);
     print(RS1_PREFIX "run name=%s n=%lu\n", job->name, n);
+    console_flush();
     outl(PORT_MARK, MARK(MARK_BEGIN, id));
     uint64_t t = time_body(job, job->body, n);
     outl(PORT_MARK, MARK(MARK_END, id));

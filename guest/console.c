@@ -131,12 +131,17 @@ void print(const char *format, ...)
     va_end(args);
 }
 
+void console_flush(void)
+{
+    while (!(inb(UART_LSR) & LSR_TEMT))
+        ;
+}
+
 // Ringside and QEMU leave at the debug-exit port, Bochs at its own; a PC stays in the loop.
 _Noreturn void image_exit(int status)
 {
     print(RS1_PREFIX "end name=%s status=%d\n", image_name, status);
-    while (!(inb(UART_LSR) & LSR_TEMT))
-        ;
+    console_flush();
     outb(PORT_DEBUG_EXIT, (uint8_t)status);
     for (const char *word = "Shutdown"; *word; word++)
         outb(PORT_BOCHS_SHUTDOWN, (uint8_t)*word);

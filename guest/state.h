@@ -51,6 +51,7 @@ void options_init(unsigned how, uint64_t info);
 void descriptors_init(void);
 void paging_init(void);
 void console_init(void);
+void console_flush(void); // returns when the last byte is on the line
 void bench_init(void);
 
 // trap.S, user.S
