@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the virtual CPU says that it is (SDM vol. 2, CPUID): what the interpreter implements, and nothing that another
+// engine could lack. No FPU, SSE or XSAVE yet: their bits come with their instructions. crc32 is there, but only
+// SSE4.2's bit could announce it. No MTRR: the guest's memory types are not its own. No hypervisor leaf: guests do not
+// ask which engine they run on.
+#include "machine/cpuid.h"
+
+#include <stdint.h>
+
+#define BIT(n) (1u << (n))
+#define CHARS(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+
+#define FAMILY_6_MODEL_0 0x600u // what x86-64 software takes for a plain processor
+#define PHYS_BITS 46u           // as x86/paging.c has it
+#define VIRT_BITS 48u
+#define CLFLUSH_BYTES 64u
+
+enum leaf1_ecx { L1C_PCID = BIT(17), L1C_CX16 = BIT(13), L1C_MOVBE = BIT(22), L1C_POPCNT = BIT(23) };
+enum leaf1_edx {
+    L1D_DE = BIT(2),
+    L1D_PSE = BIT(3),
+    L1D_TSC = BIT(4),
+    L1D_MSR = BIT(5),
+    L1D_PAE = BIT(6),
+    L1D_CX8 = BIT(8),
+    L1D_APIC = BIT(9),
+    L1D_PGE = BIT(13),
+    L1D_CMOV = BIT(15),
+    L1D_PAT = BIT(16),
+    L1D_CLFLUSH = BIT(19),
+};
+enum leaf7_ebx {
+    L7B_FSGSBASE = BIT(0),
+    L7B_BMI1 = BIT(3),
+    L7B_SMEP = BIT(7),
+    L7B_BMI2 = BIT(8),
+    L7B_ERMS = BIT(9),
+    L7B_INVPCID = BIT(10),
+    L7B_SMAP = BIT(20),
+};
+enum ext1_ecx { X1C_LAHF = BIT(0), X1C_LZCNT = BIT(5) };
+enum ext1_edx {
+    X1D_SYSCALL = BIT(11),
+    X1D_NX = BIT(20),
+    X1D_1GB = BIT(26),
+    X1D_RDTSCP = BIT(27),
+    X1D_LM = BIT(29),
+};
+enum ext7_edx { X7D_INVARIANT_TSC = BIT(8) };
+
+// "RingsideVCPU", in the order ebx, edx, ecx
+#define VENDOR_EBX CHARS('R', 'i', 'n', 'g')
+#define VENDOR_EDX CHARS('s', 'i', 'd', 'e')
+#define VENDOR_ECX CHARS('V', 'C', 'P', 'U')
+
+static const struct cpuid_leaf leaves[] = {
+    {.leaf = 0x0, .eax = 0x7, .ebx = VENDOR_EBX, .ecx = VENDOR_ECX, .edx = VENDOR_EDX},
+    {.leaf = 0x1,
+     .eax = FAMILY_6_MODEL_0,
+     .ebx = 1u << 16 | CLFLUSH_BYTES / 8 << 8, // one logical processor, APIC ID 0
+     .ecx = L1C_CX16 | L1C_PCID | L1C_MOVBE | L1C_POPCNT,
+     .edx = L1D_DE | L1D_PSE | L1D_TSC | L1D_MSR | L1D_PAE | L1D_CX8 | L1D_APIC | L1D_PGE | L1D_CMOV | L1D_PAT |
+            L1D_CLFLUSH},
+    {.leaf = 0x7, .ebx = L7B_FSGSBASE | L7B_BMI1 | L7B_SMEP | L7B_BMI2 | L7B_ERMS | L7B_INVPCID | L7B_SMAP},
+    {.leaf = 0x80000000, .eax = 0x80000008, .ebx = VENDOR_EBX, .ecx = VENDOR_ECX, .edx = VENDOR_EDX},
+    {.leaf = 0x80000001, .ecx = X1C_LAHF | X1C_LZCNT, .edx = X1D_SYSCALL | X1D_NX | X1D_1GB | X1D_RDTSCP | X1D_LM},
+    {.leaf = 0x80000002,
+     .eax = CHARS('R', 'i', 'n', 'g'),
+     .ebx = CHARS('s', 'i', 'd', 'e'),
+     .ecx = CHARS(' ', 'v', 'C', 'P'),
+     .edx = CHARS('U', 0, 0, 0)},
+    {.leaf = 0x80000003},
+    {.leaf = 0x80000004},
+    {.leaf = 0x80000007, .edx = X7D_INVARIANT_TSC},
+    {.leaf = 0x80000008, .eax = VIRT_BITS << 8 | PHYS_BITS},
+};
+
+const struct cpuid_table machine_cpuid = {leaves, sizeof(leaves) / sizeof(leaves[0])};
