@@ -220,8 +220,9 @@ static void build(struct cpu *c, struct block *b, uint64_t rip, uint64_t at, uns
     lowering_start(&low, c, rip, b->op);
     build_first(c, &low, b);
     struct source s = source_at(c, gpa(at));
-    while (!low.l.ends && b->second_page == NO_PAGE && low.insns < max_insns && low.bytes < s.left &&
-           lowering_fits(&low, s.bytes + low.bytes, s.left - low.bytes))
+    const struct op *full = b->op + BLOCK_MAX_OPS - 2 * LOWER_MAX_OPS; // room for one more and the closing jump
+    while (!low.l.ends && b->second_page == NO_PAGE && low.insns < max_insns && low.l.next < full &&
+           low.bytes < s.left && lowering_fits(&low, s.bytes + low.bytes, s.left - low.bytes))
         lowering_insn(&low, s.bytes + low.bytes, s.left - low.bytes);
     lowering_finish(&low);
 

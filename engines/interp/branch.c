@@ -9,6 +9,7 @@
 #include "engines/interp/block.h"
 #include "engines/interp/fault.h"
 #include "engines/interp/flags.h"
+#include "engines/interp/fuse.h"
 #include "engines/interp/insn_args.h"
 #include "engines/interp/mmu.h"
 
@@ -171,7 +172,11 @@ bool lower_jcc(struct lower *l, const struct insn *in, unsigned arg)
 {
     static op_fn *const fns[] = {op_jo, op_jno, op_jb, op_jae, op_je, op_jne, op_jbe, op_ja,
                                  op_js, op_jns, op_jp, op_jnp, op_jl, op_jge, op_jle, op_jg};
-    emit(l, fns[arg])->disp = in->op[0].imm;
+    struct op *op = emit(l, fns[arg]);
+    op->disp = in->op[0].imm;
+    op_fn *pair = l->last_op ? fuse_with_jcc(&l->last, arg) : NULL;
+    if (pair)
+        l->last_op->fn = pair;
     emit_links(l, 2);
     return true;
 }

@@ -132,6 +132,8 @@ void lowering_insn(struct lowering *low, const uint8_t *bytes, unsigned left)
         emit(l, !decoded && is_too_long(low, bytes, left) ? op_too_long : op_undefined);
         l->ends = true;
     }
+    l->last = in;
+    l->last_op = exists && l->next == first + 1 ? first : NULL;
     low->insns++;
     low->bytes += l->len;
     l->rip += l->len;

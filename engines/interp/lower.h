@@ -14,6 +14,10 @@ struct lower {
     uint8_t nth;
     uint8_t len;
     bool ends; // set by the lowering function: the block ends with this instruction
+
+    // The instruction before this one in the block and its op, where it has a single one; else NULL (fuse.h).
+    struct insn last;
+    struct op *last_op;
 };
 #define LOWER_MAX_OPS 4
 
