@@ -26,7 +26,8 @@ RINGSIDE := $(B)/ringside
 GUEST_SRC := $(wildcard guest/*.c) $(wildcard guest/*.S)
 GUEST_OBJ := $(patsubst %,build/guest/%.o,$(GUEST_SRC))
 GUEST_CFLAGS := -std=gnu17 -O2 -g $(WARN) -I. -MMD -MP -ffreestanding -fno-stack-protector -fno-pic -mno-red-zone \
-    -mcmodel=kernel -mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none -fno-tree-loop-distribute-patterns
+    -mcmodel=kernel -mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none -fno-tree-loop-distribute-patterns \
+    -ffile-prefix-map=$(CURDIR)=. # the same bytes wherever they are built
 BENCH_SRC := $(wildcard bench/nano/*.c bench/micro/*.c)
 BENCH_IMAGES := $(patsubst bench/%.c,build/images/%.elf,$(BENCH_SRC))
 TEST_GUEST_SRC := $(wildcard tests/guest/*.c)
