@@ -101,7 +101,8 @@ static inline void flags_change_cf(struct cpu *c, bool cf)
     c->carries = (c->carries & ~(CARRY_CF | CARRY_TOP)) | new_cf | ((new_cf ^ of) >> 1);
 }
 
-// The sixteen conditions of jcc, setcc and cmovcc (SDM vol. 1, appendix B); cc is a constant wherever speed counts.
+// The sixteen conditions of jcc, setcc and cmovcc (SDM vol. 1, appendix B); cc is a constant wherever speed counts. No
+// short-cut operators: branches inside a condition would be branches that the host mispredicts.
 static inline bool condition(const struct cpu *c, unsigned cc)
 {
     bool v;
@@ -116,7 +117,7 @@ static inline bool condition(const struct cpu *c, unsigned cc)
         v = flag_zf(c);
         break;
     case 3:
-        v = flag_cf(c) || flag_zf(c);
+        v = flag_cf(c) | flag_zf(c);
         break;
     case 4:
         v = flag_sf(c);
@@ -128,7 +129,7 @@ static inline bool condition(const struct cpu *c, unsigned cc)
         v = flag_sf(c) != flag_of(c);
         break;
     default:
-        v = flag_zf(c) || flag_sf(c) != flag_of(c);
+        v = flag_zf(c) | (flag_sf(c) != flag_of(c));
     }
     return v ^ (cc & 1);
 }

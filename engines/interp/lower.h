@@ -4,6 +4,7 @@
 #ifndef RINGSIDE_INTERP_LOWER_H
 #define RINGSIDE_INTERP_LOWER_H
 
+#include "engines/interp/int_args.h"
 #include "engines/interp/op.h"
 
 struct lower {
