@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Rewrites the generated blocks of PAPER.md and README.md from results files, so that no figure is typed by hand.
+
+A block stands between `<!-- generated: NAME from FILE -->` and `<!-- end -->`. `scripts/paper.py FILE...` points the
+blocks that FILE can fill at it, draws its pictures beside it and rewrites all blocks; `--check` only says whether they
+are what their files give (status 1 where not)."""
+import os
+import re
+import sys
+
+import peers_table
+import plot
+import results
+import table
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+PAGES = ["README.md", "PAPER.md"]
+BLOCK = re.compile(r"<!-- generated: (\S+) from (\S+) -->\n(.*?)<!-- end -->", re.S)
+NONE = "-"  # instead of a file: no run is committed yet
+
+
+def picture(suite, alt):
+    def block(path):
+        base = os.path.splitext(path)[0]
+        return [f"![{alt}]({base}-{suite}.png)"]
+    return block
+
+
+def last(make):
+    return lambda path: make(results.load(path)[-1])
+
+
+def sampled(path):
+    run = results.load(path)[-1]
+    return [f"All samples: [{path}]({path}); every figure below is made from it by `scripts/paper.py {path}`."]
+
+
+def events(suite):
+    def make(run):
+        out = []
+        for engine in results.engine_order(run):
+            lines = table.events_table(run, suite, engine)
+            out += ([f"On {results.column(run, engine)}:", ""] + lines + [""]) if lines else []
+        return out
+    return last(make)
+
+
+BENCH_BLOCKS = {
+    "scope": last(table.scope),
+    "engines": last(table.engine_list),
+    "samples": sampled,
+    "nano": last(lambda run: table.costs_table(run, "nano")),
+    "nano-cold": last(lambda run: table.cold_table(run, "nano")),
+    "nano-events": events("nano"),
+    "nano-spread": last(lambda run: table.spread_table(run, "nano")),
+    "nano-picture": picture("nano", "Cost of each nano benchmark: the paper's three columns and this machine's engines"),
+    "micro": last(lambda run: table.costs_table(run, "micro")),
+    "micro-slowdown": last(lambda run: table.slowdown_table(run, "micro")),
+    "micro-events": events("micro"),
+    "micro-picture": picture("micro", "Slowdown of each micro benchmark against its native program"),
+}
+PEERS_BLOCKS = {"peers": last(peers_table.table), "peers-scope": last(peers_table.scope)}
+BLOCKS = {**BENCH_BLOCKS, **PEERS_BLOCKS}
+
+
+def blocks_of(path):
+    """Names of the blocks that a file can fill."""
+    return PEERS_BLOCKS if results.load(path)[-1].header.get("tool") == "peers" else BENCH_BLOCKS
+
+
+def content(name, path):
+    if name not in BLOCKS:
+        raise ValueError(f"no block is called {name}; known: {', '.join(BLOCKS)}")
+    if path == NONE:
+        return "\nNo run is committed yet.\n\n"
+    lines = BLOCKS[name](path)
+    while lines and not lines[-1]:
+        lines = lines[:-1]
+    return "\n" + "\n".join(lines) + "\n\n"
+
+
+def rewrite(text, moves):
+    """The page with its blocks made new; moves: block name -> file that it shall come from, others stay."""
+    def block(match):
+        name, path = match.group(1), match.group(2)
+        path = moves.get(name, path)
+        return f"<!-- generated: {name} from {path} -->\n{content(name, path)}<!-- end -->"
+    return BLOCK.sub(block, text)
+
+
+def main(args):
+    check = args == ["--check"]
+    if not check and any(a.startswith("-") for a in args):
+        print("usage: scripts/paper.py [--check | RESULTS...]", file=sys.stderr)
+        return 2
+    paths = [] if check else [os.path.relpath(a, ROOT) for a in args]
+    os.chdir(ROOT)
+    moves = {name: path for path in paths for name in blocks_of(path)}
+    stale = 0
+    for page in PAGES:
+        with open(page, encoding="utf-8") as file:
+            old = file.read()
+        new = rewrite(old, moves)
+        if new != old and check:
+            print(f"{page}: its generated blocks are not what their results files give: run scripts/paper.py")
+            stale = 1
+        elif new != old:
+            with open(page, "w", encoding="utf-8") as file:
+                file.write(new)
+            print(f"{page}: rewritten")
+    for path in paths:
+        if blocks_of(path) is BENCH_BLOCKS:
+            print("\n".join(plot.pictures(path)))
+    return stale
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"paper: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,337 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs the same images under QEMU (TCG), Bochs and Ringside's engines, interleaved in random order, and writes a results
+file and a table: `make bench-peers`.
+
+All are timed in one way, by the host's clock: the guest prints `rs1 run` before each timed run and its next line right
+after it, so that a run of n lasts from the one line's end to the other's first byte. What a character costs drops out
+when the run of n is taken from the run of 2n. (Bochs' TSC counts instructions, so no guest clock would do for all.)"""
+import argparse
+import datetime
+import json
+import os
+import pty
+import random
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import peers_table
+import results
+
+RINGSIDE = "build/ringside"
+NANO = ["idle", "callret", "cpuid", "cr8wr", "divzero", "in", "invlpg", "pgfault", "syscall"]
+PROCESS_SECONDS = 120
+BOCHS_IPS = 100e6  # Bochs' TSC counts instructions; about what it does in a second, for calibration only
+
+
+class Peer:
+    """One thing that runs images. start(image, words) gives (process, file descriptor of the guest's serial line)."""
+
+    def __init__(self, name, column, backend, version, tsc_hz, start):
+        self.name, self.column, self.backend, self.version = name, column, backend, version
+        self.tsc_hz, self.start = tsc_hz, start
+
+    def record(self):
+        return {"type": "engine", "name": self.name, "available": True, "hardware": False, "backend": self.backend,
+                "version": self.version, "column": self.column, "reason": "", "counts": []}
+
+
+# ---- Starting each of them ----
+
+def pinned(cpu):
+    return lambda: os.sched_setaffinity(0, {cpu})
+
+
+def start_piped(command, cpu):
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               preexec_fn=pinned(cpu))
+    return process, process.stdout.fileno()
+
+
+def ringside_starter(engine, cpu):
+    def start(image, words):
+        return start_piped([RINGSIDE, "run", f"--engine={engine}", f"--cpu={cpu}", f"--timeout={PROCESS_SECONDS}",
+                            f"--append={words}", image], cpu)
+    return start
+
+
+def qemu_starter(cpu):
+    def start(image, words):
+        return start_piped(["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "128", "-nodefaults", "-display",
+                            "none", "-no-reboot", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
+                            "-kernel", image, "-append", words], cpu)
+    return start
+
+
+def bochs_starter(cpu, folder):
+    """A CD for each image, made once; the serial line goes to a pipe with a name, the display to a terminal nobody sees."""
+    def start(image, words):
+        iso = os.path.join(folder, image.replace("/", "_") + ".iso")
+        if not os.path.exists(iso):
+            subprocess.run(["scripts/iso.sh", "-c", words, iso, image], check=True, stdout=subprocess.DEVNULL)
+        serial, config, commands = (os.path.join(folder, name) for name in ("serial", "bochsrc", "commands"))
+        if not os.path.exists(serial):
+            os.mkfifo(serial)
+        with open("scripts/bochsrc.in", encoding="utf-8") as file:
+            text = file.read()
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(text.replace("@ISO@", iso).replace("@SERIAL@", serial)
+                       .replace("@LOG@", os.path.join(folder, "log")))
+        with open(commands, "w", encoding="utf-8") as file:
+            file.write("continue\n")  # Debian's Bochs starts in its debugger
+        reader = os.open(serial, os.O_RDONLY | os.O_NONBLOCK)
+        master, slave = pty.openpty()
+        process = subprocess.Popen(["bochs", "-q", "-f", config, "-rc", commands], stdin=slave, stdout=slave,
+                                   stderr=slave, preexec_fn=pinned(cpu), start_new_session=True,
+                                   env=dict(os.environ, TERM="xterm"))
+        os.close(slave)
+        process.terminal = master
+        return process, reader
+    return start
+
+
+def version_of(package):
+    """Of a Debian package: Bochs has no option that prints its version."""
+    done = subprocess.run(["dpkg-query", "-W", "-f=${Version}", package], capture_output=True, text=True)
+    return f"{package} {done.stdout.strip() or 'of unknown version'}"
+
+
+def all_peers(pilot, cpu, folder):
+    hz = (pilot.machine.get("tsc_khz") or 2.5e6) * 1000
+    found = [Peer(name, engine.get("column") or name, engine.get("backend"), "", hz, ringside_starter(name, cpu))
+             for name, engine in pilot.engines.items() if engine.get("available") and name != "native"]
+    if shutil.which("qemu-system-x86_64"):
+        found.append(Peer("qemu-tcg", "QEMU TCG", "tcg", version_of("qemu-system-x86"), hz, qemu_starter(cpu)))
+    if shutil.which("bochs"):
+        found.append(Peer("bochs", "Bochs", "bochs", version_of("bochs"), BOCHS_IPS, bochs_starter(cpu, folder)))
+    return found
+
+
+# ---- Timing lines ----
+
+def lines_with_times(process, fd, deadline):
+    """(time of the first byte, time of the newline, text) of each line, in ns, until the end of the output or deadline."""
+    line, first = b"", 0
+    while time.monotonic() < deadline:
+        ready, _, _ = select.select([fd] + terminal_of(process), [], [], 0.2)
+        for other in terminal_of(process):
+            if other in ready:
+                drain(other)
+        if fd not in ready:
+            if process.poll() is not None:
+                return
+            continue
+        data = os.read(fd, 4096)
+        now = time.monotonic_ns()
+        if not data:
+            if process.poll() is not None or not terminal_of(process):
+                return
+            time.sleep(0.01)  # a named pipe that nobody writes to yet
+            continue
+        for byte in data:
+            first = first if line else now
+            if byte == 10:
+                yield first, now, line.decode(errors="replace").strip()
+                line = b""
+            else:
+                line += bytes([byte])
+
+
+def terminal_of(process):
+    terminal = getattr(process, "terminal", None)
+    return [] if terminal is None else [terminal]
+
+
+def drain(terminal):
+    try:
+        os.read(terminal, 65536)
+    except OSError:  # the other end is closed
+        pass
+
+
+def measure(process, fd, deadline):
+    """Follows a run to its `rs1 end` record: {name: sample fields}, and what went wrong or None."""
+    found, spans, running = {}, {}, None
+    for first, newline, text in lines_with_times(process, fd, deadline):
+        if running:
+            spans.setdefault(running[0], []).append((running[1], first - running[2]))
+            running = None
+        words = text.split(" ")
+        if words[0] != "rs1" or len(words) < 2:
+            continue
+        fields = dict(word.split("=", 1) for word in words[2:] if "=" in word)
+        if words[1] == "run":
+            running = fields["name"], int(fields["n"]), newline
+        elif words[1] == "warm":
+            add_repetition(found, spans, fields)
+        elif words[1] == "value" and fields["name"] in found:
+            found[fields["name"]]["value"] = fields["value"]
+        elif words[1] == "end":
+            return found, None if fields.get("status") == "0" else f"the image ended with status {fields.get('status')}"
+    in_time = time.monotonic() < deadline
+    return found, "ended without an `rs1 end` record" if in_time else "no `rs1 end` record in time"
+
+
+def add_repetition(found, spans, fields):
+    """Pairs the two spans before a `warm` record with it."""
+    name, n = fields["name"], int(fields["n"])
+    pair = spans.pop(name, [])
+    if [count for count, _ in pair] != [n, 2 * n]:
+        return
+    sample = found.setdefault(name, {"n": n, "t1": [], "t2": [], "e1": [], "e2": [], "run_n_ns": [], "run_2n_ns": []})
+    for key in ("t1", "t2", "e1", "e2"):
+        sample[key].append(int(fields.get(key, 0)))
+    sample["run_n_ns"].append(pair[0][1])
+    sample["run_2n_ns"].append(pair[1][1])
+
+
+def run_one(peer, image, words):
+    process, fd = peer.start(image, words)
+    try:
+        return measure(process, fd, time.monotonic() + PROCESS_SECONDS)
+    finally:
+        stop(process)
+        if process.stdout is None:
+            os.close(fd)
+        for terminal in terminal_of(process):
+            os.close(terminal)
+
+
+def stop(process):
+    """The image has printed its last line: the process gets a moment to end by itself."""
+    try:
+        process.wait(1)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+# ---- The run ----
+
+def pilot_run(folder, images):
+    """Machine description and instruction counts, from Ringside's own bench command."""
+    out = os.path.join(folder, "pilot.jsonl")
+    command = [RINGSIDE, "bench", "--runs=1", "--reps=1", "--cycles=20000", f"--out={out}", *images]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if not os.path.exists(out):
+        raise RuntimeError(f"`{' '.join(command)}` gave no results: {done.stderr.strip()[-200:]}")
+    return results.load(out)[-1]
+
+
+def instructions(pilot, suite, bench):
+    counted = results.events(pilot, suite, bench, "interp") or {}
+    total = counted.get("insns_kernel", 0) + counted.get("insns_user", 0)
+    return total or None
+
+
+def header_of(pilot, options, images):
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return dict(pilot.header, tool="peers", time=now, command=sys.argv, seed=options.seed, quick=options.quick,
+                runs=options.rounds, reps=options.reps, cpu=options.cpu, seconds=options.seconds, images=images)
+
+
+def progress(done, total, start, what):
+    left = (time.monotonic() - start) / done * (total - done) if done else 0
+    text = f"[{done}/{total}] {left / 60:.0f}:{left % 60:02.0f} left  {what}" if done else f"[0/{total}] {what}"
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+    elif done % 10 == 0:
+        print(text, file=sys.stderr, flush=True)
+
+
+def run_all(peers, images, options, write):
+    jobs = [(peer, image, number) for peer in peers for image in images for number in range(options.rounds)]
+    random.Random(options.seed).shuffle(jobs)
+    start = time.monotonic()
+    for order, (peer, image, number) in enumerate(jobs):
+        progress(order, len(jobs), start, f"{image} on {peer.name}")
+        suite, name = image.split("/")
+        words = f"reps={options.reps} cycles={int(options.seconds * peer.tsc_hz)}"
+        found, wrong = run_one(peer, f"build/images/{image}.elf", words)
+        common = {"suite": suite, "image": name, "engine": peer.name, "process": number, "order": order}
+        for bench, sample in found.items():
+            write(dict(common, type="sample", bench=bench, **sample))
+        if wrong or not found:
+            write(dict(common, type="failed", bench=None, status=None, reason=wrong or "no timed run"))
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
+    return time.monotonic() - start
+
+
+def parse():
+    parser = argparse.ArgumentParser(description="The same images under QEMU, Bochs and Ringside, timed in the same way.")
+    parser.add_argument("images", nargs="*", metavar="SUITE/NAME", help="default: all of micro, and some of nano")
+    parser.add_argument("--quick", action="store_true", help="one short process each: a first look")
+    parser.add_argument("--rounds", type=int, help="processes for each image and engine (default 3, quick 1)")
+    parser.add_argument("--reps", type=int, help="repetitions in each process (default 2)", default=2)
+    parser.add_argument("--seconds", type=float, help="what a timed run of n takes at least (default 0.1, quick 0.04)")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32), help="of the random order")
+    parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)), help="the CPU that all run on")
+    parser.add_argument("--out", help="results file; an existing one is appended to")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    options.seconds = options.seconds or (0.04 if options.quick else 0.1)
+    return options
+
+
+def default_images():
+    micro = sorted(name[:-4] for name in os.listdir("build/images/micro") if name.endswith(".elf"))
+    nano = [name for name in NANO if os.path.exists(f"build/images/nano/{name}.elf")]
+    return [f"micro/{name}" for name in micro] + [f"nano/{name}" for name in nano]
+
+
+def keep_off(cpu):
+    """This process reads the clock: not on the CPU that the guests run on, where there is another."""
+    others = os.sched_getaffinity(0) - {cpu}
+    if others:
+        os.sched_setaffinity(0, others)
+
+
+def main():
+    os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    options = parse()
+    images = options.images or default_images()
+    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    path = options.out or f"results/local/{stamp}-{os.uname().nodename}-peers.jsonl"
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    print(f"seed {options.seed}, CPU {options.cpu}, results in {path}", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder, open(path, "a", encoding="utf-8") as out:
+        def write(record):
+            out.write(json.dumps(record) + "\n")
+            out.flush()
+        pilot = pilot_run(folder, images)
+        keep_off(options.cpu)
+        peers = all_peers(pilot, options.cpu, folder)
+        write(header_of(pilot, options, images))
+        for peer in peers:
+            write(peer.record())
+        for (suite, name), image in pilot.images.items():
+            counts = {b: instructions(pilot, suite, b) for i, b in pilot.benches(suite) if i == name}
+            write(dict(image, instructions=counts))
+        complete, seconds = False, 0
+        try:
+            seconds = run_all(peers, images, options, write)
+            complete = True
+        except KeyboardInterrupt:
+            print("\ninterrupted: what was measured is kept", file=sys.stderr)
+        write({"type": "end", "complete": complete, "seconds": seconds})
+    run = results.load(path)[-1]
+    text = "\n".join(peers_table.whole(run)) + "\n"
+    with open(path.removesuffix(".jsonl") + ".md", "w", encoding="utf-8") as file:
+        file.write(text)
+    print(text)
+    return 0 if complete else 130
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, RuntimeError, ValueError, subprocess.CalledProcessError) as error:
+        print(f"peers: {error}", file=sys.stderr)
+        sys.exit(1)
