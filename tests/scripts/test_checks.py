@@ -13,7 +13,8 @@ from _ok import check, done
 
 def includes():
     ask = check_includes.violations
-    check("an engine may include contracts and x86", not ask("engines/interp/a.c", '#include "include/vcpu.h"\n#include "x86/regs.h"\n'))
+    contracts = '#include "include/vcpu.h"\n#include "x86/regs.h"\n'
+    check("an engine may include contracts and x86", not ask("engines/interp/a.c", contracts))
     check("an engine may not include another", ask("engines/interp/a.c", '#include "engines/vtx/kvm.h"\n'))
     check("an engine may not include the machine", ask("engines/vtx/a.c", '#include "machine/bus.h"\n'))
     check("the machine knows no engine", ask("machine/a.c", '#include "engines/interp/engine.h"\n'))
@@ -51,10 +52,13 @@ def judging():
     check("no end record fails", judged(0, good.replace("rs1 end", "gone")).failed)
     check("no check at all fails", judged(0, "rs1 end name=a status=0\n").failed)
     check("a benchmark without a warm record fails", judged(0, "rs1 end name=a status=0\n", is_test=False).failed)
+    skipped = judged(0, "rs1 skip name=a why=no such thing\nrs1 end name=a status=0\n", is_test=False)
+    check("an image that only skips is a skip, not a pass", not skipped.passed and skipped.skipped == ["no such thing"])
     check("a crash fails", judged(-11, good).failed and not judged(-11, good).passed)
     check("no end in time fails", "did not end" in judged(None, good).failed[0])
     check("an engine error fails on a full engine", judged(8, "", err="cannot do it").failed)
-    check("an engine error is a skip on a software back end", judged(8, "", soft=True, err="no xsave").skipped == ["no xsave"])
+    soft = judged(8, "", soft=True, err="no xsave")
+    check("an engine error is a skip on a software back end", soft.skipped == ["no xsave"])
     check("a failed check before such an error is a failure", judged(8, good.replace("ok=1", "ok=0"), soft=True).failed)
     program = lambda status, out: runner.judge_program(runner.Outcome("unit", "p", []), status, out, "", 1)
     check("a silent program fails", program(0, "").failed)

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The generated blocks of README.md and PAPER.md: how they are rewritten, and that those committed are up to date."""
+import os
+import subprocess
+import sys
+import tempfile
+
+SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts")
+sys.path.insert(0, SCRIPTS)
+import _fixture
+import paper
+from _ok import check, done
+
+PAGE = "before\n<!-- generated: nano from - -->\nold\n<!-- end -->\nafter\n"
+
+
+def rewriting(folder):
+    path = _fixture.make(os.path.join(folder, "a.jsonl"))
+    new = paper.rewrite(PAGE, {"nano": path})
+    check("the block is filled", "| in | 3,209 | 216 | 15,826 |" in new and "old" not in new)
+    check("what stands around it stays", new.startswith("before\n") and new.endswith("\nafter\n"))
+    check("the block names its file", f"<!-- generated: nano from {path} -->" in new)
+    check("a second time changes nothing", paper.rewrite(new, {}) == new)
+    check("a block without a file says so", "No run is committed yet." in paper.rewrite(PAGE, {}))
+    check("all blocks of a run can be made", all(paper.content(name, path) for name in paper.BENCH_BLOCKS))
+    try:
+        paper.rewrite(PAGE.replace("nano", "nonsense"), {})
+        check("an unknown block is an error", False)
+    except ValueError:
+        check("an unknown block is an error", True)
+
+
+with tempfile.TemporaryDirectory() as scratch:
+    rewriting(scratch)
+now = subprocess.run([sys.executable, os.path.join(SCRIPTS, "paper.py"), "--check"], capture_output=True, text=True)
+check("README.md and PAPER.md are what their results files give " + now.stdout.strip() + now.stderr.strip(),
+      now.returncode == 0)
+done()
