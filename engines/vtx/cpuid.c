@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The guest's CPUID: the machine's table, less what this KVM cannot give. What had to go is kept and reported
-// (stats.c), because the guest then sees another CPU here than on the other engines.
+// The guest's CPUID: the machine's table, less what this KVM cannot give. How the result differs from the table is read
+// back and reported (stats.c), because the guest then sees another CPU here than on the other engines: KVM may lack
+// features, and a back end may announce some unasked (kvm_pvm: the host's leaves 1 and 7).
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #include "engines/vtx/vtx.h"
@@ -20,7 +20,9 @@ static const struct feature_reg {
     {0x80000007, 0, 'd'}, {0x80000008, 0, 'b'}, {0x80000021, 0, 'a'},
 };
 
-// Bits that KVM never lists but handles in a vCPU: OSXSAVE follows cr4 (leaf 1, ecx bit 27).
+#define FEATURE_REGS (sizeof feature_regs / sizeof *feature_regs)
+
+// Not a feature: it follows cr4 (leaf 1, ecx bit 27).
 #define LEAF1_ECX_OSXSAVE (1u << 27)
 
 static uint32_t *reg_of(struct kvm_cpuid_entry2 *e, char reg)
@@ -37,6 +39,12 @@ static struct kvm_cpuid_entry2 *find(struct kvm_cpuid2 *table, uint32_t leaf, ui
     return NULL;
 }
 
+static uint32_t feature_bits(struct kvm_cpuid2 *table, const struct feature_reg *f)
+{
+    struct kvm_cpuid_entry2 *e = find(table, f->leaf, f->subleaf);
+    return e ? *reg_of(e, f->reg) : 0;
+}
+
 // Leaves whose answer depends on ecx.
 static bool has_subleaves(uint32_t leaf)
 {
@@ -47,29 +55,45 @@ static bool has_subleaves(uint32_t leaf)
     return false;
 }
 
-static void note_missing(struct vtx *x, const struct feature_reg *f, uint32_t bits)
+static void intersect(struct kvm_cpuid2 *guest, struct kvm_cpuid2 *supported)
 {
-    if (x->missing_count == VTX_MAX_MISSING)
-        return;
-    struct vtx_missing *m = &x->missing[x->missing_count++];
-    *m = (struct vtx_missing){.leaf = f->leaf, .subleaf = f->subleaf, .reg = {'e', f->reg, 'x', 0}, .bits = bits};
-}
-
-static void intersect(struct vtx *x, struct kvm_cpuid2 *guest, struct kvm_cpuid2 *supported)
-{
-    for (size_t i = 0; i < sizeof feature_regs / sizeof *feature_regs; i++) {
+    for (size_t i = 0; i < FEATURE_REGS; i++) {
         const struct feature_reg *f = &feature_regs[i];
         struct kvm_cpuid_entry2 *g = find(guest, f->leaf, f->subleaf);
-        if (!g)
-            continue;
-        struct kvm_cpuid_entry2 *s = find(supported, f->leaf, f->subleaf);
-        uint32_t have = s ? *reg_of(s, f->reg) : 0;
+        if (g)
+            *reg_of(g, f->reg) &= feature_bits(supported, f);
+    }
+    // More address bits than the CPU has would be the guest's undoing; RAM and devices need 37 at most.
+    struct kvm_cpuid_entry2 *g = find(guest, 0x80000008, 0), *s = find(supported, 0x80000008, 0);
+    if (g && s && (s->eax & 0xff) < (g->eax & 0xff))
+        g->eax = (g->eax & ~0xffu) | (s->eax & 0xff);
+}
+
+// A leaf of zeros reads the same when it is not there, and then no back end can add to it.
+static void drop_empty(struct kvm_cpuid2 *guest)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < guest->nent; i++) {
+        const struct kvm_cpuid_entry2 *e = &guest->entries[i];
+        if (e->eax | e->ebx | e->ecx | e->edx)
+            guest->entries[kept++] = *e;
+    }
+    guest->nent = kept;
+}
+
+static void note_differences(struct vtx *x, struct kvm_cpuid2 *wanted, struct kvm_cpuid2 *got)
+{
+    for (size_t i = 0; i < FEATURE_REGS; i++) {
+        const struct feature_reg *f = &feature_regs[i];
+        uint32_t want = feature_bits(wanted, f), have = feature_bits(got, f);
         if (f->leaf == 1 && f->reg == 'c')
-            have |= LEAF1_ECX_OSXSAVE;
-        uint32_t gone = *reg_of(g, f->reg) & ~have;
-        *reg_of(g, f->reg) &= have;
-        if (gone)
-            note_missing(x, f, gone);
+            want &= ~LEAF1_ECX_OSXSAVE, have &= ~LEAF1_ECX_OSXSAVE;
+        if (want != have && x->cpuid_count < VTX_MAX_CPUID)
+            x->cpuid[x->cpuid_count++] = (struct vtx_cpuid){.leaf = f->leaf,
+                                                            .subleaf = f->subleaf,
+                                                            .reg = {'e', f->reg, 'x', 0},
+                                                            .missing = want & ~have,
+                                                            .added = have & ~want};
     }
 }
 
@@ -104,24 +128,33 @@ static int hide_paravirtual_msrs(struct vcpu *v)
     return VTX_IOCTL(v, x->cpu, KVM_ENABLE_CAP, &cap);
 }
 
-int vtx_cpuid_setup(struct vcpu *v)
+static int set_cpuid(struct vcpu *v, struct kvm_cpuid2 *wanted, struct kvm_cpuid2 *guest, struct kvm_cpuid2 *supported)
 {
     struct vtx *x = vtx_of(v);
-    size_t size = sizeof(struct kvm_cpuid2) + MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2);
-    struct kvm_cpuid2 *guest = calloc(1, size), *supported = calloc(1, size);
-    int result = -1;
-    if (!guest || !supported) {
-        vtx_fail(v, "no memory for the CPUID table");
-        goto out;
-    }
     supported->nent = MAX_ENTRIES;
-    if (VTX_IOCTL(v, x->kvm, KVM_GET_SUPPORTED_CPUID, supported) < 0 || fill(v, guest) < 0)
-        goto out;
-    intersect(x, guest, supported);
-    if (VTX_IOCTL(v, x->cpu, KVM_SET_CPUID2, guest) == 0)
-        result = hide_paravirtual_msrs(v);
-out:
-    free(guest);
-    free(supported);
+    if (VTX_IOCTL(v, x->kvm, KVM_GET_SUPPORTED_CPUID, supported) < 0 || fill(v, wanted) < 0 || fill(v, guest) < 0)
+        return -1;
+    intersect(guest, supported);
+    drop_empty(guest);
+    if (VTX_IOCTL(v, x->cpu, KVM_SET_CPUID2, guest) < 0)
+        return -1;
+    guest->nent = MAX_ENTRIES;
+    if (VTX_IOCTL(v, x->cpu, KVM_GET_CPUID2, guest) < 0)
+        return -1;
+    note_differences(x, wanted, guest);
+    return hide_paravirtual_msrs(v);
+}
+
+int vtx_cpuid_setup(struct vcpu *v)
+{
+    struct kvm_cpuid2 *table[3];
+    bool ok = true;
+    for (size_t i = 0; i < 3; i++) {
+        table[i] = calloc(1, sizeof(struct kvm_cpuid2) + MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+        ok = ok && table[i];
+    }
+    int result = ok ? set_cpuid(v, table[0], table[1], table[2]) : vtx_fail(v, "no memory for the CPUID table");
+    for (size_t i = 0; i < 3; i++)
+        free(table[i]);
     return result;
 }

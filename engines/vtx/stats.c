@@ -51,17 +51,23 @@ static void emit_fd(int fd, stat_fn *fn, void *ctx)
     free(d);
 }
 
-static void emit_missing(const struct vtx *x, stat_fn *fn, void *ctx)
+// One line per register that differs, its value the bits, and how many bits there are in all.
+static void emit_cpuid(const struct vtx *x, bool added, stat_fn *fn, void *ctx)
 {
+    const char *word = added ? "added" : "missing";
     uint64_t count = 0;
-    for (size_t i = 0; i < x->missing_count; i++) {
-        const struct vtx_missing *m = &x->missing[i];
-        char name[64];
-        snprintf(name, sizeof name, "kvm.cpuid_missing.%x.%x.%s", m->leaf, m->subleaf, m->reg);
-        fn(ctx, name, m->bits);
-        count += (unsigned)__builtin_popcount(m->bits);
+    char name[64];
+    for (size_t i = 0; i < x->cpuid_count; i++) {
+        const struct vtx_cpuid *c = &x->cpuid[i];
+        uint32_t bits = added ? c->added : c->missing;
+        if (!bits)
+            continue;
+        snprintf(name, sizeof name, "kvm.cpuid_%s.%x.%x.%s", word, c->leaf, c->subleaf, c->reg);
+        fn(ctx, name, bits);
+        count += (unsigned)__builtin_popcount(bits);
     }
-    fn(ctx, "kvm.cpuid_bits_missing", count);
+    snprintf(name, sizeof name, "kvm.cpuid_bits_%s", word);
+    fn(ctx, name, count);
 }
 
 void vtx_stats(struct vcpu *v, stat_fn *fn, void *ctx)
@@ -69,5 +75,6 @@ void vtx_stats(struct vcpu *v, stat_fn *fn, void *ctx)
     struct vtx *x = vtx_of(v);
     emit_fd(x->vm_stats, fn, ctx);
     emit_fd(x->cpu_stats, fn, ctx);
-    emit_missing(x, fn, ctx);
+    emit_cpuid(x, false, fn, ctx);
+    emit_cpuid(x, true, fn, ctx);
 }

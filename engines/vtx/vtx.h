@@ -14,13 +14,13 @@
 #include "include/vcpu.h"
 
 #define VTX_DEVICE "/dev/kvm"
-#define VTX_MAX_MISSING 16
+#define VTX_MAX_CPUID 16
 
-// CPUID bits that the machine's table has and KVM does not offer: the guest sees them clear on this engine.
-struct vtx_missing {
+// A CPUID register in which this engine's guest sees other features than the machine's table has.
+struct vtx_cpuid {
     uint32_t leaf, subleaf;
     char reg[4];
-    uint32_t bits;
+    uint32_t missing, added;
 };
 
 // What hangs off vcpu->engine_data. Descriptors are -1 where not open.
@@ -32,8 +32,8 @@ struct vtx {
     char backend[32];    // for error lines: who failed
     bool has_tsc_offset; // KVM_VCPU_TSC_OFFSET (Linux 5.16 and later)
 
-    struct vtx_missing missing[VTX_MAX_MISSING];
-    size_t missing_count;
+    struct vtx_cpuid cpuid[VTX_MAX_CPUID];
+    size_t cpuid_count;
 
     // kick(): see run.c for the protocol.
     atomic_bool kicked;
