@@ -2,17 +2,17 @@
 // The loop of every nano benchmark, for images and native programs alike: a subject in assembly, n times.
 //
 // Sixteen copies of the subject to one `sub; jnz` keep the loop from hiding in, or adding to, a subject of a few
-// cycles. What is left of the loop is taken out by bench_empty(), the same loop with no subject, which the framework
-// times in each repetition (e1, e2 in guest_abi.h). The `idle` image runs an empty subject through all of that, so it
-// reads 0 exactly if the method adds nothing of its own.
+// cycles. What is left of the loop is taken out by an empty loop of the same shape, which the framework times in each
+// repetition (e1, e2 in guest_abi.h). The `idle` image runs an empty subject through all of that, so it reads 0 exactly
+// if the method adds nothing of its own.
 #ifndef RINGSIDE_GUEST_REPEAT_H
 #define RINGSIDE_GUEST_REPEAT_H
 
 #include <stdint.h>
 
-// REPEAT_ASM(subject) counts [left] down from n to 0. In the subject, \\i is this copy's number from 1 up, so that
-// left - \\i numbers the iterations n-1 to 0: an entry of an array is %c-free addressed as -\\i*8(base, %[left], 8).
-// Usage: asm volatile(REPEAT_ASM("...") : [left] "+r"(n) : inputs : clobbers). The n % 16 odd ones come first.
+// Usage: __asm__ volatile(REPEAT_ASM("...") : [left] "+r"(n) : inputs : clobbers). [left] counts down from n to 0; the
+// n % 16 odd ones come first. In the subject, \\i is this copy's number from 1 up, so that left - \\i runs through the
+// numbers n-1 to 0, once each: -8*\\i(base, %[left], 8) is entry n-1 to 0 of an array.
 #define REPEAT_ASM(subject)                                                                                            \
     ".p2align 5\n"                                                                                                     \
     "901: testq $15, %[left]\n"                                                                                        \

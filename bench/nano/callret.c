@@ -1,5 +1,5 @@
-// native: yes
 // SPDX-License-Identifier: BSD-2-Clause
+// native: yes
 // A call and the ret that it leads to. The first lines step over a red zone, which a native build has.
 #ifdef NATIVE
 #include "guest/native.h"

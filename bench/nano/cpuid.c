@@ -1,5 +1,5 @@
-// native: yes
 // SPDX-License-Identifier: BSD-2-Clause
+// native: yes
 // cpuid of leaf 0, with the xor that asks for it: each cpuid overwrites eax.
 #ifdef NATIVE
 #include "guest/native.h"

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// native: yes
 // The control: an empty subject, measured as all others are. Reads 0 within its spread, or the method is wrong.
+#ifdef NATIVE
+#include "guest/native.h"
+#else
 #include "guest/lib.h"
+#endif
 #include "guest/repeat.h"
 
 IMAGE("idle");

@@ -1,5 +1,5 @@
-// native: yes
 // SPDX-License-Identifier: BSD-2-Clause
+// native: yes
 // One read of the time-stamp counter, unfenced.
 #ifdef NATIVE
 #include "guest/native.h"
