@@ -51,6 +51,13 @@ static int open_event(const char *name, int leader, char *reason, size_t size)
     return fd;
 }
 
+static bool give_up(struct pmu *pmu)
+{
+    pmu_close(pmu);
+    pmu->count = 0;
+    return false;
+}
+
 bool pmu_open(struct pmu *pmu, const char *const *names, size_t count)
 {
     *pmu = (struct pmu){0};
@@ -61,18 +68,16 @@ bool pmu_open(struct pmu *pmu, const char *const *names, size_t count)
     }
     for (size_t i = 0; i < count && i < PMU_EVENTS_MAX; i++) {
         int fd = open_event(names[i], i ? pmu->fd[0] : -1, pmu->reason, sizeof pmu->reason);
-        if (fd < 0) {
-            pmu_close(pmu);
-            return false;
-        }
+        if (fd < 0)
+            return give_up(pmu);
         pmu->fd[i] = fd;
         pmu->name[i] = names[i];
         pmu->count = i + 1;
+        pmu->open = true;
     }
     if (ioctl(pmu->fd[0], PERF_EVENT_IOC_ENABLE, PERF_IOC_FLAG_GROUP)) {
         snprintf(pmu->reason, sizeof pmu->reason, "PERF_EVENT_IOC_ENABLE: %s", strerror(errno));
-        pmu_close(pmu);
-        return false;
+        return give_up(pmu);
     }
     return true;
 }
@@ -82,7 +87,7 @@ bool pmu_read(const struct pmu *pmu, uint64_t values[static PMU_EVENTS_MAX])
     struct {
         uint64_t events, enabled, running, value[PMU_EVENTS_MAX];
     } group;
-    if (!pmu->count || read(pmu->fd[0], &group, sizeof group) < 0 || group.events != pmu->count ||
+    if (!pmu->open || read(pmu->fd[0], &group, sizeof group) < 0 || group.events != pmu->count ||
         group.running != group.enabled)
         return false;
     memcpy(values, group.value, pmu->count * sizeof *values);
@@ -91,7 +96,7 @@ bool pmu_read(const struct pmu *pmu, uint64_t values[static PMU_EVENTS_MAX])
 
 void pmu_close(struct pmu *pmu)
 {
-    for (size_t i = 0; i < pmu->count; i++)
+    for (size_t i = 0; pmu->open && i < pmu->count; i++)
         close(pmu->fd[i]);
-    pmu->count = 0;
+    pmu->open = false;
 }

@@ -10,7 +10,8 @@
 enum { PMU_EVENTS_MAX = 4 };
 
 struct pmu {
-    size_t count; // 0: nothing is counted, and reason says why
+    bool open;
+    size_t count; // of names; 0: nothing is counted, and reason says why
     const char *name[PMU_EVENTS_MAX];
     int fd[PMU_EVENTS_MAX];
     char reason[160];
@@ -26,6 +27,6 @@ bool pmu_open(struct pmu *pmu, const char *const *names, size_t count);
 
 // Counts since pmu_open, in the order of the names. False where they could not be read, or shared their counters.
 bool pmu_read(const struct pmu *pmu, uint64_t values[static PMU_EVENTS_MAX]);
-void pmu_close(struct pmu *pmu);
+void pmu_close(struct pmu *pmu); // the names stay
 
 #endif

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// `ringside run`: one image, its serial line on standard output, and on request what was counted.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "run/commands.h"
+#include "run/engines.h"
+#include "run/images.h"
+#include "run/one_run.h"
+#include "run/results.h"
+
+#define DEFAULT_TIMEOUT_NS (60ull * 1000000000)
+
+// The guest's last line may lack its newline; what we say goes on a line of its own.
+struct console {
+    uint8_t last;
+};
+
+static void console_byte(void *ctx, uint8_t byte)
+{
+    ((struct console *)ctx)->last = byte;
+    putchar_unlocked(byte);
+}
+
+static void print_counters(const struct run_request *request, const struct run_outcome *outcome)
+{
+    double seconds = (double)outcome->wall_ns / 1e9;
+    printf("%-22s %16.6f  seconds in the run\n", "time", seconds);
+    if (counts_instructions(request->engine) && seconds > 0)
+        printf("%-22s %16.1f  million guest instructions a second\n", "speed",
+               (double)instructions_in(&outcome->counters) / seconds / 1e6);
+    for (int i = 0; i < EV_COUNT; i++)
+        if (outcome->counters.n[i])
+            printf("%-22s %16llu  %s\n", event_table[i].name, (unsigned long long)outcome->counters.n[i],
+                   event_table[i].meaning);
+    for (size_t i = 0; i < outcome->stat_count; i++)
+        printf("%-22s %16llu  %s's own\n", outcome->stats[i].name, (unsigned long long)outcome->stats[i].value,
+               request->engine->name);
+}
+
+static void print_json(const struct run_request *request, const char *path, const struct run_outcome *outcome)
+{
+    json_t *o = json_run(request, path, outcome);
+    json_dumpf(o, stdout, JSON_INDENT(1));
+    putchar('\n');
+    json_decref(o);
+}
+
+static enum exit_status run_image(const struct options *o, struct run_request *request, const char *path, char *err,
+                                  size_t err_size)
+{
+    uint8_t *image;
+    struct console console = {.last = '\n'};
+    struct run_outcome outcome;
+    if (file_read(path, &image, &request->image_size, err, err_size))
+        return STATUS_BAD_IMAGE;
+    request->image = image;
+    if (!o->json) {
+        setvbuf(stdout, NULL, _IOLBF, 0); // whoever reads along gets each line when the guest ends it
+        request->serial = console_byte;
+        request->serial_ctx = &console;
+    }
+    one_run(request, &outcome);
+    free(image);
+    if (console.last != '\n')
+        putchar('\n');
+    if (o->json)
+        print_json(request, path, &outcome);
+    else if (o->counters)
+        print_counters(request, &outcome);
+    enum exit_status status = outcome.status;
+    snprintf(err, err_size, "%s: %s", path, outcome.reason);
+    run_outcome_free(&outcome);
+    return status;
+}
+
+enum exit_status command_run(const struct options *o, char *err, size_t err_size)
+{
+    struct image_list images;
+    struct run_request request = {
+        .engine = engine_find(o->engine, err, err_size),
+        .cmdline = o->append,
+        .ram_bytes = o->ram,
+        .serial_limit = o->serial_limit,
+        .timeout_ns = o->timeout_ns ? o->timeout_ns : DEFAULT_TIMEOUT_NS,
+        .budget = o->budget,
+        .cpu = o->cpu_given ? (int)o->cpu : -1,
+        .count_pmu = o->pmu,
+    };
+    if (!request.engine)
+        return STATUS_USAGE;
+    char none[1];
+    images_find(&images, none, sizeof none); // without images there are still paths
+    const char *path = images_path(&images, o->names[0], err, err_size);
+    enum exit_status status = path ? run_image(o, &request, path, err, err_size) : STATUS_BAD_IMAGE;
+    images_free(&images);
+    return status;
+}

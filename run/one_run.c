@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The loop around engine->run(): timers, marks, the serial line, and what each way of ending means.
+#include "run/one_run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "include/guest_abi.h"
+#include "machine/machine.h"
+#include "run/pin.h"
+#include "run/watch.h"
+#include "x86/regs.h"
+
+enum { MARK_IDS = 2 }; // n and 2n
+
+struct snapshot {
+    struct counters counters;
+    uint64_t pmu[PMU_EVENTS_MAX];
+    bool pmu_ok;
+};
+
+struct run {
+    const struct run_request *request;
+    struct run_outcome *outcome;
+    struct machine *machine;
+    struct vcpu *vcpu;
+    struct watch *watch;
+    uint64_t serial_bytes;
+    uint32_t mark; // the last one written; looked at when run() comes back for it
+    bool begun[MARK_IDS];
+    struct snapshot begin[MARK_IDS];
+    struct between_marks between[MARK_IDS]; // waits for the `warm` record that it belongs to
+};
+
+__attribute__((format(printf, 3, 4))) static enum exit_status ends(struct run *r, enum exit_status status,
+                                                                   const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(r->outcome->reason, sizeof r->outcome->reason, format, args);
+    va_end(args);
+    return status;
+}
+
+// ---- What the machine calls ----
+
+static bool on_serial(void *ctx, uint8_t byte)
+{
+    struct run *r = ctx;
+    if (r->serial_bytes++ >= r->request->serial_limit)
+        return false;
+    if (r->request->serial)
+        r->request->serial(r->request->serial_ctx, byte);
+    struct repetition *rep = records_byte(r->outcome->records, byte);
+    if (rep) {
+        rep->once = r->between[0];
+        rep->twice = r->between[1];
+        memset(r->between, 0, sizeof r->between);
+    }
+    return true;
+}
+
+static void on_mark(void *ctx, uint32_t value)
+{
+    ((struct run *)ctx)->mark = value;
+}
+
+// ---- Marks ----
+
+static void take(struct run *r, struct snapshot *s)
+{
+    r->vcpu->engine->counters(r->vcpu, &s->counters);
+    s->pmu_ok = r->request->count_pmu && pmu_read(&r->outcome->pmu, s->pmu);
+}
+
+static void do_mark(struct run *r)
+{
+    unsigned id = MARK_ID(r->mark), kind = MARK_KIND(r->mark);
+    struct snapshot end;
+    if (id >= MARK_IDS)
+        return; // others may come to mean something else
+    if (kind == MARK_BEGIN) {
+        r->begun[id] = true;
+        take(r, &r->begin[id]);
+    } else if (kind == MARK_END && r->begun[id]) {
+        const struct snapshot *begin = &r->begin[id];
+        struct between_marks *m = &r->between[id];
+        take(r, &end);
+        r->begun[id] = false;
+        m->counted = true;
+        m->pmu_counted = begin->pmu_ok && end.pmu_ok;
+        for (int i = 0; i < EV_COUNT; i++)
+            m->counters.n[i] = end.counters.n[i] - begin->counters.n[i];
+        for (size_t i = 0; m->pmu_counted && i < r->outcome->pmu.count; i++)
+            m->pmu[i] = end.pmu[i] - begin->pmu[i];
+    }
+}
+
+// ---- The loop ----
+
+uint64_t instructions_in(const struct counters *counters)
+{
+    return counters->n[EV_insns_kernel] + counters->n[EV_insns_user];
+}
+
+bool counts_instructions(const struct engine *engine)
+{
+    const uint64_t both = EVENT_BIT(insns_kernel) | EVENT_BIT(insns_user);
+    return (engine->counts & both) == both;
+}
+
+// What is left of the budget: 0 where there is no limit, UINT64_MAX where it is used up.
+static uint64_t budget_left(struct run *r)
+{
+    struct counters now;
+    if (!r->request->budget)
+        return 0;
+    r->vcpu->engine->counters(r->vcpu, &now);
+    uint64_t used = instructions_in(&now);
+    return used < r->request->budget ? r->request->budget - used : UINT64_MAX;
+}
+
+// The guest ended by itself.
+static enum exit_status powered_off(struct run *r)
+{
+    struct records *records = r->outcome->records;
+    uint32_t code = 0;
+    records_finish(records);
+    if (records->checks_failed) {
+        const char *what = "";
+        for (size_t i = records->check_count < RECORDS_TEXTS_MAX ? records->check_count : RECORDS_TEXTS_MAX; i-- > 0;)
+            if (!records->checks[i].ok)
+                what = records->checks[i].what;
+        return ends(r, STATUS_GUEST_FAILED, "the guest failed %zu of %zu checks, first: %s", records->checks_failed,
+                    records->check_count, what ? what : "");
+    }
+    if (machine_exit_code(r->machine, &code) && code)
+        return ends(r, STATUS_GUEST_FAILED, "the guest ended with status %u", code);
+    if (records->ended && records->end_status)
+        return ends(r, STATUS_GUEST_FAILED, "the guest ended with status %llu",
+                    (unsigned long long)records->end_status);
+    if (records->error[0])
+        return ends(r, STATUS_GUEST_FAILED, "the guest's records: %s", records->error);
+    return STATUS_OK;
+}
+
+// hlt: false where nothing will ever wake the guest.
+static bool wait_for_interrupt(struct run *r)
+{
+    struct vcpu_state *state = malloc(sizeof *state);
+    bool deaf = state && r->vcpu->engine->get_state(r->vcpu, state) == 0 && !(state->rflags & FLAG_IF);
+    free(state);
+    if (deaf)
+        return false;
+    uint64_t deadline = machine_next_deadline(r->machine);
+    if (deadline > monotonic_ns()) {
+        if (deadline == UINT64_MAX && !machine_can_wake(r->machine))
+            return false;
+        if (deadline != UINT64_MAX)
+            watch_sleep(r->watch, deadline);
+    }
+    machine_tick(r->machine);
+    return true;
+}
+
+static bool wished_to_end(struct run *r, enum exit_status *status)
+{
+    if (watch_interrupted(r->watch))
+        *status = ends(r, STATUS_INTERRUPTED, "interrupted");
+    else if (watch_timed_out(r->watch))
+        *status = ends(r, STATUS_TIMEOUT, "the guest did not end within %g s (--timeout)",
+                       (double)r->request->timeout_ns / 1e9);
+    else
+        return false;
+    return true;
+}
+
+// True where the exit ends the run.
+static bool handle_exit(struct run *r, enum vcpu_exit exit, enum exit_status *status)
+{
+    switch (exit) {
+    case VCPU_EXIT_MARK:
+        do_mark(r);
+        return false;
+    case VCPU_EXIT_KICK:
+    case VCPU_CONTINUE:
+        machine_tick(r->machine);
+        return false;
+    case VCPU_EXIT_HALT:
+        if (wait_for_interrupt(r))
+            return false;
+        *status = ends(r, STATUS_HALTED, "the guest halted for good: nothing can wake it");
+        return true;
+    case VCPU_EXIT_POWER:
+        *status = powered_off(r);
+        return true;
+    case VCPU_EXIT_SHUTDOWN:
+        *status = ends(r, STATUS_SHUTDOWN, "the guest shut down (triple fault)");
+        return true;
+    case VCPU_EXIT_BUDGET:
+        *status = ends(r, STATUS_TIMEOUT, "the guest did not end within %llu instructions (--budget)",
+                       (unsigned long long)r->request->budget);
+        return true;
+    case VCPU_EXIT_ERROR:
+        *status = ends(r, STATUS_ENGINE_ERROR, "%s: %s", r->vcpu->engine->name, r->vcpu->error);
+        return true;
+    }
+    *status = ends(r, STATUS_ENGINE_ERROR, "%s: unknown exit %d", r->vcpu->engine->name, (int)exit);
+    return true;
+}
+
+static enum exit_status loop(struct run *r)
+{
+    enum exit_status status;
+    for (;;) {
+        uint64_t budget = budget_left(r);
+        watch_deadline(r->watch, machine_next_deadline(r->machine));
+        enum vcpu_exit exit = budget == UINT64_MAX ? VCPU_EXIT_BUDGET : r->vcpu->engine->run(r->vcpu, budget);
+        if (machine_serial_refused(r->machine))
+            return ends(r, STATUS_FLOOD, "the guest sent more than %llu bytes on the serial line (--serial-limit)",
+                        (unsigned long long)r->request->serial_limit);
+        if (handle_exit(r, exit, &status) || wished_to_end(r, &status))
+            return status;
+    }
+}
+
+// ---- Before and after ----
+
+static void add_stat(void *ctx, const char *name, uint64_t value)
+{
+    struct run_outcome *outcome = ctx;
+    struct engine_stat *more = reallocarray(outcome->stats, outcome->stat_count + 1, sizeof *more);
+    if (!more)
+        return;
+    outcome->stats = more;
+    snprintf(more[outcome->stat_count].name, sizeof more->name, "%s", name);
+    more[outcome->stat_count++].value = value;
+}
+
+static enum exit_status run_loaded(struct run *r)
+{
+    const struct run_request *request = r->request;
+    struct run_outcome *outcome = r->outcome;
+    r->watch = watch_start(r->vcpu, request->timeout_ns, outcome->reason, sizeof outcome->reason);
+    if (!r->watch || (request->cpu >= 0 && pin_to(request->cpu, outcome->reason, sizeof outcome->reason)))
+        return STATUS_UNAVAILABLE;
+    if (request->count_pmu)
+        pmu_open(&outcome->pmu, pmu_core_events, pmu_core_event_count);
+    uint64_t start = monotonic_ns();
+    enum exit_status status = loop(r);
+    outcome->wall_ns = monotonic_ns() - start;
+    pmu_close(&outcome->pmu);
+    records_finish(outcome->records);
+    r->vcpu->engine->counters(r->vcpu, &outcome->counters);
+    if (r->vcpu->engine->stats)
+        r->vcpu->engine->stats(r->vcpu, add_stat, outcome);
+    return status;
+}
+
+static enum exit_status prepare_and_run(struct run *r)
+{
+    const struct run_request *request = r->request;
+    struct run_outcome *outcome = r->outcome;
+    const struct machine_config config = {.ram_bytes = request->ram_bytes,
+                                          .cmdline = request->cmdline,
+                                          .serial_out = on_serial,
+                                          .mark = on_mark,
+                                          .ctx = r};
+    struct engine_info info = {0};
+    outcome->records = records_create();
+    if (!outcome->records)
+        return ends(r, STATUS_UNAVAILABLE, "no memory for the records");
+    request->engine->probe(&info);
+    if (!info.available)
+        return ends(r, STATUS_UNAVAILABLE, "engine %s cannot run here: %s", request->engine->name, info.reason);
+    if (request->budget && !counts_instructions(request->engine))
+        return ends(r, STATUS_UNAVAILABLE, "engine %s cannot count instructions, so it knows no --budget",
+                    request->engine->name);
+    r->machine = machine_create(&config, request->engine, outcome->reason, sizeof outcome->reason);
+    if (!r->machine)
+        return STATUS_UNAVAILABLE;
+    r->vcpu = machine_vcpu(r->machine);
+    if (machine_load_elf(r->machine, request->image, request->image_size, outcome->reason, sizeof outcome->reason))
+        return STATUS_BAD_IMAGE;
+    return run_loaded(r);
+}
+
+void one_run(const struct run_request *request, struct run_outcome *outcome)
+{
+    *outcome = (struct run_outcome){0};
+    struct run *r = calloc(1, sizeof *r);
+    if (!r) {
+        outcome->status = STATUS_UNAVAILABLE;
+        snprintf(outcome->reason, sizeof outcome->reason, "no memory");
+        return;
+    }
+    r->request = request;
+    r->outcome = outcome;
+    outcome->status = prepare_and_run(r);
+    watch_stop(r->watch);
+    machine_destroy(r->machine);
+    free(r);
+}
+
+void run_outcome_free(struct run_outcome *outcome)
+{
+    records_destroy(outcome->records);
+    free(outcome->stats);
+    *outcome = (struct run_outcome){0};
+}

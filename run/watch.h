@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What happens beside a running guest: Ctrl-C, the time limit, the machine's next timer. One thread waits for all of
+// them and kicks the vCPU out of the guest; the vCPU's thread then asks what it is about.
+#ifndef RINGSIDE_RUN_WATCH_H
+#define RINGSIDE_RUN_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "include/vcpu.h"
+
+struct watch;
+
+// Blocks SIGINT, SIGTERM and SIGHUP in the calling thread (the vCPU's) until watch_stop(). timeout_ns from now. NULL
+// with one line in err where the host lacks something. Call before pinning: the watching thread is not to be pinned.
+struct watch *watch_start(struct vcpu *v, uint64_t timeout_ns, char *err, size_t err_size);
+void watch_stop(struct watch *w); // NULL is fine
+
+// What has come up since the start; both stay true.
+bool watch_interrupted(struct watch *w);
+bool watch_timed_out(struct watch *w);
+
+// Kick at this CLOCK_MONOTONIC time (once; UINT64_MAX: never).
+void watch_deadline(struct watch *w, uint64_t ns);
+
+// The vCPU's thread sleeps until the deadline, or until one of the above comes up.
+void watch_sleep(struct watch *w, uint64_t deadline_ns);
+
+uint64_t monotonic_ns(void);
+
+#endif
