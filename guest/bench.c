@@ -81,6 +81,12 @@ static uint64_t time_prepared(const struct job *job, uint64_t n)
     return time_body(job, job->body, n);
 }
 
+// Asked twice, so that one interrupt or one first translation does not end the calibration early.
+static bool long_enough(const struct job *job, uint64_t n, uint64_t cycles)
+{
+    return time_prepared(job, n) >= cycles && time_prepared(job, n) >= cycles;
+}
+
 static uint64_t calibrate(const struct job *job)
 {
     uint64_t n = option_u64("n", 0);
@@ -88,7 +94,7 @@ static uint64_t calibrate(const struct job *job)
         return n < job->n_max ? n : job->n_max;
     uint64_t cycles = option_u64("cycles", DEFAULT_CYCLES);
     n = 1;
-    while (2 * n <= job->n_max && time_prepared(job, n) < cycles)
+    while (2 * n <= job->n_max && !long_enough(job, n, cycles))
         n *= 2;
     return n;
 }
