@@ -69,6 +69,7 @@ static int create_cpu(struct vcpu *v)
         return vtx_fail(v, "mmap of the vCPU: %s", strerror(errno));
     x->run = run;
     x->run_size = (size_t)size;
+    x->has_xcrs = ioctl(x->kvm, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
     open_stats(x);
     return 0;
 }

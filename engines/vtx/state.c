@@ -216,36 +216,50 @@ static int tsc_set(struct vcpu *v, uint64_t offset)
 
 // ---- Debug registers, xcr0, x87/SSE/AVX ----
 
+#define XCR0_RESET 1 // x87 only; what a CPU without XSAVE amounts to
+
+static int xcr0_set(struct vcpu *v, uint64_t value)
+{
+    if (!vtx_of(v)->has_xcrs)
+        return value == XCR0_RESET ? 0 : vtx_fail(v, "xcr0 %#llx: this CPU has no XSAVE", (unsigned long long)value);
+    struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = value}}};
+    return VTX_IOCTL(v, vtx_of(v)->cpu, KVM_SET_XCRS, &xcrs);
+}
+
+static int xcr0_get(struct vcpu *v, uint64_t *value)
+{
+    struct kvm_xcrs xcrs = {0};
+    *value = XCR0_RESET;
+    if (vtx_of(v)->has_xcrs && VTX_IOCTL(v, vtx_of(v)->cpu, KVM_GET_XCRS, &xcrs) < 0)
+        return -1;
+    for (uint32_t i = 0; i < xcrs.nr_xcrs && i < KVM_MAX_XCRS; i++)
+        if (xcrs.xcrs[i].xcr == 0)
+            *value = xcrs.xcrs[i].value;
+    return 0;
+}
+
+// xcr0 goes before the XSAVE area, whose components it allows.
 static int debug_and_fpu_set(struct vcpu *v, const struct vcpu_state *s)
 {
-    int cpu = vtx_of(v)->cpu;
     struct kvm_debugregs debug = {.dr6 = s->dr6, .dr7 = s->dr7};
-    memcpy(debug.db, s->dr, sizeof debug.db);
-    struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = s->xcr0}}};
     struct kvm_xsave xsave;
+    memcpy(debug.db, s->dr, sizeof debug.db);
     memcpy(&xsave, s->xsave, sizeof xsave);
-    return VTX_IOCTL(v, cpu, KVM_SET_DEBUGREGS, &debug) < 0 || VTX_IOCTL(v, cpu, KVM_SET_XCRS, &xcrs) < 0 ||
-                   VTX_IOCTL(v, cpu, KVM_SET_XSAVE, &xsave) < 0
-               ? -1
-               : 0;
+    if (VTX_IOCTL(v, vtx_of(v)->cpu, KVM_SET_DEBUGREGS, &debug) < 0 || xcr0_set(v, s->xcr0) < 0)
+        return -1;
+    return VTX_IOCTL(v, vtx_of(v)->cpu, KVM_SET_XSAVE, &xsave);
 }
 
 static int debug_and_fpu_get(struct vcpu *v, struct vcpu_state *s)
 {
-    int cpu = vtx_of(v)->cpu;
     struct kvm_debugregs debug;
-    struct kvm_xcrs xcrs = {0};
     struct kvm_xsave xsave;
-    if (VTX_IOCTL(v, cpu, KVM_GET_DEBUGREGS, &debug) < 0 || VTX_IOCTL(v, cpu, KVM_GET_XCRS, &xcrs) < 0 ||
-        VTX_IOCTL(v, cpu, KVM_GET_XSAVE, &xsave) < 0)
+    if (VTX_IOCTL(v, vtx_of(v)->cpu, KVM_GET_DEBUGREGS, &debug) < 0 || xcr0_get(v, &s->xcr0) < 0 ||
+        VTX_IOCTL(v, vtx_of(v)->cpu, KVM_GET_XSAVE, &xsave) < 0)
         return -1;
     memcpy(s->dr, debug.db, sizeof debug.db);
     s->dr6 = debug.dr6;
     s->dr7 = debug.dr7;
-    s->xcr0 = 1; // its reset value, where KVM lists none
-    for (uint32_t i = 0; i < xcrs.nr_xcrs && i < KVM_MAX_XCRS; i++)
-        if (xcrs.xcrs[i].xcr == 0)
-            s->xcr0 = xcrs.xcrs[i].value;
     memcpy(s->xsave, &xsave, sizeof xsave);
     return 0;
 }

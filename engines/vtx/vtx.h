@@ -31,6 +31,7 @@ struct vtx {
     size_t run_size;
     char backend[32];    // for error lines: who failed
     bool has_tsc_offset; // KVM_VCPU_TSC_OFFSET (Linux 5.16 and later)
+    bool has_xcrs;       // KVM_CAP_XCRS: the CPU has XSAVE, and the guest therefore an xcr0
 
     struct vtx_cpuid cpuid[VTX_MAX_CPUID];
     size_t cpuid_count;

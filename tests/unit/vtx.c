@@ -332,7 +332,7 @@ static void test_state(void)
     CHECK(in.sysenter_cs == out.sysenter_cs && in.sysenter_esp == out.sysenter_esp &&
           in.sysenter_eip == out.sysenter_eip);
     CHECK(in.xcr0 == out.xcr0 && in.tsc_offset == out.tsc_offset);
-    CHECK(in.sti_shadow == out.sti_shadow && in.mov_ss_shadow == out.mov_ss_shadow);
+    CHECK(out.sti_shadow); // SVM has one bit for both shadows, so that mov_ss_shadow may come back too
     CHECK(in.nmi_masked == out.nmi_masked && in.halted == out.halted);
     CHECK(out.event_pending && out.event_type == EVENT_EXCEPTION && out.event_vector == VEC_GP);
     CHECK(out.event_has_error && out.event_error == 0x18);
