@@ -136,6 +136,15 @@ static void read_prefixes(struct insn *insn, const uint8_t *bytes)
     }
 }
 
+// Capstone shows xlatb without its operand [rbx]; segment overrides are in the second group of prefixes.
+static void add_xlat_operand(struct insn *insn, const cs_x86 *x86)
+{
+    uint8_t seg = x86->prefix[1] == X86_PREFIX_FS ? SEG_FS : x86->prefix[1] == X86_PREFIX_GS ? SEG_GS : X86_NO_SEG;
+    insn->operands = 1;
+    insn->op[0] =
+        (struct x86_operand){.kind = OPERAND_MEM, .size = 1, .mem = {.base = RBX, .index = X86_NO_REG, .seg = seg}};
+}
+
 bool x86_decode(struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t address, struct insn *insn)
 {
     const uint8_t *code = bytes;
@@ -155,6 +164,8 @@ bool x86_decode(struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t 
     insn->operands = x86->op_count < 4 ? x86->op_count : 4;
     for (unsigned i = 0; i < insn->operands; i++)
         convert_operand(insn, &insn->op[i], &x86->operands[i], address + insn->length);
+    if (insn->id == X86_INS_XLATB)
+        add_xlat_operand(insn, x86);
     return true;
 }
 
