@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Far transfers in 64-bit mode: software interrupts, iret, far ret, call and jmp with call gates, syscall and sysret.
+// sysenter and sysexit are #UD, for CPUID does not announce them (SEP). Targets are 64-bit code segments; compatibility
+// mode ends the run with an error (code_check_mode).
+#include "engines/interp/block.h"
+#include "engines/interp/deliver.h"
+#include "engines/interp/fault.h"
+#include "engines/interp/flags.h"
+#include "engines/interp/insn_args.h"
+#include "engines/interp/lower.h"
+#include "engines/interp/mmu.h"
+#include "engines/interp/segment.h"
+
+// ---- Help ----
+
+// Goes on at rip, by way of the run loop where the new flags call for it: single steps, interrupts that can now be
+// taken.
+static const struct op *go_on(struct cpu *c, const struct op *op, uint64_t rip)
+{
+    bool wanted = c->stepping || (c->rflags & FLAG_TF) || ((c->rflags & FLAG_IF) && c->intr) || c->nmi_pending;
+    if (UNLIKELY(wanted))
+        return leave(c, op, rip);
+    JUMP(rip);
+}
+
+static uint64_t load_sized(struct cpu *c, const struct op *op, uint64_t va, unsigned size)
+{
+    return size == 8 ? load64(c, op, va) : size == 4 ? load32(c, op, va) : load16(c, op, va);
+}
+
+static void store_sized(struct cpu *c, const struct op *op, uint64_t va, unsigned size, uint64_t value)
+{
+    if (size == 8)
+        store64(c, op, va, value);
+    else if (size == 4)
+        store32(c, op, va, value);
+    else
+        store16(c, op, va, value);
+}
+
+static unsigned operand_size(const struct insn *in)
+{
+    return in->rex_w ? 8 : in->opsize ? 2 : 4;
+}
+
+static void check_rip(struct cpu *c, const struct op *op, uint64_t rip)
+{
+    if (!canonical(rip))
+        raise_error(c, op, VEC_GP, 0);
+}
+
+// ---- INT n, INT3, INT1 (SDM vol. 2) ----
+
+// int1 is a hardware exception to the gate's privilege check and the error code (SDM vol. 3, 6.3.3 and vol. 2, INT n).
+static HANDLER(op_int)
+{
+    struct cpu_event event = {.vector = (uint8_t)op->imm, .type = op->aux == INT_1 ? EVENT_EXCEPTION : EVENT_SOFTWARE};
+    uint64_t rip = deliver_for(c, op, event);
+    if (op->aux != INT_N)
+        count(c, EV_exceptions);
+    return go_on(c, op, rip);
+}
+
+bool lower_int(struct lower *l, const struct insn *in, unsigned arg)
+{
+    struct op *op = emit(l, op_int);
+    op->imm = arg == INT_3 ? VEC_BP : arg == INT_1 ? VEC_DB : (int32_t)(in->op[0].imm & 0xff);
+    op->aux = (uint8_t)arg;
+    l->ends = true;
+    return true;
+}
+
+// ---- Returns ----
+
+// The code segment that a far return or iret goes to; its RPL is the new CPL.
+static struct descriptor return_segment(struct cpu *c, const struct op *op, uint16_t selector)
+{
+    struct descriptor d = code_descriptor(c, op, selector, 0);
+    unsigned rpl = selector & 3, dpl = descriptor_dpl(d.low);
+    bool allowed = attr_is_conforming(descriptor_attr(d.low)) ? dpl <= rpl : dpl == rpl;
+    if (rpl < c->cpl || !allowed)
+        raise_error(c, op, VEC_GP, selector_error(selector));
+    code_check_mode(c, op, &d);
+    return d;
+}
+
+// Data segments that the new, lower privilege may not use become null. FS and GS keep their bases, which 64-bit mode
+// goes on using.
+static void drop_privileged_segments(struct cpu *c)
+{
+    static const uint8_t data_segments[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+    for (unsigned i = 0; i < sizeof data_segments; i++) {
+        struct segment *s = &c->seg[data_segments[i]];
+        bool conforming = attr_is_code(s->attr) && attr_is_conforming(s->attr);
+        if (!s->unusable && !conforming && (unsigned)(s->attr & SEG_DPL) >> SEG_DPL_SHIFT < c->cpl)
+            *s = segment_null(0, 0);
+    }
+}
+
+static uint64_t iret_flags(const struct cpu *c, unsigned size)
+{
+    uint64_t mask = FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_NT;
+    if (c->cpl <= (c->rflags & FLAG_IOPL) >> 12)
+        mask |= FLAG_IF;
+    if (c->cpl == 0)
+        mask |= FLAG_IOPL;
+    if (size > 2)
+        mask |= FLAG_AC | FLAG_ID | (c->cpl == 0 ? FLAG_VIF | FLAG_VIP : 0);
+    return mask;
+}
+
+// SDM vol. 2, IRET. From 64-bit mode it always pops SS:RSP. It ends the masking of NMIs even where it faults.
+static HANDLER(op_iret) // aux: operand size
+{
+    unsigned size = op->aux;
+    c->nmi_masked = false;
+    if (c->rflags & FLAG_NT)
+        raise_error(c, op, VEC_GP, 0);
+    uint64_t frame[5]; // rip, cs, rflags, rsp, ss
+    for (unsigned i = 0; i < 5; i++)
+        frame[i] = load_sized(c, op, c->gpr[RSP] + i * size, size);
+
+    struct descriptor cs = return_segment(c, op, (uint16_t)frame[1]);
+    unsigned cpl = cs.selector & 3;
+    struct segment ss = segment_check_stack(c, op, (uint16_t)frame[4], cpl);
+    check_rip(c, op, frame[0]);
+    descriptor_mark(c, op, &cs, SEG_TYPE_ACCESSED);
+
+    bool outer = cpl != c->cpl;
+    flags_load(c, frame[2], iret_flags(c, size));
+    code_load(c, &cs, cpl);
+    c->seg[SEG_SS] = ss;
+    c->gpr[RSP] = frame[3];
+    set_cpl(c, cpl);
+    if (outer)
+        drop_privileged_segments(c);
+    return go_on(c, op, frame[0]);
+}
+
+bool lower_iret(struct lower *l, const struct insn *in, unsigned arg)
+{
+    (void)arg;
+    struct op *op = emit(l, op_iret);
+    op->aux = (uint8_t)operand_size(in);
+    op->stack = true;
+    l->ends = true;
+    return true;
+}
+
+// SDM vol. 2, RET, far. imm: bytes of parameters to drop, on the inner and on the outer stack.
+static HANDLER(op_far_ret) // aux: operand size
+{
+    unsigned size = op->aux;
+    uint64_t rsp = c->gpr[RSP];
+    uint64_t rip = load_sized(c, op, rsp, size);
+    uint16_t selector = (uint16_t)load_sized(c, op, rsp + size, size);
+    rsp += 2 * size + (uint64_t)op->imm;
+
+    struct descriptor cs = return_segment(c, op, selector);
+    unsigned cpl = selector & 3;
+    bool outer = cpl != c->cpl;
+    if (outer) {
+        uint64_t outer_rsp = load_sized(c, op, rsp, size);
+        struct segment ss = segment_check_stack(c, op, (uint16_t)load_sized(c, op, rsp + size, size), cpl);
+        check_rip(c, op, rip);
+        descriptor_mark(c, op, &cs, SEG_TYPE_ACCESSED);
+        c->seg[SEG_SS] = ss;
+        rsp = outer_rsp + (uint64_t)op->imm;
+    } else {
+        check_rip(c, op, rip);
+        descriptor_mark(c, op, &cs, SEG_TYPE_ACCESSED);
+    }
+    c->gpr[RSP] = rsp;
+    code_load(c, &cs, cpl);
+    set_cpl(c, cpl);
+    if (outer)
+        drop_privileged_segments(c);
+    return go_on(c, op, rip);
+}
+
+bool lower_far_ret(struct lower *l, const struct insn *in, unsigned arg)
+{
+    (void)arg;
+    struct op *op = emit(l, op_far_ret);
+    op->imm = in->operands ? (int32_t)(in->op[0].imm & 0xffff) : 0;
+    op->aux = (uint8_t)operand_size(in);
+    op->stack = true;
+    l->ends = true;
+    return true;
+}
+
+// ---- Far CALL and JMP (SDM vol. 2, CALL and JMP; call gates: vol. 3, 5.8.3 and 5.8.3.1) ----
+
+struct far_target {
+    struct descriptor cs;
+    uint64_t rip;
+    unsigned cpl;
+    bool gate;
+};
+
+static struct far_target direct_target(struct cpu *c, const struct op *op, struct descriptor d, uint64_t rip)
+{
+    unsigned dpl = descriptor_dpl(d.low), rpl = d.selector & 3;
+    bool allowed = attr_is_conforming(descriptor_attr(d.low)) ? dpl <= c->cpl : dpl == c->cpl && rpl <= c->cpl;
+    if (!allowed)
+        raise_error(c, op, VEC_GP, selector_error(d.selector));
+    code_check_mode(c, op, &d);
+    check_rip(c, op, rip);
+    return (struct far_target){.cs = d, .rip = rip, .cpl = c->cpl};
+}
+
+static struct far_target gate_target(struct cpu *c, const struct op *op, struct descriptor gate, bool call)
+{
+    unsigned attr = descriptor_attr(gate.low), gate_dpl = descriptor_dpl(gate.low);
+    if (gate_dpl < c->cpl || gate_dpl < (gate.selector & 3u))
+        raise_error(c, op, VEC_GP, selector_error(gate.selector));
+    if (!(attr & SEG_P))
+        raise_error(c, op, VEC_NP, selector_error(gate.selector));
+    descriptor_read_high(c, op, &gate);
+
+    struct descriptor cs = code_descriptor(c, op, (uint16_t)(gate.low >> 16), 0);
+    unsigned cs_attr = descriptor_attr(cs.low), dpl = descriptor_dpl(cs.low);
+    bool conforming = attr_is_conforming(cs_attr);
+    bool allowed = conforming || call ? dpl <= c->cpl : dpl == c->cpl;
+    if (!allowed || !(cs_attr & SEG_L) || (cs_attr & SEG_DB))
+        raise_error(c, op, VEC_GP, selector_error(cs.selector));
+    if (!(cs_attr & SEG_P))
+        raise_error(c, op, VEC_NP, selector_error(cs.selector));
+    uint64_t rip = (gate.low & 0xffff) | ((gate.low >> 32) & 0xffff0000) | (gate.high << 32);
+    check_rip(c, op, rip);
+    return (struct far_target){.cs = cs, .rip = rip, .cpl = conforming ? c->cpl : dpl, .gate = true};
+}
+
+static struct far_target far_target(struct cpu *c, const struct op *op, bool call)
+{
+    unsigned size = op->imm;
+    uint64_t va = ea(c, op);
+    uint64_t rip = load_sized(c, op, va, size);
+    uint16_t selector = load16(c, op, va + size);
+    if (selector_is_null(selector))
+        raise_error(c, op, VEC_GP, 0);
+    struct descriptor d = descriptor_read(c, op, selector, VEC_GP, 0);
+    unsigned attr = descriptor_attr(d.low);
+    if (attr_is_code(attr))
+        return direct_target(c, op, d, rip);
+    if ((attr & (SEG_S | SEG_TYPE)) == SEG_TYPE_CALL_GATE)
+        return gate_target(c, op, d, call);
+    raise_error(c, op, VEC_GP, selector_error(selector)); // TSS and task gate too: no task switches in long mode
+}
+
+static HANDLER(op_far_jmp) // imm: operand size
+{
+    struct far_target t = far_target(c, op, false);
+    descriptor_mark(c, op, &t.cs, SEG_TYPE_ACCESSED);
+    code_load(c, &t.cs, t.cpl);
+    return go_on(c, op, t.rip);
+}
+
+// CS and RIP of operand size, onto the present stack.
+static uint64_t push_return(struct cpu *c, const struct op *op, unsigned size)
+{
+    uint64_t rsp = c->gpr[RSP];
+    struct op stack_op = *op; // the stack's faults are #SS, whatever register addressed the operand
+    stack_op.stack = true;
+    store_sized(c, &stack_op, rsp - size, size, c->seg[SEG_CS].selector);
+    store_sized(c, &stack_op, rsp - 2 * size, size, op_next_rip(c, op));
+    return rsp - 2 * size;
+}
+
+static HANDLER(op_far_call) // imm: operand size
+{
+    struct far_target t = far_target(c, op, true);
+    descriptor_mark(c, op, &t.cs, SEG_TYPE_ACCESSED);
+    uint64_t rsp;
+    if (t.cpl != c->cpl) {
+        const uint64_t frame[4] = {c->seg[SEG_SS].selector, c->gpr[RSP], c->seg[SEG_CS].selector, op_next_rip(c, op)};
+        rsp = push_frame(c, op, tss_stack(c, op, TSS_RSP(t.cpl), 0), t.cpl, frame, 4, 0);
+        c->seg[SEG_SS] = segment_null((uint16_t)t.cpl, t.cpl);
+    } else {
+        rsp = push_return(c, op, t.gate ? 8 : (unsigned)op->imm);
+    }
+    c->gpr[RSP] = rsp;
+    code_load(c, &t.cs, t.cpl);
+    set_cpl(c, t.cpl);
+    return go_on(c, op, t.rip);
+}
+
+static bool lower_far(struct lower *l, const struct insn *in, op_fn *fn)
+{
+    if (in->op[0].kind != OPERAND_MEM)
+        return false;
+    emit_mem(l, fn, in, &in->op[0])->imm = (int32_t)operand_size(in);
+    l->ends = true;
+    return true;
+}
+
+bool lower_far_call(struct lower *l, const struct insn *in, unsigned arg)
+{
+    (void)arg;
+    return lower_far(l, in, op_far_call);
+}
+
+bool lower_far_jmp(struct lower *l, const struct insn *in, unsigned arg)
+{
+    (void)arg;
+    return lower_far(l, in, op_far_jmp);
+}
+
+// ---- SYSCALL and SYSRET (SDM vol. 2, and vol. 3, 5.8.8) ----
+
+#define FLAT_ATTR(dpl) (SEG_S | SEG_P | SEG_G | SEG_TYPE_ACCESSED | SEG_TYPE_WRITABLE | (dpl) << SEG_DPL_SHIFT)
+#define FLAT_CODE64(dpl) (FLAT_ATTR(dpl) | SEG_TYPE_CODE | SEG_L)
+#define FLAT_DATA(dpl) (FLAT_ATTR(dpl) | SEG_DB)
+
+static HANDLER(op_syscall)
+{
+    if (!(c->efer & EFER_SCE))
+        raise_exception(c, op, VEC_UD);
+    uint16_t cs = (uint16_t)(c->star >> 32) & 0xfffc;
+    set64(c, RCX, op_next_rip(c, op));
+    set64(c, R11, flags_read(c) & ~(uint64_t)FLAG_RF);
+    flags_load(c, 0, c->sfmask & UINT32_MAX);
+    c->seg[SEG_CS] = segment_flat(cs, FLAT_CODE64(0));
+    c->seg[SEG_SS] = segment_flat((uint16_t)(cs + 8), FLAT_DATA(0));
+    count(c, EV_syscalls);
+    set_cpl(c, 0);
+    return go_on(c, op, c->lstar);
+}
+
+bool lower_syscall(struct lower *l, const struct insn *in, unsigned arg)
+{
+    (void)in;
+    (void)arg;
+    emit(l, op_syscall);
+    l->ends = true;
+    return true;
+}
+
+// Where rcx is not canonical Intel's processors raise #GP here, at CPL 0; AMD's return and fault at CPL 3. We are like
+// the former.
+static HANDLER(op_sysret) // aux: operand size
+{
+    const uint64_t loaded =
+        FLAGS_ARITH | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID;
+    if (!(c->efer & EFER_SCE))
+        raise_exception(c, op, VEC_UD);
+    if (c->cpl != 0)
+        raise_error(c, op, VEC_GP, 0);
+    if (op->aux != 8)
+        raise_engine_error(c, op, "interp: compatibility mode is not supported (sysret to 32-bit code)");
+    uint64_t rip = get64(c, RCX);
+    check_rip(c, op, rip);
+    uint16_t base = (uint16_t)(c->star >> 48);
+    flags_load(c, get64(c, R11), loaded);
+    c->seg[SEG_CS] = segment_flat((uint16_t)(base + 16) | 3, FLAT_CODE64(3));
+    c->seg[SEG_SS] = segment_flat((uint16_t)(base + 8) | 3, FLAT_DATA(3));
+    set_cpl(c, 3);
+    return go_on(c, op, rip);
+}
+
+bool lower_sysret(struct lower *l, const struct insn *in, unsigned arg)
+{
+    (void)arg;
+    emit(l, op_sysret)->aux = in->rex_w ? 8 : 4;
+    l->ends = true;
+    return true;
+}
