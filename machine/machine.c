@@ -5,13 +5,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "machine/bus.h"
+#include "machine/clock.h"
 #include "machine/cpuid.h"
+#include "machine/ioapic.h"
+#include "machine/lapic.h"
 #include "machine/loader.h"
+#include "machine/pic.h"
+#include "machine/pit.h"
 #include "machine/ports.h"
 #include "machine/ram.h"
+#include "machine/rtc.h"
 #include "machine/serial.h"
+#include "x86/regs.h"
+
+#define TIMER_PIN 2 // of the I/O APIC: where ISA IRQ 0 is wired, as on most PCs
 
 struct machine {
     struct guest_ram ram;
@@ -22,64 +32,245 @@ struct machine {
 
     struct ports ports;
     struct serial serial;
+    struct rtc rtc;
+    struct machine_clock clock;
+    uint64_t deadline; // when machine_tick() is due
+    uint64_t ticked;   // when it was last called
+
+    // Not on the bus where the engine has its own: then device lines go to engine->irq_line().
+    bool own_irqchip;
+    struct pic pic;
+    struct pit pit;
+    struct lapic lapic;
+    struct ioapic ioapic;
+    bool intr; // what the engine was told last
+
+    bool irq_line_failed; // vcpu.error says why
 };
 
-static enum vcpu_exit machine_pio_read(void *machine, uint16_t port, unsigned size, uint32_t *value)
+// ---- Interrupts ----
+
+static bool extint_asserted(const struct machine *m)
 {
-    struct machine *m = machine;
-    return bus_pio_read(&m->bus, port, size, value);
+    return pic_asserted(&m->pic) && lapic_takes_extint(&m->lapic);
 }
 
-static enum vcpu_exit machine_pio_write(void *machine, uint16_t port, unsigned size, uint32_t value)
+// Tells the engine the level of INTR. May run within a callback of the engine.
+static void update_intr(struct machine *m)
 {
-    struct machine *m = machine;
-    return bus_pio_write(&m->bus, port, size, value);
+    if (!m->own_irqchip) // nobody asks then, but the callbacks are there
+        return;
+    bool asserted = extint_asserted(m) || lapic_pending(&m->lapic) >= 0;
+    lapic_set_threshold(&m->lapic);
+    if (asserted == m->intr)
+        return;
+    m->intr = asserted;
+    if (m->vcpu_created)
+        m->vcpu.engine->set_intr(&m->vcpu, asserted);
 }
 
-static enum vcpu_exit machine_mmio_read(void *machine, gpa_t addr, unsigned size, uint64_t *value)
+static void pic_intr(void *machine, bool asserted)
 {
     struct machine *m = machine;
-    return bus_mmio_read(&m->bus, addr, size, value);
+    lapic_set_lint0(&m->lapic, asserted);
+    update_intr(m);
 }
 
-static enum vcpu_exit machine_mmio_write(void *machine, gpa_t addr, unsigned size, uint64_t value)
+static void lapic_changed(void *machine)
+{
+    update_intr(machine);
+}
+
+static void lapic_nmi(void *machine)
 {
     struct machine *m = machine;
-    return bus_mmio_write(&m->bus, addr, size, value);
+    if (m->vcpu_created && m->vcpu.engine->inject_nmi)
+        m->vcpu.engine->inject_nmi(&m->vcpu);
+}
+
+static void lapic_eoi(void *machine, uint8_t vector)
+{
+    struct machine *m = machine;
+    ioapic_eoi(&m->ioapic, vector);
+}
+
+static bool ioapic_deliver(void *machine, const struct apic_message *message)
+{
+    struct machine *m = machine;
+    return lapic_deliver(&m->lapic, message);
+}
+
+static unsigned ioapic_pin(unsigned line)
+{
+    return line == IRQ_TIMER ? TIMER_PIN : line;
+}
+
+// A device's line has a level: every ISA line goes to both controllers, and software masks one of them.
+static void isa_line(void *machine, unsigned line, bool level)
+{
+    struct machine *m = machine;
+    if (m->own_irqchip) {
+        pic_set_line(&m->pic, line, level);
+        ioapic_set_line(&m->ioapic, ioapic_pin(line), level);
+    } else if (m->vcpu_created && m->vcpu.engine->irq_line(&m->vcpu, line, level)) {
+        m->irq_line_failed = true;
+    }
 }
 
 static int machine_interrupt_acknowledge(void *machine)
 {
-    (void)machine;
-    return -1;
+    struct machine *m = machine;
+    if (!m->own_irqchip)
+        return -1;
+    int vector = extint_asserted(m) ? pic_acknowledge(&m->pic) : lapic_acknowledge(&m->lapic);
+    update_intr(m);
+    return vector;
 }
 
 static void machine_tpr_lowered(void *machine)
 {
-    (void)machine;
+    update_intr(machine);
 }
 
 static void machine_apic_base_written(void *machine, uint64_t value)
 {
     struct machine *m = machine;
+    uint64_t base = value & GUEST_PAGE_MASK & PTE_ADDR;
     m->vcpu.apic_base = value;
+    if (!m->own_irqchip)
+        return;
+    bool enabled = value & APIC_BASE_ENABLE;
+    bus_move_mmio(&m->bus, &m->lapic, base, enabled ? LAPIC_BYTES : 0);
+    if (!enabled)
+        lapic_disabled(&m->lapic);
+    update_intr(m);
 }
 
-// A device's line changed its level.
-static void isa_line(void *machine, unsigned line, bool level)
+// ---- Time ----
+
+static uint64_t host_clock(void *ctx)
+{
+    struct timespec t;
+    (void)ctx;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t wall_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_nsec;
+}
+
+static void find_deadline(struct machine *m)
+{
+    uint64_t deadline = rtc_deadline(&m->rtc);
+    if (m->own_irqchip)
+        deadline = earlier(deadline, earlier(pit_deadline(&m->pit), lapic_deadline(&m->lapic)));
+    uint64_t soonest = m->ticked + DEADLINE_GAP_NS;
+    m->deadline = deadline < soonest ? soonest : deadline;
+    m->clock.moved = false;
+}
+
+void machine_tick(struct machine *m)
+{
+    uint64_t now = clock_now(&m->clock);
+    rtc_tick(&m->rtc, now);
+    if (m->own_irqchip) {
+        pit_tick(&m->pit, now);
+        lapic_tick(&m->lapic, now);
+    }
+    m->ticked = now;
+    find_deadline(m);
+}
+
+uint64_t machine_next_deadline(const struct machine *m)
+{
+    return m->deadline;
+}
+
+// Whether a device's line could reach the CPU.
+static bool line_open(const struct machine *m, unsigned line)
+{
+    bool by_pic = !pic_masked(&m->pic, line) && lapic_takes_extint(&m->lapic);
+    return by_pic || !ioapic_masked(&m->ioapic, ioapic_pin(line));
+}
+
+bool machine_can_wake(const struct machine *m)
+{
+    if (!m->own_irqchip) // what the engine's own controllers and timers are about to do is not known here
+        return true;
+    if (m->intr || lapic_deadline(&m->lapic) != NEVER)
+        return true;
+    return (pit_deadline(&m->pit) != NEVER && line_open(m, IRQ_TIMER)) ||
+           (rtc_deadline(&m->rtc) != NEVER && line_open(m, IRQ_RTC));
+}
+
+// ---- What the engine calls ----
+
+// After a device had its say: an earlier deadline must reach whoever waits for it, so run() ends.
+static inline enum vcpu_exit finish(struct machine *m, enum vcpu_exit e)
+{
+    if (m->irq_line_failed)
+        return VCPU_EXIT_ERROR;
+    if (!m->clock.moved)
+        return e;
+    uint64_t before = m->deadline;
+    find_deadline(m);
+    return e == VCPU_CONTINUE && m->deadline < before ? VCPU_EXIT_KICK : e;
+}
+
+static enum vcpu_exit machine_pio_read(void *machine, uint16_t port, unsigned size, uint32_t *value)
 {
     struct machine *m = machine;
-    if (m->vcpu_created && m->vcpu.engine->irq_line)
-        m->vcpu.engine->irq_line(&m->vcpu, line, level);
+    return finish(m, bus_pio_read(&m->bus, port, size, value));
+}
+
+static enum vcpu_exit machine_pio_write(void *machine, uint16_t port, unsigned size, uint32_t value)
+{
+    struct machine *m = machine;
+    return finish(m, bus_pio_write(&m->bus, port, size, value));
+}
+
+static enum vcpu_exit machine_mmio_read(void *machine, gpa_t addr, unsigned size, uint64_t *value)
+{
+    struct machine *m = machine;
+    return finish(m, bus_mmio_read(&m->bus, addr, size, value));
+}
+
+static enum vcpu_exit machine_mmio_write(void *machine, gpa_t addr, unsigned size, uint64_t value)
+{
+    struct machine *m = machine;
+    return finish(m, bus_mmio_write(&m->bus, addr, size, value));
+}
+
+// ---- Building ----
+
+static void add_irqchip(struct machine *m, struct irq_out lines)
+{
+    const struct lapic_calls calls = {lapic_changed, lapic_eoi, lapic_nmi, m};
+    lapic_init(&m->lapic, &m->vcpu, &m->clock, calls);
+    ioapic_init(&m->ioapic, ioapic_deliver, m);
+    pic_init(&m->pic, pic_intr, m);
+    pit_init(&m->pit, &m->clock, lines);
+    lapic_attach(&m->lapic, &m->bus);
+    ioapic_attach(&m->ioapic, &m->bus);
+    pic_attach(&m->pic, &m->bus);
+    pit_attach(&m->pit, &m->bus);
 }
 
 static void add_devices(struct machine *m, const struct machine_config *config)
 {
     const struct irq_out lines = {isa_line, m};
+    if (m->own_irqchip)
+        add_irqchip(m, lines);
     ports_init(&m->ports, config->mark, config->ctx);
     ports_attach(&m->ports, &m->bus);
     serial_init(&m->serial, lines, config->serial_out, config->ctx);
     serial_attach(&m->serial, &m->bus);
+    rtc_init(&m->rtc, &m->clock, lines, wall_clock(), config->ram_bytes);
+    rtc_attach(&m->rtc, &m->bus);
 }
 
 static int create_vcpu(struct machine *m, const struct engine *engine, char *err, size_t err_size)
@@ -88,6 +279,7 @@ static int create_vcpu(struct machine *m, const struct engine *engine, char *err
         .engine = engine,
         .ram = &m->ram,
         .cpuid = machine_cpuid,
+        .apic_base = APIC_DEFAULT_ADDR | APIC_BASE_ENABLE | APIC_BASE_BSP,
         .bus =
             {
                 .machine = m,
@@ -120,12 +312,18 @@ struct machine *machine_create(const struct machine_config *config, const struct
         return NULL;
     }
     m->cmdline = cmdline;
-    m->ram.memfd = -1;
-    add_devices(m, config);
-    if (ram_create(&m->ram, config->ram_bytes, err, err_size) || create_vcpu(m, engine, err, err_size)) {
+    m->clock.now = host_clock;
+    m->own_irqchip = !engine->irq_line;
+    if (ram_create(&m->ram, config->ram_bytes, err, err_size)) {
         machine_destroy(m);
         return NULL;
     }
+    add_devices(m, config);
+    if (create_vcpu(m, engine, err, err_size)) {
+        machine_destroy(m);
+        return NULL;
+    }
+    machine_tick(m);
     return m;
 }
 
@@ -157,23 +355,6 @@ int machine_load_elf(struct machine *m, const void *image, size_t size, char *er
         return -1;
     }
     return 0;
-}
-
-void machine_tick(struct machine *m)
-{
-    (void)m;
-}
-
-uint64_t machine_next_deadline(const struct machine *m)
-{
-    (void)m;
-    return UINT64_MAX;
-}
-
-bool machine_can_wake(const struct machine *m)
-{
-    (void)m;
-    return false;
 }
 
 bool machine_exit_code(const struct machine *m, uint32_t *value)

@@ -35,7 +35,8 @@ struct vcpu *machine_vcpu(struct machine *m);
 // the file is trusted. The image's bytes stay the caller's.
 int machine_load_elf(struct machine *m, const void *image, size_t size, char *err, size_t err_size);
 
-// Advance timers to now and raise what is due. Call after VCPU_EXIT_KICK and VCPU_EXIT_HALT.
+// Advance timers to now and raise what is due. Call after VCPU_EXIT_KICK and VCPU_EXIT_HALT. A guest that sets a timer
+// to an earlier time ends run() with VCPU_EXIT_KICK, so that whoever waits for the deadline can ask for it again.
 void machine_tick(struct machine *m);
 
 // CLOCK_MONOTONIC nanoseconds at which a device wants machine_tick() next; UINT64_MAX for never.
