@@ -25,17 +25,17 @@ static void console_byte(void *ctx, uint8_t byte)
 static void print_counters(const struct run_request *request, const struct run_outcome *outcome)
 {
     double seconds = (double)outcome->wall_ns / 1e9;
-    printf("%-22s %16.6f  seconds in the run\n", "time", seconds);
+    printf("%-22s %33.6f  seconds in the run\n", "time", seconds);
     if (counts_instructions(request->engine) && seconds > 0)
-        printf("%-22s %16.1f  million guest instructions a second\n", "speed",
+        printf("%-22s %33.1f  million guest instructions a second\n", "speed",
                (double)instructions_in(&outcome->counters) / seconds / 1e6);
     for (int i = 0; i < EV_COUNT; i++)
         if (outcome->counters.n[i])
-            printf("%-22s %16llu  %s\n", event_table[i].name, (unsigned long long)outcome->counters.n[i],
+            printf("%-22s %33llu  %s\n", event_table[i].name, (unsigned long long)outcome->counters.n[i],
                    event_table[i].meaning);
     for (size_t i = 0; i < outcome->stat_count; i++)
-        printf("%-22s %16llu  %s's own\n", outcome->stats[i].name, (unsigned long long)outcome->stats[i].value,
-               request->engine->name);
+        if (outcome->stats[i].value)
+            printf("%-39s %16llu\n", outcome->stats[i].name, (unsigned long long)outcome->stats[i].value);
 }
 
 static void print_json(const struct run_request *request, const char *path, const struct run_outcome *outcome)
