@@ -539,6 +539,17 @@ static void test_tsc(void)
     uint64_t after = __rdtsc(), guest = state_of(f).gpr[RBX];
     CHECK(before < guest && guest < after);
     fixture_free(f);
+
+    f = FIXTURE(code_rdtsc);
+    struct vcpu_state s = state_of(f);
+    s.tsc_offset = 1ull << 50;
+    if (engine_vtx.set_state(&f->v, &s)) {
+        CHECK(strstr(f->v.error, "TSC's offset")); // not silently without it
+    } else {
+        CHECK(run(f) == VCPU_EXIT_POWER);
+        CHECK(state_of(f).gpr[RBX] - __rdtsc() > 1ull << 49);
+    }
+    fixture_free(f);
 }
 
 static void test_high_memory(void)
