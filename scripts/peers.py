@@ -25,7 +25,7 @@ import results
 RINGSIDE = "build/ringside"
 NANO = ["idle", "callret", "cpuid", "cr8wr", "divzero", "in", "invlpg", "pgfault", "syscall"]
 PROCESS_SECONDS = 120
-BOCHS_IPS = 100e6  # Bochs' TSC counts instructions; about what it does in a second, for calibration only
+BOCHS_IPS = 60e6  # Bochs' TSC counts instructions; about what it does in a second, for calibration only
 
 
 class Peer:
@@ -268,15 +268,15 @@ def parse():
     parser = argparse.ArgumentParser(description="The same images under QEMU, Bochs and Ringside, timed in the same way.")
     parser.add_argument("images", nargs="*", metavar="SUITE/NAME", help="default: all of micro, and some of nano")
     parser.add_argument("--quick", action="store_true", help="one short process each: a first look")
-    parser.add_argument("--rounds", type=int, help="processes for each image and engine (default 3, quick 1)")
+    parser.add_argument("--rounds", type=int, help="processes for each image and engine (default 2, quick 1)")
     parser.add_argument("--reps", type=int, help="repetitions in each process (default 2)", default=2)
-    parser.add_argument("--seconds", type=float, help="what a timed run of n takes at least (default 0.1, quick 0.04)")
+    parser.add_argument("--seconds", type=float, help="what a timed run of n takes at least (default 0.06, quick 0.03)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32), help="of the random order")
     parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)), help="the CPU that all run on")
     parser.add_argument("--out", help="results file; an existing one is appended to")
     options = parser.parse_args()
-    options.rounds = options.rounds or (1 if options.quick else 3)
-    options.seconds = options.seconds or (0.04 if options.quick else 0.1)
+    options.rounds = options.rounds or (1 if options.quick else 2)
+    options.seconds = options.seconds or (0.03 if options.quick else 0.06)
     return options
 
 
