@@ -54,7 +54,7 @@ BENCH_BLOCKS = {
     "nano-cold": last(lambda run: table.cold_table(run, "nano")),
     "nano-events": events("nano"),
     "nano-spread": last(lambda run: table.spread_table(run, "nano")),
-    "nano-picture": picture("nano", "Cost of each nano benchmark: the paper's three columns and this machine's engines"),
+    "nano-picture": picture("nano", "Cost of each nano benchmark: the paper's columns and this machine's engines"),
     "micro": last(lambda run: table.costs_table(run, "micro")),
     "micro-slowdown": last(lambda run: table.slowdown_table(run, "micro")),
     "micro-events": events("micro"),

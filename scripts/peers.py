@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Runs the same images under QEMU (TCG), Bochs and Ringside's engines, interleaved in random order, and writes a results
-file and a table: `make bench-peers`.
+"""Runs the same images under QEMU (TCG), Bochs and Ringside's engines, interleaved in random order, and writes a
+results file and a table: `make bench-peers`.
 
 All are timed in one way, by the host's clock: the guest prints `rs1 run` before each timed run and its next line right
 after it, so that a run of n lasts from the one line's end to the other's first byte. What a character costs drops out
@@ -61,14 +61,15 @@ def ringside_starter(engine, cpu):
 
 def qemu_starter(cpu):
     def start(image, words):
-        return start_piped(["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "128", "-nodefaults", "-display",
-                            "none", "-no-reboot", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
+        return start_piped(["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "128", "-nodefaults",
+                            "-display", "none", "-no-reboot", "-serial", "stdio",
+                            "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
                             "-kernel", image, "-append", words], cpu)
     return start
 
 
 def bochs_starter(cpu, folder):
-    """A CD for each image, made once; the serial line goes to a pipe with a name, the display to a terminal nobody sees."""
+    """A CD for each image, made once. The serial line goes to a named pipe, the display to a terminal nobody sees."""
     def start(image, words):
         iso = os.path.join(folder, image.replace("/", "_") + ".iso")
         if not os.path.exists(iso):
@@ -114,7 +115,7 @@ def all_peers(pilot, cpu, folder):
 # ---- Timing lines ----
 
 def lines_with_times(process, fd, deadline):
-    """(time of the first byte, time of the newline, text) of each line, in ns, until the end of the output or deadline."""
+    """(time of the first byte, time of the newline, text) of each line, in ns, until the output or the time ends."""
     line, first = b"", 0
     while time.monotonic() < deadline:
         ready, _, _ = select.select([fd] + terminal_of(process), [], [], 0.2)
@@ -265,7 +266,7 @@ def run_all(peers, images, options, write):
 
 
 def parse():
-    parser = argparse.ArgumentParser(description="The same images under QEMU, Bochs and Ringside, timed in the same way.")
+    parser = argparse.ArgumentParser(description="The same images under QEMU, Bochs and Ringside, timed alike.")
     parser.add_argument("images", nargs="*", metavar="SUITE/NAME", help="default: all of micro, and some of nano")
     parser.add_argument("--quick", action="store_true", help="one short process each: a first look")
     parser.add_argument("--rounds", type=int, help="processes for each image and engine (default 2, quick 1)")

@@ -50,7 +50,8 @@ def suite_table(run, suite):
     def speed(ns, count):
         return number(count / ns * 1000) if ns and ns > 0 and count else "n/a"
     cell = speed if suite == "micro" else lambda ns, count: number(ns)
-    columns = ["benchmark", "instructions an iteration"] + head(run) + ["interp, times Bochs' speed", "interp, times QEMU's speed"]
+    columns = ["benchmark", "instructions an iteration"] + head(run)
+    columns += ["interp, times Bochs' speed", "interp, times QEMU's speed"]
     return markdown(columns, rows(run, suite, cell))
 
 
@@ -76,7 +77,8 @@ def scope(run):
     h = run.header
     versions = [e["version"] for e in run.engines.values() if e.get("version")]
     out = [results.machine_line(run) + "; " + "; ".join(versions) + ".",
-           f"{h['time']}: median of {h['runs']} processes x {h['reps']} repetitions, runs of n of at least "
+           f"{h['time']}: median of {results.count_text(h['runs'], 'process', 'processes')} x "
+           f"{results.count_text(h['reps'], 'repetition')}, runs of n of at least "
            f"{h['seconds']} s, random order with seed {h['seed']}, all on CPU {h['cpu']}, by the host's clock."]
     if run.quick():
         out.append("A quick run: for a first look, not for a published figure.")

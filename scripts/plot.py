@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Pictures (PNG and SVG, gnuplot) from a results file, beside the file: FILE-nano in the manner of the paper's Figure 4,
-and FILE-micro, the slowdown against native programs. Prints the paths. `scripts/plot.py FILE [FOLDER]`."""
+"""Pictures (PNG and SVG, gnuplot) from a results file, beside the file: FILE-nano in the manner of the paper's Figure
+4, and FILE-micro, the slowdown against native programs. Prints the paths. `scripts/plot.py FILE [FOLDER]`."""
 import os
 import subprocess
 import sys
@@ -12,7 +12,7 @@ PAPER_COLOURS = ["#c9c9c9", "#a6cde6", "#fdc792"]
 COLOURS = {"native": "#4d4d4d", "interp": "#1f78b4", "bt": "#33a02c", "vtx": "#e6550d"}
 OTHER_COLOURS = ["#6a51a3", "#b15928"]
 PAPER_TITLES = ["2006: P4 native", "2006: software VMM", "2006: hardware VMM (shadow paging)"]
-WIDTH, PANEL_HEIGHT, HEAD_HEIGHT = 1500, 478, 190
+WIDTH, PANEL_HEIGHT, HEAD_HEIGHT, LEGEND_ROW = 1500, 478, 118, 24
 LEFT = 0.07  # where the axes, the title and the legend start
 GAP = 1.1  # between clusters, in bars
 
@@ -41,6 +41,8 @@ def engine_colour(run, engine):
 
 
 def bar_text(value):
+    if value <= -9.95:
+        return "-" + bar_text(-value)
     if value < 0.95:
         return f"{value:.2f}"
     if value < 9.95:
@@ -55,7 +57,7 @@ def quoted(text):
 
 
 def layout(panel):
-    """(series index, x, value) for each bar, and (centre, name) for each cluster: clusters are as wide as their bars."""
+    """(series index, x, value) of each bar, (centre, name) of each cluster, and the width in bars."""
     bars, centres, x = [], [], 0.0
     for cluster in panel.clusters:
         first = x
@@ -69,7 +71,7 @@ def layout(panel):
 
 
 def panel_commands(panel, bottom, top):
-    """Gnuplot commands for one panel between two heights of the page, 0 to 1. Labels before number 99 are the page's."""
+    """Gnuplot commands for a panel between two heights of the page, 0 to 1. Labels before number 99 are the page's."""
     bars, centres, width = layout(panel)
     out = [f"set bmargin at screen {bottom:.4f}", f"set tmargin at screen {top:.4f}", f"set ytics ({panel.tics()})",
            f"set xrange [{-GAP:.2f}:{width - 1 + GAP:.2f}]", f"set yrange [{panel.low}:{panel.high:.6g}]",
@@ -85,9 +87,13 @@ def panel_commands(panel, bottom, top):
         out.append(f"$series{index} << END")
         out += [f"{x:.3f} {value:.6g}" for x, value in points] or ["NaN NaN"]
         out.append("END")
-        plots.append(f"$series{index} using 1:2 with boxes fillstyle solid noborder linecolor '{series.colour}' notitle")
+        plots.append(f"$series{index} with boxes fillstyle solid noborder linecolor '{series.colour}' notitle")
     out.append("plot " + ", \\\n  ".join(plots))
     return out + [f"unset label {tag}" for tag in range(99, 100 + len(bars))]
+
+
+def legend_rows(series):
+    return max(sum(s.column == column for s in series) for column in (0, 1))
 
 
 def legend(series, height):
@@ -97,9 +103,9 @@ def legend(series, height):
     for number, s in enumerate(series, 1):
         row = rows[s.column] = rows.get(s.column, -1) + 1
         x = LEFT + 0.30 * columns.index(s.column)
-        y = 1 - (92 + 24 * row) / height
-        out += [f"set object {number} rectangle center screen {x + 0.006:.4f},{y:.4f} size screen 0.0115,{15 / height:.4f} "
-                f"fillcolor rgb '{s.colour}' fillstyle solid noborder",
+        y = 1 - (92 + LEGEND_ROW * row) / height
+        out += [f"set object {number} rectangle center screen {x + 0.006:.4f},{y:.4f} "
+                f"size screen 0.0115,{15 / height:.4f} fillcolor rgb '{s.colour}' fillstyle solid noborder",
                 f"set label {number + 2} {quoted(s.title)} at screen {x + 0.018:.4f},{y:.4f} left font ',13' "
                 "textcolor '#222222' noenhanced"]
     return out
@@ -107,16 +113,18 @@ def legend(series, height):
 
 def script(panels, title, subtitle):
     """The picture's commands, without terminal and output."""
-    height = HEAD_HEIGHT + PANEL_HEIGHT * len(panels)
-    out = ["set encoding utf8", "set boxwidth 0.9", "set logscale y", "unset mytics", "set border 1 linecolor '#888888'",
-           "set grid ytics linetype 1 linewidth 0.7 linecolor '#dddddd'", "set ytics nomirror scale 0 textcolor '#444444'",
+    head = HEAD_HEIGHT + LEGEND_ROW * legend_rows(panels[0].series)
+    height = head + PANEL_HEIGHT * len(panels)
+    out = ["set encoding utf8", "set boxwidth 0.9", "set logscale y", "unset mytics",
+           "set border 1 linecolor '#888888'", "set grid ytics linetype 1 linewidth 0.7 linecolor '#dddddd'",
+           "set ytics nomirror scale 0 textcolor '#444444'",
            "set xtics nomirror scale 0 textcolor '#111111' font ',14' noenhanced", f"set lmargin at screen {LEFT}",
            "set rmargin at screen 0.985", "set multiplot",
            f"set label 1 {quoted(title)} at screen {LEFT},{1 - 28 / height:.4f} left font ',21' textcolor '#111111'",
            f"set label 2 {quoted(subtitle)} at screen {LEFT},{1 - 60 / height:.4f} left font ',13' textcolor '#555555' "
            "noenhanced"] + legend(panels[0].series, height)
     for number, panel in enumerate(panels):
-        top = 1 - (HEAD_HEIGHT + PANEL_HEIGHT * number) / height
+        top = 1 - (head + PANEL_HEIGHT * number) / height
         out += panel_commands(panel, top - (PANEL_HEIGHT - 88) / height, top)
         if number == 0:  # title and legend are drawn with the first panel, once
             out += [f"unset label {tag}" for tag in range(1, len(panel.series) + 3)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reads results files (docs/results.md) and turns samples into the figures of tables and plots. Nothing is printed here.
+"""Reads results files (docs/results.md) and turns samples into the figures of tables and plots. Prints nothing.
 
 One process is one observation: repetitions within a process share its page placement and calibration. So the median is
 the median of the processes' medians, and its 95 % interval comes from the order statistics of these medians, which
@@ -116,6 +116,10 @@ class Figure:
         self.p10, self.p90 = percentile(every, 10), percentile(every, 90)
         self.interval = median_interval([statistics.median(group) for group in groups])
 
+    def unsteady(self):
+        """Whether the middle 80 % spread over more than half of the median, which is then no figure to rest on."""
+        return self.p90 - self.p10 > max(abs(self.median) / 2, 1)
+
 
 def percentile(ordered, p):
     """Linear interpolation between the two nearest of a sorted list."""
@@ -170,6 +174,8 @@ def why_missing(run, suite, image, bench, engine):
         for r in group:
             if (r["suite"], r["image"], r["engine"]) == (suite, image, engine) and r.get("bench") in (None, bench):
                 return r.get("reason") or "no reason recorded"
+    if engine == "native" and bench.endswith("_user"):
+        return "a native program runs at CPL 3 as it is: see the row without _user"
     described = run.images.get((suite, image))
     if engine == "native" and described and not described.get("native"):
         return "needs CPL 0: no native program, only a boot on the bare machine"
@@ -210,6 +216,10 @@ def cycles_text(value):
     digits = 0 if size >= 100 else 1 if size >= 10 else 2
     text = f"{value:,.{digits}f}"
     return "0.00" if text == "-0.00" else text
+
+
+def count_text(number, thing, things=None):
+    return f"{number} {thing if number == 1 else things or thing + 's'}"
 
 
 def machine_line(run):

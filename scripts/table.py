@@ -3,6 +3,7 @@
 """Markdown tables from results files: `scripts/table.py FILE...` prints everything; paper.py takes single tables.
 
 What has no figure says why in a numbered note under the table; nothing is left out and nothing is substituted."""
+import signal
 import sys
 
 import results
@@ -24,21 +25,27 @@ EXPECTED = {
     "cr3wr": {"tlb_flushes": 1},
 }
 TOLERANCE = 0.01
+CONTROL = "idle"  # has no subject: what it reads is the method's own error
 
 
 class Notes:
     """Numbered notes under a table; the same text gets the same number."""
 
     def __init__(self):
-        self.texts = []
+        self.texts, self.saw_unsteady = [], False
 
     def mark(self, text):
         if text not in self.texts:
             self.texts.append(text)
         return f"n/a [{self.texts.index(text) + 1}]"
 
+    def unsteady(self):
+        self.saw_unsteady = True
+        return " ~"
+
     def lines(self):
-        return [f"[{i}] {text}" for i, text in enumerate(self.texts, 1)]
+        first = ["~ unsteady: the middle 80 % of the repetitions spread over more than half of the median"]
+        return (first if self.saw_unsteady else []) + [f"[{i}] {text}" for i, text in enumerate(self.texts, 1)]
 
 
 def markdown(head, rows):
@@ -62,11 +69,28 @@ def costs_table(run, suite):
             row += [f"{v:,.0f}" for v in paper[bench]] if bench in paper else ["", "", ""]
         for engine in engines:
             figure = results.figure(run, suite, bench, engine)
-            row.append(results.cycles_text(figure.median) if figure
-                       else notes.mark(results.why_missing(run, suite, image, bench, engine)))
+            row.append(cost_text(bench, figure, notes) if figure else notes.mark(
+                results.why_missing(run, suite, image, bench, engine)))
         rows.append(row)
     head = ["benchmark"] + (PAPER_COLUMNS if paper else []) + [results.column(run, e) for e in engines]
-    return with_notes(markdown(head, rows), notes)
+    return with_notes(markdown(head, rows), notes) + idle_lines(run, suite)
+
+
+def cost_text(bench, figure, notes):
+    return results.cycles_text(figure.median) + (notes.unsteady() if figure.unsteady() and bench != CONTROL else "")
+
+
+def idle_lines(run, suite):
+    """Whether the control reads zero within its own spread, engine by engine: the error of the method."""
+    out = []
+    for engine in results.engine_order(run):
+        f = results.figure(run, suite, CONTROL, engine)
+        if f:
+            text = results.cycles_text
+            verdict = "0" if abs(f.median) <= max(f.p90 - f.p10, TOLERANCE) else "NOT 0"
+            out.append(f"- `{CONTROL}` on {engine} reads {text(f.median)}, 10 % to 90 % {text(f.p10)} to {text(f.p90)}"
+                       f": {verdict} within its spread.")
+    return [""] + out if out else []
 
 
 def slowdown_table(run, suite):
@@ -75,7 +99,7 @@ def slowdown_table(run, suite):
     rows = []
     for image, bench in run.benches(suite):
         base = results.native_base(run, suite, image, bench)
-        if base is None:
+        if base is None or bench == CONTROL:
             continue
         figures = [results.figure(run, suite, bench, engine) for engine in engines]
         rows.append([bench] + [results.cycles_text(f.median / base) if f else "n/a" for f in figures])
@@ -93,7 +117,8 @@ def spread_table(run, suite):
             interval = f"{text(f.interval[0])} to {text(f.interval[1])}" if f.interval else "n/a (under 6 processes)"
             rows.append([bench, engine, f"{f.processes} x {f.repetitions // f.processes}", text(f.min), text(f.p10),
                          text(f.median), text(f.p90), interval])
-    head = ["benchmark", "engine", "processes x repetitions", "min", "10 %", "median", "90 %", "95 % interval of median"]
+    head = ["benchmark", "engine", "processes x repetitions", "min", "10 %", "median", "90 %",
+            "95 % interval of the median"]
     return markdown(head, rows)
 
 
@@ -164,9 +189,11 @@ def all_disagreements(run):
 def scope(run):
     """Where and how the figures were taken: stands above each set of tables."""
     h, m = run.header, run.machine
-    out = [results.machine_line(run) + f"; kernel {m.get('kernel') or 'unknown'}; commit {(m.get('commit') or 'none')[:12]}"
-           + (" with local changes" if m.get("dirty") else "") + f"; compiler {m.get('compiler') or 'unknown'}.",
-           f"{h.get('time')}: {h.get('runs')} processes x {h.get('reps')} repetitions for each benchmark and engine, "
+    changes = " with local changes" if m.get("dirty") else ""
+    out = [f"{results.machine_line(run)}; kernel {m.get('kernel') or 'unknown'}; commit "
+           f"{(m.get('commit') or 'none')[:12]}{changes}; compiler {m.get('compiler') or 'unknown'}.",
+           f"{h.get('time')}: {results.count_text(h.get('runs'), 'process', 'processes')} x "
+           f"{results.count_text(h.get('reps'), 'repetition')} for each benchmark and engine, "
            f"random order with seed {h.get('seed')}, pinned to CPU {h.get('cpu')}."]
     if run.quick():
         out.append("A quick run: for a first look, not for a published figure.")
@@ -215,6 +242,7 @@ def main(paths):
     if not paths:
         print("usage: scripts/table.py RESULTS...", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
     for path in paths:
         try:
             runs = results.load(path)

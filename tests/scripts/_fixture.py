@@ -13,7 +13,8 @@ NANO = {"idle": {"interp": 0, "vtx": 0}, "syscall": {"interp": 410, "vtx": 3500}
         "divzero": {"interp": 400, "vtx": 6100}, "ptemod": {"interp": 12, "vtx": 1600},
         "ptemod_p2np": {"interp": 40, "vtx": 3100}, "ptemod_np2p": {"interp": 45, "vtx": 3400},
         "rdtsc": {"interp": 40}, "cpuid": {"interp": 50, "vtx": 12000}, "clisti": {"interp": 20, "vtx": 3000},
-        "wrmsr": {"interp": 40, "vtx": 2500}, "cr3wr": {"interp": 90, "vtx": 4500}, "invlpg": {"interp": 70, "vtx": 2600}}
+        "wrmsr": {"interp": 40, "vtx": 2500}, "cr3wr": {"interp": 90, "vtx": 4500},
+        "invlpg": {"interp": 70, "vtx": 2600}}
 MICRO = {"crc": {"native": 5000, "interp": 60000, "vtx": 9000000}, "crc_user": {"interp": 61000, "vtx": 5100},
          "sort": {"native": 20000, "interp": 300000, "vtx": 30000000}, "sort_user": {"interp": 310000, "vtx": 20100}}
 EVENTS = {"in": {"exit_pio": 1, "exits": 1}, "out": {"exit_pio": 1, "exits": 1}, "syscall": {"syscalls": 1},
@@ -24,7 +25,8 @@ def sample(suite, bench, engine, process, cost, n=1000, reps=3, counted=None):
     image = bench.removesuffix("_user")
     jitter = [1 + (process - 4) / 1000 + r / 10000 for r in range(reps)]
     counts = counted if counted is not None else EVENTS.get(bench, {})
-    count = lambda k: None if engine == "native" else [{e: 7 + v * n * k for e, v in counts.items()} for _ in range(reps)]
+    one = lambda k: {e: 7 + v * n * k for e, v in counts.items()}
+    count = lambda k: None if engine == "native" else [one(k)] * reps
     return {"type": "sample", "suite": suite, "image": image, "bench": bench, "engine": engine, "process": process,
             "cold": 10 * cost + 50, "n": n, "t1": [round(100 + n * (cost + 1) * j) for j in jitter],
             "t2": [round(100 + 2 * n * (cost + 1) * j) for j in jitter], "e1": [n] * reps, "e2": [2 * n] * reps,

@@ -70,6 +70,8 @@ def tables(folder):
     check("the back end is in the column's head", "not hardware" in text.split("\n")[0])
     check("a failed row says why", "KVM_EXIT_INTERNAL_ERROR at rdtsc" in text)
     check("a missing native row says why", "needs CPL 0" in text)
+    check("the control is held against its spread", ": 0 within its spread" in text and "NOT 0" not in text)
+    check("the control has no slowdown", "| idle |" not in "\n".join(table.slowdown_table(run, "nano")))
     check("nothing is disagreed with", table.all_disagreements(run) == [])
     check("a wrong counter is found", table.disagreements("in", {"exit_pio": 0.0}) == ["exit_pio 0, not 1"])
     check("an unexpected exception is found", table.disagreements("out", {"exit_pio": 1.0, "exceptions": 0.5}))
@@ -80,6 +82,10 @@ def tables(folder):
     check("all rows are as wide as the head", len(widths) == 1)
     cut = results.load(_fixture.make(os.path.join(folder, "c.jsonl"), complete=False))[-1]
     check("an interrupted run is called one", "interrupted" in "\n".join(table.whole(cut)))
+    off = _fixture.make(os.path.join(folder, "f.jsonl"), nano={"idle": {"interp": 500}}, micro={})
+    check("a control that is off is called so", "NOT 0 within" in "\n".join(table.whole(results.load(off)[-1])))
+    wide = results.Figure([[90, 100, 110], [20, 100, 300], [95, 100, 105]])
+    check("a wide spread is called unsteady", wide.unsteady() and not results.Figure([[90, 100, 110]]).unsteady())
     few = results.load(_fixture.make(os.path.join(folder, "d.jsonl"), processes=2))[-1]
     check("few processes give no interval", "n/a (under 6 processes)" in "\n".join(table.spread_table(few, "nano")))
 
