@@ -231,8 +231,6 @@ bool lower_string(struct lower *l, const struct insn *in, unsigned arg)
         [STRING_LODS] = {SIZES(lods, alone), SIZES(lods, rep)}, [STRING_CMPS] = {SIZES(cmps, alone), SIZES(cmps, rep)},
         [STRING_SCAS] = {SIZES(scas, alone), SIZES(scas, rep)},
     };
-    if (arg == STRING_IO)
-        return lower_io(l, in, 0);
     if (!is_string_opcode(in))
         return false;
     const struct x86_operand *src = in->op[0].mem.base == RSI ? &in->op[0] : &in->op[1];
