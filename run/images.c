@@ -49,7 +49,7 @@ static int add_image(struct image_list *list, const char *build, const char *sui
     struct image *image = &more[list->count++];
     int used = snprintf(image->path, sizeof image->path, "%s/images/%s/%s", build, suite, file);
     int native = snprintf(image->native, sizeof image->native, "%s/native/%s/%.*s", build, suite, (int)stem, file);
-    snprintf(image->suite, sizeof image->suite, "%s", suite);
+    snprintf(image->suite, sizeof image->suite, "%.*s", IMAGE_NAME_MAX - 1, suite);
     snprintf(image->name, sizeof image->name, "%.*s", (int)stem, file);
     if (used >= IMAGE_PATH_MAX || native >= IMAGE_PATH_MAX || stem >= IMAGE_NAME_MAX)
         list->count--; // not one of ours
