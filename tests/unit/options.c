@@ -11,7 +11,9 @@ static char message[256];
 
 static int parse(const char *a, const char *b, const char *c)
 {
-    char *argv[] = {(char *)"ringside", (char *)a, (char *)b, (char *)c, NULL};
+    static char *argv[5]; // the names that are parsed point into it
+    const char *const words[] = {"ringside", a, b, c, NULL};
+    memcpy(argv, words, sizeof argv);
     int argc = 1;
     while (argc < 4 && argv[argc])
         argc++;
