@@ -104,6 +104,32 @@ static void convert_operand(struct insn *insn, struct x86_operand *out, const cs
     }
 }
 
+static bool is_legacy_prefix(uint8_t byte)
+{
+    static const uint8_t prefixes[] = {0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
+    return memchr(prefixes, byte, sizeof prefixes);
+}
+
+// The order of prefixes means nothing to a processor, but Capstone sees 66 beside f2 or f3 only in one place: before
+// them with a two-byte opcode (66 f3 0f b8: popcnt ax), behind them with a one-byte opcode (f3 66 a5: rep movsw).
+static void order_prefixes(uint8_t *code, size_t n)
+{
+    size_t prefixes = 0, sizes = 0, others = 0;
+    uint8_t other[X86_MAX_INSN];
+    for (; prefixes < n && is_legacy_prefix(code[prefixes]); prefixes++) {
+        if (code[prefixes] == 0x66)
+            sizes++;
+        else
+            other[others++] = code[prefixes];
+    }
+    if (sizes == 0 || others == 0 || prefixes == n)
+        return;
+    bool rex = (code[prefixes] & 0xf0) == 0x40;
+    bool two_bytes = prefixes + rex < n && code[prefixes + rex] == 0x0f;
+    memset(two_bytes ? code : code + others, 0x66, sizes);
+    memcpy(two_bytes ? code + sizes : code, other, others);
+}
+
 // Prefixes are read from the bytes themselves: Capstone drops some (f3 before ret, lock before an illegal target).
 static void read_prefixes(struct insn *insn, const uint8_t *bytes)
 {
@@ -147,9 +173,12 @@ static void add_xlat_operand(struct insn *insn, const cs_x86 *x86)
 
 bool x86_decode(struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t address, struct insn *insn)
 {
-    const uint8_t *code = bytes;
+    uint8_t ordered[X86_MAX_INSN];
+    const uint8_t *code = ordered;
     size_t left = n < X86_MAX_INSN ? n : X86_MAX_INSN;
     uint64_t at = address;
+    memcpy(ordered, bytes, left);
+    order_prefixes(ordered, left);
     if (!cs_disasm_iter(d->handle, &code, &left, &at, d->scratch))
         return false;
 
