@@ -118,7 +118,7 @@ static void from_cpl3(void)
 
 static void bases(void)
 {
-    write_msr(MSR_FS_BASE, 0x1111222233334444);
+    write_msr(MSR_FS_BASE, 0x0000111122223333);
     load_fs((void *)SELECTOR(BASED));
     CHECK_EQ(read_msr(MSR_FS_BASE), 0x12345678);
     load_fs((void *)SELECTOR(DATA0));
