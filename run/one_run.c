@@ -154,13 +154,11 @@ static bool wait_for_interrupt(struct run *r)
     free(state);
     if (deaf)
         return false;
+    if (!machine_can_wake(r->machine))
+        return false;
     uint64_t deadline = machine_next_deadline(r->machine);
-    if (deadline > monotonic_ns()) {
-        if (deadline == UINT64_MAX && !machine_can_wake(r->machine))
-            return false;
-        if (deadline != UINT64_MAX)
-            watch_sleep(r->watch, deadline);
-    }
+    if (deadline != UINT64_MAX)
+        watch_sleep(r->watch, deadline); // no longer than until now, where it has passed
     machine_tick(r->machine);
     return true;
 }

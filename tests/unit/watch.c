@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The thread that watches a running guest, with an engine that only counts its kicks.
+#include "run/watch.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "tests/unit/check.h"
+
+#define MS 1000000ull
+
+static atomic_uint kicks;
+static char message[128];
+
+static void count_kick(struct vcpu *v)
+{
+    (void)v;
+    atomic_fetch_add(&kicks, 1);
+}
+
+static int no_irq_line(struct vcpu *v, unsigned gsi, bool level)
+{
+    (void)v, (void)gsi, (void)level;
+    return 0;
+}
+
+static const struct engine plain = {.name = "plain", .kick = count_kick};
+static const struct engine waits_itself = {.name = "waits", .kick = count_kick, .irq_line = no_irq_line};
+
+static struct watch *start(const struct engine *engine, struct vcpu *v, uint64_t timeout_ns)
+{
+    *v = (struct vcpu){.engine = engine};
+    atomic_store(&kicks, 0);
+    return watch_start(v, timeout_ns, message, sizeof message);
+}
+
+// Spins, as a vCPU's thread does in a guest.
+static void run_guest(uint64_t ns)
+{
+    for (uint64_t end = monotonic_ns() + ns; monotonic_ns() < end;)
+        continue;
+}
+
+static void deadlines(void)
+{
+    struct vcpu v;
+    struct watch *w = start(&plain, &v, 3600 * 1000 * MS);
+    uint64_t begin = monotonic_ns();
+    if (!CHECK(w != NULL))
+        return;
+    watch_deadline(w, begin + 20 * MS);
+    CHECK_EQ(atomic_load(&kicks), 0);
+    while (!atomic_load(&kicks) && monotonic_ns() < begin + 5000 * MS)
+        continue;
+    CHECK(atomic_load(&kicks) == 1 && monotonic_ns() >= begin + 20 * MS);
+    watch_deadline(w, begin); // in the past: at once
+    while (atomic_load(&kicks) < 2 && monotonic_ns() < begin + 5000 * MS)
+        continue;
+    CHECK_EQ(atomic_load(&kicks), 2);
+    watch_deadline(w, monotonic_ns() + 50 * MS);
+    watch_deadline(w, UINT64_MAX);
+    begin = monotonic_ns();
+    watch_sleep(w, begin + 100 * MS);
+    CHECK(monotonic_ns() >= begin + 100 * MS);
+    CHECK_EQ(atomic_load(&kicks), 2); // the deadline was withdrawn
+    CHECK(!watch_interrupted(w) && !watch_timed_out(w));
+    watch_stop(w);
+}
+
+static void timeout(void)
+{
+    struct vcpu v;
+    uint64_t begin = monotonic_ns();
+    struct watch *w = start(&plain, &v, 50 * MS);
+    watch_sleep(w, begin + 20000 * MS); // the time limit ends the sleep
+    CHECK(watch_timed_out(w) && !watch_interrupted(w));
+    CHECK(monotonic_ns() < begin + 10000 * MS);
+    CHECK(atomic_load(&kicks) >= 1);
+    watch_stop(w);
+}
+
+static void interrupt(void)
+{
+    struct vcpu v;
+    sigset_t before, after;
+    sigprocmask(SIG_BLOCK, NULL, &before);
+    struct watch *w = start(&plain, &v, 3600 * 1000 * MS);
+    uint64_t begin = monotonic_ns();
+    kill(getpid(), SIGINT);
+    watch_sleep(w, begin + 20000 * MS);
+    CHECK(watch_interrupted(w) && !watch_timed_out(w));
+    CHECK(monotonic_ns() < begin + 10000 * MS);
+    watch_stop(w);
+    sigprocmask(SIG_BLOCK, NULL, &after);
+    CHECK_EQ(sigismember(&after, SIGINT), sigismember(&before, SIGINT));
+}
+
+// A guest that halted within an engine that waits itself is asked about; a running one is left alone.
+static void sleeper(void)
+{
+    struct vcpu v;
+    struct watch *w = start(&waits_itself, &v, 3600 * 1000 * MS);
+    usleep(900 * 1000);
+    CHECK(atomic_load(&kicks) >= 1);
+    watch_stop(w);
+    w = start(&plain, &v, 3600 * 1000 * MS);
+    usleep(600 * 1000);
+    CHECK_EQ(atomic_load(&kicks), 0);
+    watch_stop(w);
+    w = start(&waits_itself, &v, 3600 * 1000 * MS);
+    run_guest(600 * MS);
+    unsigned while_running = atomic_load(&kicks);
+    watch_stop(w);
+    CHECK_EQ(while_running, 0);
+}
+
+int main(void)
+{
+    deadlines();
+    timeout();
+    interrupt();
+    sleeper();
+    return check_done("watch");
+}
