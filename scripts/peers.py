@@ -4,8 +4,9 @@
 results file and a table: `make bench-peers`.
 
 All are timed in one way, by the host's clock: the guest prints `rs1 run` before each timed run and its next line right
-after it, so that a run of n lasts from the one line's end to the other's first byte. What a character costs drops out
-when the run of n is taken from the run of 2n. (Bochs' TSC counts instructions, so no guest clock would do for all.)"""
+after it, so that a run of n lasts from the one line's end to the other's first byte (Ringside hands on whole lines:
+there, to its end). What a character costs drops out when the run of n is taken from the run of 2n. Bochs' TSC counts
+instructions, so no guest clock would do for all; where the guest's TSC is real, the table says how well both agree."""
 import argparse
 import datetime
 import json

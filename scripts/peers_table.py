@@ -11,6 +11,28 @@ def nanoseconds(run, suite, bench, engine):
     return statistics.median(statistics.median(group) for group in groups) if groups else None
 
 
+def agreement(run, engine):
+    """How far the host's clock and the guest's own TSC are apart, as shares of the cost: (median, largest); or None."""
+    khz = run.machine.get("tsc_khz")
+    apart = []
+    for bench in {(s["suite"], s["bench"]) for s in run.samples if s["engine"] == engine and s["suite"] == "micro"}:
+        host = nanoseconds(run, *bench, engine)
+        guest = statistics.median((b - a) / s["n"] for s in run.of(*bench, engine) for a, b in zip(s["t1"], s["t2"]))
+        if khz and guest > 0:
+            apart.append(abs(host / (guest * 1e6 / khz) - 1))
+    return (statistics.median(apart), max(apart)) if apart else None
+
+
+def agreements(run):
+    out = []
+    for engine in results.engine_order(run):
+        apart = agreement(run, engine) if engine != "bochs" else None
+        if apart:
+            out.append(f"- {engine}, micro: the guest's own TSC gives costs that are {apart[0]:.1%} apart from these "
+                       f"(median; {apart[1]:.1%} at most).")
+    return out + [""] if out else []
+
+
 def instructions(run, suite, image, bench):
     return (run.images.get((suite, image), {}).get("instructions") or {}).get(bench)
 
@@ -62,7 +84,7 @@ def table(run):
     out = []
     for suite in run.suites():
         out += [f"{suite}: {UNITS.get(suite, 'nanoseconds an iteration')}", ""] + suite_table(run, suite) + [""]
-    return out + failures(run)
+    return out + agreements(run) + failures(run)
 
 
 def failures(run):

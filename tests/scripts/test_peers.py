@@ -56,15 +56,17 @@ def pairing():
 
 
 def tables():
-    run = results.Run({"machine": {}, "runs": 1, "reps": 2, "seconds": 1, "seed": 1, "cpu": 0, "time": "t"})
+    run = results.Run({"machine": {"tsc_khz": 2000000}, "runs": 1, "reps": 2, "seconds": 1, "seed": 1, "cpu": 0, "time": "t"})
     run.add({"type": "image", "suite": "micro", "bench": "crc", "instructions": {"crc": 1000}})
     for engine, ns in (("interp", 5000), ("bochs", 12000), ("qemu-tcg", 1000)):
         run.add({"type": "engine", "name": engine, "column": engine.upper()})
         run.add({"type": "sample", "suite": "micro", "image": "crc", "bench": "crc", "engine": engine, "n": 10,
-                 "run_n_ns": [70, 90], "run_2n_ns": [70 + 10 * ns, 90 + 10 * ns]})
+                 "t1": [140, 180], "t2": [140 + 22 * ns, 180 + 22 * ns], "run_n_ns": [70, 90], "run_2n_ns": [70 + 10 * ns, 90 + 10 * ns]})
     run.add({"type": "failed", "suite": "micro", "image": "fib", "engine": "vtx", "reason": "no end"})
     text = "\n".join(peers_table.table(run))
     check("speed is instructions over time", "| crc | 1,000 | 200 | 83.3 | 1,000 | 2.40 | 0.20 |" in text)
+    check("both clocks are compared", "- interp, micro: the guest's own TSC gives costs that are 9.1% apart" in text)
+    check("Bochs' TSC is not held against a clock", "- bochs" not in text)
     check("a failure says why", "- vtx, micro/fib: no end" in text)
 
 
