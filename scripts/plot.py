@@ -44,7 +44,7 @@ def bar_text(value):
     if value <= -9.95:
         return "-" + bar_text(-value)
     if value < 0.95:
-        return f"{value:.2f}"
+        return f"{abs(value) if abs(value) < 0.005 else value:.2f}"
     if value < 9.95:
         return f"{value:.1f}"
     if value < 99_500:

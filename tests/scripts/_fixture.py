@@ -17,14 +17,18 @@ NANO = {"idle": {"interp": 0, "vtx": 0}, "syscall": {"interp": 410, "vtx": 3500}
         "invlpg": {"interp": 70, "vtx": 2600}}
 MICRO = {"crc": {"native": 5000, "interp": 60000, "vtx": 9000000}, "crc_user": {"interp": 61000, "vtx": 5100},
          "sort": {"native": 20000, "interp": 300000, "vtx": 30000000}, "sort_user": {"interp": 310000, "vtx": 20100}}
+RETIRED = dict({bench: 1.125 for bench in NANO}, idle=0.125, syscall=2.125, pgfault=3.125, divzero=2.125,
+               clisti=2.125, callret=2.125, cpuid=2.125)
 EVENTS = {"in": {"exit_pio": 1, "exits": 1}, "out": {"exit_pio": 1, "exits": 1}, "syscall": {"syscalls": 1},
           "pgfault": {"exceptions": 1, "true_faults": 1}, "divzero": {"exceptions": 1}, "invlpg": {"tlb_invlpgs": 1}}
 
 
-def sample(suite, bench, engine, process, cost, n=1000, reps=3, counted=None):
+def sample(suite, bench, engine, process, cost, n=1000, reps=3):
     image = bench.removesuffix("_user")
     jitter = [1 + (process - 4) / 1000 + r / 10000 for r in range(reps)]
-    counts = counted if counted is not None else EVENTS.get(bench, {})
+    counts = dict({"insns_kernel": RETIRED.get(bench, 500)}, **EVENTS.get(bench, {}))
+    if bench.endswith("_user"):
+        counts = {"insns_user": 500}
     one = lambda k: {e: 7 + v * n * k for e, v in counts.items()}
     count = lambda k: None if engine == "native" else [one(k)] * reps
     return {"type": "sample", "suite": suite, "image": image, "bench": bench, "engine": engine, "process": process,

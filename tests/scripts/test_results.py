@@ -74,6 +74,8 @@ def tables(folder):
     check("the control has no slowdown", "| idle |" not in "\n".join(table.slowdown_table(run, "nano")))
     check("nothing is disagreed with", table.all_disagreements(run) == [])
     check("a wrong counter is found", table.disagreements("in", {"exit_pio": 0.0}) == ["exit_pio 0, not 1"])
+    check("a wrong instruction count is found",
+          table.disagreements("in", {"insns_kernel": 2.0, "insns_user": 0.0}) == ["retired 2, not 1.125"])
     check("an unexpected exception is found", table.disagreements("out", {"exit_pio": 1.0, "exceptions": 0.5}))
     check("what is not counted is not held against anything", table.disagreements("in", {}) == [])
     slow = "\n".join(table.slowdown_table(run, "micro"))
