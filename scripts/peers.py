@@ -157,7 +157,7 @@ def drain(terminal):
 
 def measure(process, fd, deadline):
     """Follows a run to its `rs1 end` record: {name: sample fields}, and what went wrong or None."""
-    found, spans, running = {}, {}, None
+    found, spans, skipped, running = {}, {}, [], None
     for first, newline, text in lines_with_times(process, fd, deadline):
         if running:
             spans.setdefault(running[0], []).append((running[1], first - running[2]))
@@ -170,10 +170,13 @@ def measure(process, fd, deadline):
             running = fields["name"], int(fields["n"]), newline
         elif words[1] == "warm":
             add_repetition(found, spans, fields)
+        elif words[1] == "skip":
+            skipped.append(text.partition("why=")[2])
         elif words[1] == "value" and fields["name"] in found:
             found[fields["name"]]["value"] = fields["value"]
         elif words[1] == "end":
-            return found, None if fields.get("status") == "0" else f"the image ended with status {fields.get('status')}"
+            bad = None if fields.get("status") == "0" else f"the image ended with status {fields.get('status')}"
+            return found, bad or (skipped[0] if skipped and not found else None)
     in_time = time.monotonic() < deadline
     return found, "ended without an `rs1 end` record" if in_time else "no `rs1 end` record in time"
 

@@ -11,8 +11,8 @@ import results
 PAPER_COLUMNS = ["P4 native", "P4 software VMM", "P4 hardware VMM"]
 
 # What one iteration of a nano benchmark does, as events: checked against the counters where an engine counts the event.
-# `retired` is the instructions of both privileges together: those that docs/guest.md lists, without the one that faults,
-# and the loop's two for every 16 iterations.
+# `retired` is the instructions of both privileges together: those that docs/guest.md lists, without the one that
+# faults, and the loop's two for every 16 iterations.
 LOOP = 2 / 16
 EXPECTED = {
     "idle": {"retired": LOOP, "exits": 0},

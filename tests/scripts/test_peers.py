@@ -45,6 +45,8 @@ def timing():
     check("and the run of 2n likewise", all(ns >= 99e6 for ns in sample["run_2n_ns"]))
     check("the guest's own result is kept", sample["value"] == "42")
     check("a failed image is called one", "status 1" in follow(GUEST.replace("STATUS", "1"))[1])
+    check("a skip says why", follow("print('rs1 skip name=x why=no such thing\\nrs1 end name=x status=0')")[1] ==
+          "no such thing")
     check("a guest without an end is called one", "without" in follow("print('rs1 begin name=x')")[1])
     check("a guest that hangs is left", "in time" in follow("import time; time.sleep(20)", 0.5)[1])
 
@@ -56,12 +58,14 @@ def pairing():
 
 
 def tables():
-    run = results.Run({"machine": {"tsc_khz": 2000000}, "runs": 1, "reps": 2, "seconds": 1, "seed": 1, "cpu": 0, "time": "t"})
+    run = results.Run({"machine": {"tsc_khz": 2000000}, "runs": 1, "reps": 2, "seconds": 1, "seed": 1, "cpu": 0,
+                       "time": "t"})
     run.add({"type": "image", "suite": "micro", "bench": "crc", "instructions": {"crc": 1000}})
     for engine, ns in (("interp", 5000), ("bochs", 12000), ("qemu-tcg", 1000)):
         run.add({"type": "engine", "name": engine, "column": engine.upper()})
         run.add({"type": "sample", "suite": "micro", "image": "crc", "bench": "crc", "engine": engine, "n": 10,
-                 "t1": [140, 180], "t2": [140 + 22 * ns, 180 + 22 * ns], "run_n_ns": [70, 90], "run_2n_ns": [70 + 10 * ns, 90 + 10 * ns]})
+                 "t1": [140, 180], "t2": [140 + 22 * ns, 180 + 22 * ns], "run_n_ns": [70, 90],
+                 "run_2n_ns": [70 + 10 * ns, 90 + 10 * ns]})
     run.add({"type": "failed", "suite": "micro", "image": "fib", "engine": "vtx", "reason": "no end"})
     text = "\n".join(peers_table.table(run))
     check("speed is instructions over time", "| crc | 1,000 | 200 | 83.3 | 1,000 | 2.40 | 0.20 |" in text)
