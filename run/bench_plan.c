@@ -21,7 +21,7 @@ struct effort {
 // A table for publication wants 10 processes of 10 repetitions. The quick run is bounded as a whole, so that building
 // and drawing included, it is a matter of two minutes, whatever the engines' speed.
 static const struct effort full = {10, 10, 2000000, 120 * NS_PER_S, UINT64_MAX};
-static const struct effort quick = {5, 5, 1000000, 10 * NS_PER_S, 70 * NS_PER_S};
+static const struct effort quick = {4, 5, 1000000, 10 * NS_PER_S, 60 * NS_PER_S};
 
 static uint64_t or_default(uint64_t given, uint64_t otherwise)
 {

@@ -41,7 +41,7 @@ enum exit_status command_list(const struct options *o, char *err, size_t err_siz
         return STATUS_UNAVAILABLE;
     for (size_t i = 0; i < images.count; i++) {
         const struct image *image = &images.image[i];
-        char line[256];
+        char line[512];
         if (!strcmp(image->suite, TEST_SUITE) && !o->all)
             continue;
         images_describe(&images, image, line, sizeof line);

@@ -15,7 +15,7 @@
 
 #include "run/suggest.h"
 
-enum { FILE_MAX_MIB = 1024 };
+enum { FILE_MAX_MIB = 1024, LIST_WIDTH = 90 };
 
 // The folder that holds images/ and native/: `build`. 0, or -1 where there is none.
 static int find_build(char build[static IMAGE_PATH_MAX], char *err, size_t err_size)
@@ -158,10 +158,43 @@ const char *images_path(const struct image_list *list, const char *name, char *e
     return NULL;
 }
 
-// bench/SUITE/NAME.c opens with an SPDX line and then a comment; its first sentence, or what is before a colon.
+// The comment that a source opens with, after its SPDX line, as one line.
+static void opening_comment(FILE *source, char *text, size_t size)
+{
+    char line[256];
+    size_t used = 0;
+    text[0] = '\0';
+    while (fgets(line, sizeof line, source) && !strncmp(line, "// ", 3)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strstr(line, "SPDX") || strstr(line, "native: yes"))
+            continue;
+        int more = snprintf(text + used, size - used, "%s%s", used ? " " : "", line + 3);
+        if (more < 0 || (size_t)more >= size - used)
+            return;
+        used += (size_t)more;
+    }
+}
+
+// Cuts text after its first sentence, and a long one at its colon; references to the manual are not for a list.
+static void first_sentence(char *text)
+{
+    char *end = text;
+    while ((end = strstr(end, ". ")) && !(end[2] >= 'A' && end[2] <= 'Z'))
+        end++;
+    if (end)
+        *end = '\0';
+    if ((end = strstr(text, " (SDM")))
+        *end = '\0';
+    if (strlen(text) > LIST_WIDTH && (end = strstr(text, ": ")))
+        *end = '\0';
+    size_t length = strlen(text);
+    if (length && text[length - 1] == '.')
+        text[length - 1] = '\0';
+}
+
 void images_describe(const struct image_list *list, const struct image *image, char *line, size_t size)
 {
-    char path[2 * IMAGE_PATH_MAX], text[256] = "";
+    char path[2 * IMAGE_PATH_MAX];
     bool test = !strcmp(image->suite, TEST_SUITE);
     line[0] = '\0';
     snprintf(path, sizeof path, "%s/%s/%s/%s.c", list->root, test ? "tests" : "bench", test ? "guest" : image->suite,
@@ -169,21 +202,9 @@ void images_describe(const struct image_list *list, const struct image *image, c
     FILE *source = fopen(path, "re");
     if (!source)
         return;
-    while (fgets(text, sizeof text, source) && (strstr(text, "SPDX") || strstr(text, "native: yes")))
-        continue;
+    opening_comment(source, line, size);
     fclose(source);
-    if (strncmp(text, "// ", 3))
-        return;
-    text[strcspn(text, "\n")] = '\0';
-    char *end = strstr(text, ". ");
-    if (end)
-        *end = '\0';
-    else if ((end = strstr(text, ": ")))
-        *end = '\0';
-    size_t length = strlen(text);
-    if (length && text[length - 1] == '.')
-        text[length - 1] = '\0';
-    snprintf(line, size, "%s", text + 3);
+    first_sentence(line);
 }
 
 static int read_all(int fd, uint8_t *bytes, size_t size)

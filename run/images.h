@@ -30,7 +30,7 @@ void images_free(struct image_list *list);
 // An image by NAME or SUITE/NAME, or NULL.
 const struct image *images_named(const struct image_list *list, const char *name);
 
-// The first sentence of the comment that the image's source opens with; "" where there is no source.
+// The first sentence of the comment that the image's source opens with (bench/SUITE/NAME.c); "" where there is none.
 void images_describe(const struct image_list *list, const struct image *image, char *line, size_t size);
 
 // The path of an image given by name or path, or NULL with one line in err.
