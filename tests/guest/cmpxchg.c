@@ -2,7 +2,6 @@
 // cmpxchg, cmpxchg8b, cmpxchg16b, xadd and xchg, plain and locked; lock where it must not stand is #UD; cmpxchg16b
 // wants its operand aligned (SDM vol. 2, CMPXCHG, CMPXCHG8B/CMPXCHG16B, XADD, XCHG, LOCK).
 #include "guest/lib.h"
-#include "tests/guest/feature.h"
 #include "tests/guest/judge.h"
 
 IMAGE("cmpxchg");
@@ -50,31 +49,6 @@ static void eight_bytes(void)
     CHECK(zf && memory == 0x200000001);
     __asm__ volatile("lock cmpxchg8b %0" : "+m"(memory), "+a"(low), "+d"(high), "=@ccz"(zf) : "b"(3), "c"(4));
     CHECK(!zf && memory == 0x200000001 && low == 1 && high == 2);
-}
-
-static void misaligned(void *arg)
-{
-    __asm__ volatile("cmpxchg16b (%0)" : : "r"(arg) : "rax", "rbx", "rcx", "rdx", "memory");
-}
-
-static void sixteen_bytes(void)
-{
-    if (!HAS_CX16) {
-        skip("no cmpxchg16b");
-        return;
-    }
-    volatile uint64_t memory[4] __attribute__((aligned(16))) = {5, 6, 7, 8};
-    uint64_t low = 5, high = 6, flags;
-    __asm__ volatile("cmpxchg16b (%4)" : "+a"(low), "+d"(high) : "b"(9ull), "c"(10ull), "r"(memory) : "cc", "memory");
-    CHECK(memory[0] == 9 && memory[1] == 10 && low == 5 && high == 6);
-    // Only ZF changes.
-    __asm__ volatile("pushq $0x8d7; popfq; lock cmpxchg16b (%5); pushfq; popq %2"
-                     : "+a"(low), "+d"(high), "=&r"(flags)
-                     : "b"(1ull), "c"(2ull), "r"(memory)
-                     : "cc", "memory");
-    CHECK_EQ(flags & FLAGS_ARITH, 0x8d5 & ~(uint64_t)FLAG_ZF);
-    CHECK(memory[0] == 9 && memory[1] == 10 && low == 9 && high == 10);
-    CHECK_EQ(catch_fault(misaligned, (void *)&memory[1]).vector, VEC_GP);
 }
 
 static void exchange(void)
@@ -125,7 +99,6 @@ int image_main(void)
 {
     single();
     eight_bytes();
-    sixteen_bytes();
     exchange();
     bad_locks();
     return 0;
