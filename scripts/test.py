@@ -153,7 +153,10 @@ def run_image(path, engine, build):
     command += [] if is_test else [f"--append={SHORT}"]
     outcome = Outcome(f"{engine['name']}", image_name(path), command + [path])
     status, out, err = run(outcome.command, IMAGE_SECONDS)
-    return judge_image(outcome, status, out, err, is_test, soft_back_end(engine))
+    judge_image(outcome, status, out, err, is_test, soft_back_end(engine))
+    if soft_back_end(engine):
+        excuse(outcome, known_limits(engine.get("backend", "")))
+    return outcome
 
 
 def run_native(path):
@@ -165,6 +168,33 @@ def run_native(path):
 def soft_back_end(engine):
     """A stand-in for hardware, such as kvm_pvm: not the interpreter, which is to do everything."""
     return engine["name"] == "vtx" and not engine.get("hardware")
+
+
+def known_limits(backend):
+    """{(image, check): reason} of what a back end is known to do wrongly, from tests/limits/BACKEND."""
+    path = os.path.join("tests", "limits", os.path.basename(backend))
+    limits = {}
+    if os.path.isfile(path):
+        with open(path) as file:
+            for line in file:
+                if not line.startswith("#") and line.strip():
+                    image, rest = line.strip().split(" | ", 1)
+                    check, reason = rest.rsplit(" | ", 1)
+                    limits[image, check] = f"{backend}: {reason}"
+    return limits
+
+
+def excuse(outcome, limits):
+    """Known limits of the back end are skips. What it is not known for stays a failure."""
+    image = outcome.name.split("/")[-1]
+    failed, outcome.failed = outcome.failed, []
+    for line in failed:
+        check = line.removeprefix("check ").split(" (got ")[0]
+        reason = limits.get((image, check if line.startswith("check ") else "*"))
+        if not reason:
+            outcome.failed.append(line)
+        elif reason not in outcome.skipped:
+            outcome.skipped.append(reason)
 
 
 def image_name(path):
