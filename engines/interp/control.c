@@ -49,14 +49,15 @@ static void write_cr3(struct cpu *c, const struct op *op, uint64_t v)
     flush(c);
 }
 
-// CR4 bits that this guest's CPUID lets it set; all others are reserved. PCE has no bit of its own.
+// CR4 bits that every x86-64 processor has, announced or not (so has KVM), and those of features; all others are
+// reserved.
+#define CR4_ALWAYS                                                                                                     \
+    (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
+     CR4_OSXMMEXCPT)
+
 static uint64_t cr4_allowed(const struct cpu *c)
 {
-    return CR4_PCE | (cpuid_has(c, FEATURE_VME) ? CR4_VME | CR4_PVI : 0) | (cpuid_has(c, FEATURE_TSC) ? CR4_TSD : 0) |
-           (cpuid_has(c, FEATURE_DE) ? CR4_DE : 0) | (cpuid_has(c, FEATURE_PSE) ? CR4_PSE : 0) |
-           (cpuid_has(c, FEATURE_PAE) ? CR4_PAE : 0) | (cpuid_has(c, FEATURE_MCE) ? CR4_MCE : 0) |
-           (cpuid_has(c, FEATURE_PGE) ? CR4_PGE : 0) | (cpuid_has(c, FEATURE_FXSR) ? CR4_OSFXSR : 0) |
-           (cpuid_has(c, FEATURE_SSE) ? CR4_OSXMMEXCPT : 0) | (cpuid_has(c, FEATURE_FSGSBASE) ? CR4_FSGSBASE : 0) |
+    return CR4_ALWAYS | (cpuid_has(c, FEATURE_FSGSBASE) ? CR4_FSGSBASE : 0) |
            (cpuid_has(c, FEATURE_PCID) ? CR4_PCIDE : 0) | (cpuid_has(c, FEATURE_SMEP) ? CR4_SMEP : 0) |
            (cpuid_has(c, FEATURE_SMAP) ? CR4_SMAP : 0);
 }

@@ -8,16 +8,6 @@
 // Feature bits that decide about an instruction, a register or a bit of one: the leaf's register and bit.
 enum cpuid_register { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 #define CPUID_BIT(leaf, reg, bit) (leaf), CPUID_##reg, (bit)
-#define FEATURE_VME CPUID_BIT(1, EDX, 1)
-#define FEATURE_DE CPUID_BIT(1, EDX, 2)
-#define FEATURE_PSE CPUID_BIT(1, EDX, 3)
-#define FEATURE_TSC CPUID_BIT(1, EDX, 4)
-#define FEATURE_PAE CPUID_BIT(1, EDX, 6)
-#define FEATURE_MCE CPUID_BIT(1, EDX, 7)
-#define FEATURE_PGE CPUID_BIT(1, EDX, 13)
-#define FEATURE_PAT CPUID_BIT(1, EDX, 16)
-#define FEATURE_FXSR CPUID_BIT(1, EDX, 24)
-#define FEATURE_SSE CPUID_BIT(1, EDX, 25)
 #define FEATURE_PCID CPUID_BIT(1, ECX, 17)
 #define FEATURE_FSGSBASE CPUID_BIT(7, EBX, 0)
 #define FEATURE_SMEP CPUID_BIT(7, EBX, 7)
