@@ -102,7 +102,8 @@ struct cpu {
     bool inhibit_debug; // #DB waits too: after a load of ss
     bool intr;          // INTR pin
     atomic_bool kicked;
-    bool stepping; // the block being executed is one instruction on its own (run.c)
+    bool stepping;  // the block being executed is one instruction on its own (run.c)
+    bool step_trap; // ... and the single-step trap comes behind it
     struct cpu_event event;
     uint8_t delivering;  // vector being delivered, for the double-fault rules; NOT_DELIVERING otherwise
     enum vcpu_exit exit; // what an instruction asked for; VCPU_CONTINUE otherwise

@@ -102,16 +102,17 @@ static void execute(struct cpu *c, const struct block *b)
     while (INTERP_LOOP && op);
 }
 
-// One instruction, then the single-step trap where TF was set before it (SDM vol. 3, 17.3.1.4).
+// One instruction, then the single-step trap where TF was set before it (SDM vol. 3, 17.3.1.4) and the instruction
+// leaves it at that (transfer.c).
 static void step(struct cpu *c)
 {
-    bool trap = c->rflags & FLAG_TF;
     c->stepping = true;
+    c->step_trap = c->rflags & FLAG_TF;
     atomic_store_explicit(&c->limit, 0, memory_order_relaxed);
     c->inhibit = c->inhibit_debug = false;
     execute(c, block_single(c));
     c->stepping = false;
-    if (trap && !c->event.pending && !c->inhibit_debug && c->exit == VCPU_CONTINUE) {
+    if (c->step_trap && !c->event.pending && !c->inhibit_debug) {
         c->dr6 |= 1u << 14; // BS
         c->event = (struct cpu_event){.pending = true, .vector = VEC_DB, .type = EVENT_EXCEPTION};
     }

@@ -56,6 +56,7 @@ static HANDLER(op_int)
 {
     struct cpu_event event = {.vector = (uint8_t)op->imm, .type = op->aux == INT_1 ? EVENT_EXCEPTION : EVENT_SOFTWARE};
     uint64_t rip = deliver_for(c, op, event);
+    c->step_trap = false; // it cleared TF
     if (op->aux != INT_N)
         count(c, EV_exceptions);
     return go_on(c, op, rip);
@@ -307,7 +308,10 @@ bool lower_far_jmp(struct lower *l, const struct insn *in, unsigned arg)
 }
 
 // ---- SYSCALL and SYSRET (SDM vol. 2, and vol. 3, 5.8.8) ----
+// Their single-step trap goes by TF as they leave it, not as they found it: none where SFMASK clears TF, and one right
+// behind the sysret that sets it.
 
+#define DR6_BS 0x4000ull
 #define FLAT_ATTR(dpl) (SEG_S | SEG_P | SEG_G | SEG_TYPE_ACCESSED | SEG_TYPE_WRITABLE | (dpl) << SEG_DPL_SHIFT)
 #define FLAT_CODE64(dpl) (FLAT_ATTR(dpl) | SEG_TYPE_CODE | SEG_L)
 #define FLAT_DATA(dpl) (FLAT_ATTR(dpl) | SEG_DB)
@@ -323,6 +327,7 @@ static HANDLER(op_syscall)
     c->seg[SEG_CS] = segment_flat(cs, FLAT_CODE64(0));
     c->seg[SEG_SS] = segment_flat((uint16_t)(cs + 8), FLAT_DATA(0));
     count(c, EV_syscalls);
+    c->step_trap = c->rflags & FLAG_TF;
     set_cpl(c, 0);
     return go_on(c, op, c->lstar);
 }
@@ -355,6 +360,11 @@ static HANDLER(op_sysret) // aux: operand size
     c->seg[SEG_CS] = segment_flat((uint16_t)(base + 16) | 3, FLAT_CODE64(3));
     c->seg[SEG_SS] = segment_flat((uint16_t)(base + 8) | 3, FLAT_DATA(3));
     set_cpl(c, 3);
+    c->step_trap = false;
+    if (UNLIKELY(c->rflags & FLAG_TF)) {
+        c->dr6 |= DR6_BS;
+        c->event = (struct cpu_event){.pending = true, .vector = VEC_DB, .type = EVENT_EXCEPTION};
+    }
     return go_on(c, op, rip);
 }
 
