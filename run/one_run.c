@@ -241,7 +241,7 @@ static enum exit_status run_loaded(struct run *r)
 {
     const struct run_request *request = r->request;
     struct run_outcome *outcome = r->outcome;
-    r->watch = watch_start(r->vcpu, request->timeout_ns, outcome->reason, sizeof outcome->reason);
+    r->watch = watch_start(r->vcpu, request->cpu, request->timeout_ns, outcome->reason, sizeof outcome->reason);
     if (!r->watch || (request->cpu >= 0 && pin_to(request->cpu, outcome->reason, sizeof outcome->reason)))
         return STATUS_UNAVAILABLE;
     if (request->count_pmu)

@@ -24,6 +24,16 @@ int pin_to(int cpu, char *err, size_t err_size)
     return 0;
 }
 
+void pin_away_from(int cpu)
+{
+    cpu_set_t set;
+    if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof set, &set))
+        return;
+    CPU_CLR(cpu, &set);
+    if (CPU_COUNT(&set))
+        sched_setaffinity(0, sizeof set, &set);
+}
+
 int pin_default(void)
 {
     cpu_set_t set;

@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "run/pin.h"
+
 #define NS_PER_S 1000000000ull
 
 enum { FD_SIGNAL, FD_TIMEOUT, FD_DEADLINE, FD_STOP, FD_COUNT };
@@ -28,6 +30,7 @@ enum {
 
 struct watch {
     struct vcpu *vcpu;
+    int vcpu_cpu;
     pthread_t thread;
     clockid_t vcpu_clock; // CPU time of the vCPU's thread
     sigset_t old_mask;
@@ -78,6 +81,7 @@ static void *watch_thread(void *arg)
     struct watch *w = arg;
     struct pollfd polled[FD_COUNT];
     uint64_t cpu_time = 0;
+    pin_away_from(w->vcpu_cpu);
     for (int i = 0; i < FD_COUNT; i++)
         polled[i] = (struct pollfd){.fd = w->fd[i], .events = POLLIN};
     for (;;) {
@@ -153,7 +157,7 @@ static int start_thread(struct watch *w)
     return error;
 }
 
-struct watch *watch_start(struct vcpu *v, uint64_t timeout_ns, char *err, size_t err_size)
+struct watch *watch_start(struct vcpu *v, int vcpu_cpu, uint64_t timeout_ns, char *err, size_t err_size)
 {
     sigset_t signals;
     pthread_condattr_t attr;
@@ -163,6 +167,7 @@ struct watch *watch_start(struct vcpu *v, uint64_t timeout_ns, char *err, size_t
         return NULL;
     }
     w->vcpu = v;
+    w->vcpu_cpu = vcpu_cpu;
     w->deadline = UINT64_MAX;
     memset(w->fd, -1, sizeof w->fd);
     pthread_mutex_init(&w->mutex, NULL);

@@ -12,9 +12,10 @@
 
 struct watch;
 
-// Blocks SIGINT, SIGTERM and SIGHUP in the calling thread (the vCPU's) until watch_stop(). timeout_ns from now. NULL
-// with one line in err where the host lacks something. Call before pinning: the watching thread is not to be pinned.
-struct watch *watch_start(struct vcpu *v, uint64_t timeout_ns, char *err, size_t err_size);
+// Blocks SIGINT, SIGTERM and SIGHUP in the calling thread (the vCPU's) until watch_stop(). timeout_ns from now. The
+// watching thread keeps off vcpu_cpu (-1: the vCPU is not pinned); call before pinning, as it inherits where it may
+// run. NULL with one line in err where the host lacks something.
+struct watch *watch_start(struct vcpu *v, int vcpu_cpu, uint64_t timeout_ns, char *err, size_t err_size);
 void watch_stop(struct watch *w); // NULL is fine
 
 // What has come up since the start; both stay true.

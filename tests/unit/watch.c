@@ -32,7 +32,7 @@ static struct watch *start(const struct engine *engine, struct vcpu *v, uint64_t
 {
     *v = (struct vcpu){.engine = engine};
     atomic_store(&kicks, 0);
-    return watch_start(v, timeout_ns, message, sizeof message);
+    return watch_start(v, -1, timeout_ns, message, sizeof message);
 }
 
 // Spins, as a vCPU's thread does in a guest.
