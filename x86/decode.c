@@ -110,24 +110,39 @@ static bool is_legacy_prefix(uint8_t byte)
     return memchr(prefixes, byte, sizeof prefixes);
 }
 
-// The order of prefixes means nothing to a processor, but Capstone sees 66 beside f2 or f3 only in one place: before
-// them with a two-byte opcode (66 f3 0f b8: popcnt ax), behind them with a one-byte opcode (f3 66 a5: rep movsw).
+enum prefix_kind { PREFIX_OTHER, PREFIX_SIZE, PREFIX_REPEAT };
+
+// Appends those prefixes of code[0..n) that are of a kind.
+static size_t take_prefixes(uint8_t *to, const uint8_t *code, size_t n, enum prefix_kind kind)
+{
+    size_t taken = 0;
+    for (size_t i = 0; i < n; i++) {
+        enum prefix_kind is = code[i] == 0x66                      ? PREFIX_SIZE
+                              : code[i] == 0xf2 || code[i] == 0xf3 ? PREFIX_REPEAT
+                                                                   : PREFIX_OTHER;
+        if (is == kind)
+            to[taken++] = code[i];
+    }
+    return taken;
+}
+
+// The order of prefixes means nothing to a processor, but Capstone wants those that select an instruction last: f2 or
+// f3, with 66 before it, ahead of a two-byte opcode (66 f3 0f b8: popcnt ax), and 66 ahead of a one-byte opcode
+// (f3 66 a5: rep movsw). Of several f2 and f3 the last one counts, so they keep their order.
 static void order_prefixes(uint8_t *code, size_t n)
 {
-    size_t prefixes = 0, sizes = 0, others = 0;
-    uint8_t other[X86_MAX_INSN];
-    for (; prefixes < n && is_legacy_prefix(code[prefixes]); prefixes++) {
-        if (code[prefixes] == 0x66)
-            sizes++;
-        else
-            other[others++] = code[prefixes];
-    }
-    if (sizes == 0 || others == 0 || prefixes == n)
+    uint8_t old[X86_MAX_INSN];
+    size_t prefixes = 0, put = 0;
+    while (prefixes < n && is_legacy_prefix(code[prefixes]))
+        prefixes++;
+    if (prefixes < 2 || prefixes == n)
         return;
+    memcpy(old, code, prefixes);
     bool rex = (code[prefixes] & 0xf0) == 0x40;
     bool two_bytes = prefixes + rex < n && code[prefixes + rex] == 0x0f;
-    memset(two_bytes ? code : code + others, 0x66, sizes);
-    memcpy(two_bytes ? code + sizes : code, other, others);
+    put += take_prefixes(code + put, old, prefixes, PREFIX_OTHER);
+    put += take_prefixes(code + put, old, prefixes, two_bytes ? PREFIX_SIZE : PREFIX_REPEAT);
+    take_prefixes(code + put, old, prefixes, two_bytes ? PREFIX_REPEAT : PREFIX_SIZE);
 }
 
 // Prefixes are read from the bytes themselves: Capstone drops some (f3 before ret, lock before an illegal target).
