@@ -36,7 +36,8 @@ struct op {
 };
 _Static_assert(sizeof(struct op) == 32, "two ops a cache line");
 
-#define HANDLER(name) const struct op *name(struct cpu *c, const struct op *op)
+// c is not used by every handler where NEXT does not pass it on.
+#define HANDLER(name) const struct op *name(struct cpu *c __attribute__((unused)), const struct op *op)
 
 #if INTERP_LOOP
 #define GO(target) return (target)
