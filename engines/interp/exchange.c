@@ -32,19 +32,23 @@ INLINE uint64_t sum(struct cpu *c, uint64_t a, uint64_t b, unsigned bits)
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLER_UPDATE(xadd##bits##_mr, bits, r = sum(c, m, get##bits(c, op->src), bits); set##bits(c, op->src, m))        \
+    /* The new value of dst. */                                                                                        \
     INLINE uint64_t compare##bits(struct cpu *c, const struct op *op, uint##bits##_t m)                                \
     {                                                                                                                  \
         uint##bits##_t a = (uint##bits##_t)c->gpr[RAX];                                                                \
         flags_sub(c, a, m, (uint64_t)a - m, bits);                                                                     \
         if (a == m)                                                                                                    \
             return get##bits(c, op->src);                                                                              \
-        bits == 8 ? set8(c, 0, m) : set##bits(c, RAX, m);                                                              \
+        set##bits(c, 0, m); /* al, ax, eax, rax: number 0 in every width */                                            \
         return m;                                                                                                      \
     }                                                                                                                  \
     static HANDLER(cmpxchg##bits##_rr)                                                                                 \
     {                                                                                                                  \
         uint##bits##_t m = get##bits(c, op->dst);                                                                      \
-        set##bits(c, op->dst, compare##bits(c, op, m));                                                                \
+        bool equal = m == (uint##bits##_t)c->gpr[RAX];                                                                 \
+        uint64_t r = compare##bits(c, op, m);                                                                          \
+        if (equal) /* else not even the upper half of a 32-bit register changes */                                     \
+            set##bits(c, op->dst, r);                                                                                  \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLER_UPDATE(cmpxchg##bits##_mr, bits, r = compare##bits(c, op, m))
