@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What is judged: the interpreter, with page tables that show a guest at CPL 3 the addresses that the host has too. The
+// instruction goes the way of the run loop's single step; what it raises is read from cpu->event, not delivered.
+#ifndef RINGSIDE_TESTS_CPU_SUBJECT_H
+#define RINGSIDE_TESTS_CPU_SUBJECT_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engines/interp/block.h"
+#include "engines/interp/flags.h"
+#include "engines/interp/mmu.h"
+#include "tests/cpu/case.h"
+
+#define SUBJECT_RAM (8u << 20)
+#define WINDOW_GPA 0x10000u
+#define CODE_GPA 0x20000u
+
+struct subject {
+    struct guest_ram ram;
+    struct vcpu vcpu;
+};
+
+static void subject_map(struct guest_ram *ram, uint64_t va, uint64_t at, uint64_t bits)
+{
+    // One table a level is enough: all addresses share their upper bits.
+    uint64_t *table[4] = {(void *)(ram->base + 0x1000), (void *)(ram->base + 0x2000), (void *)(ram->base + 0x3000),
+                          (void *)(ram->base + 0x4000)};
+    for (unsigned level = 0; level < 3; level++)
+        table[level][(va >> (39 - 9 * level)) & 511] = (0x2000 + 0x1000 * level) | PTE_P | PTE_W | PTE_U | PTE_A;
+    table[3][(va >> 12) & 511] = at | bits | PTE_P | PTE_U | PTE_A;
+}
+
+static void subject_state(struct vcpu_state *s)
+{
+    memset(s, 0, sizeof *s);
+    s->cr0 = CR0_PE | CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_AM;
+    s->cr4 = CR4_PAE;
+    s->cr3 = 0x1000;
+    s->efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
+    s->seg[SEG_CS] = (struct segment){.selector = 0x33, .limit = ~0u, .attr = SEG_P | SEG_S | SEG_DPL | SEG_L | 0xb};
+    s->seg[SEG_SS] = (struct segment){.selector = 0x2b, .limit = ~0u, .attr = SEG_P | SEG_S | SEG_DPL | SEG_DB | 3};
+    s->seg[SEG_GS].base = GS_BASE;
+    s->rip = INSN_AT;
+    s->rflags = FLAG_FIXED1 | FLAG_IF;
+}
+
+static bool subject_start(struct subject *s, const uint8_t *read_only_page)
+{
+    memset(s, 0, sizeof *s);
+    s->ram.base = aligned_alloc(PAGE, SUBJECT_RAM);
+    s->ram.size = SUBJECT_RAM;
+    s->ram.memfd = -1;
+    s->vcpu.ram = &s->ram;
+    s->vcpu.engine = &engine_interp;
+    if (!s->ram.base)
+        return false;
+    memset(s->ram.base, 0, SUBJECT_RAM);
+    for (unsigned i = 0; i < 3; i++)
+        subject_map(&s->ram, WINDOW + i * PAGE, WINDOW_GPA + i * PAGE, i < 2 ? PTE_W | PTE_D : 0);
+    subject_map(&s->ram, CODE, CODE_GPA, 0);
+    memcpy(s->ram.base + WINDOW_GPA + WINDOW_RW, read_only_page, PAGE);
+    static struct vcpu_state state;
+    subject_state(&state);
+    return engine_interp.create(&s->vcpu) == 0 && engine_interp.set_state(&s->vcpu, &state) == 0;
+}
+
+static void subject_stop(struct subject *s)
+{
+    engine_interp.destroy(&s->vcpu);
+    free(s->ram.base);
+}
+
+static void subject_load(struct cpu *c, const struct test_case *t)
+{
+    memcpy(c->gpr, t->in.gpr, sizeof t->in.gpr);
+    c->rip = INSN_AT;
+    flags_load_arith(c, t->in.flags);
+    c->rflags = t->in.flags & ~(uint64_t)(FLAGS_ARITH | FLAG_FIXED1);
+    c->event.pending = false;
+    c->inhibit = c->inhibit_debug = false;
+    if (t->cold)
+        mmu_flush(c);
+    mmu_mode_changed(c);
+}
+
+// A repeated string instruction comes back after every chunk, rip unmoved, and goes on.
+static void subject_step(struct cpu *c)
+{
+    uint64_t next = c->rip;
+    while (c->rip == next && !c->event.pending) {
+        c->stepping = true;
+        atomic_store(&c->limit, 0);
+        c->block = block_single(c);
+        c->icount += c->block->insns;
+        const struct op *op = c->block->op;
+        do
+            op = op->fn(c, op);
+        while (INTERP_LOOP && op);
+        c->stepping = false;
+    }
+}
+
+static void subject_run(struct subject *s, const struct test_case *t, struct outcome *out)
+{
+    struct cpu *c = s->vcpu.engine_data;
+    memcpy(s->ram.base + CODE_GPA + (INSN_AT - CODE), t->bytes, sizeof t->bytes);
+    subject_load(c, t);
+    memset(out, 0, sizeof *out);
+    if (setjmp(c->fault) == 0)
+        subject_step(c);
+    memcpy(out->regs.gpr, c->gpr, sizeof out->regs.gpr);
+    out->regs.flags = flags_read(c);
+    out->vector = c->event.pending ? c->event.vector : -1;
+    out->error = c->event.pending && c->event.has_error ? c->event.error : 0;
+    out->cr2 = out->vector == VEC_PF ? c->cr2 : 0;
+    uint64_t rip = out->vector >= 0 ? INSN_AT : INSN_AT + t->length;
+    if (c->rip != rip) // so that it shows as a difference
+        out->vector = 1000 + (int)(c->rip - INSN_AT);
+}
+
+#endif
