@@ -52,11 +52,19 @@ GUEST(code_sse, "addps %xmm1, %xmm2\n out %al, $0xf4");
 GUEST(code_ud, "ud2");
 GUEST(code_msr, "mov $0x12345678, %ecx\n rdmsr");
 GUEST(code_rdtsc, "rdtsc\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, %rbx\n out %al, $0xf4");
-GUEST(code_irq, // 8259s: vectors 0x20 up, all lines but 4 masked
-      "mov $0x11, %al\n out %al, $0x20\n out %al, $0xa0\n mov $0x20, %al\n out %al, $0x21\n mov $0x28, %al\n"
-      "out %al, $0xa1\n mov $4, %al\n out %al, $0x21\n mov $2, %al\n out %al, $0xa1\n mov $1, %al\n out %al, $0x21\n"
-      "out %al, $0xa1\n mov $0xef, %al\n out %al, $0x21\n mov $0xff, %al\n out %al, $0xa1\n"
-      "sti\n mov $1, %al\n out %al, $0x91\n hlt\n 1: jmp 1b");
+// 8259s: vectors 0x20 up, all lines masked but those whose bit is clear in `mask`
+#define INIT_8259(mask)                                                                                                \
+    "mov $0x11, %al\n out %al, $0x20\n out %al, $0xa0\n mov $0x20, %al\n out %al, $0x21\n mov $0x28, %al\n"            \
+    "out %al, $0xa1\n mov $4, %al\n out %al, $0x21\n mov $2, %al\n out %al, $0xa1\n mov $1, %al\n out %al, $0x21\n"    \
+    "out %al, $0xa1\n mov $" mask ", %al\n out %al, $0x21\n mov $0xff, %al\n out %al, $0xa1\n"
+GUEST(code_irq, INIT_8259("0xef") "sti\n mov $1, %al\n out %al, $0x91\n hlt\n 1: jmp 1b");
+// 8254, channel 0, mode 0, 1193 ticks: one interrupt after a millisecond
+GUEST(code_timer, INIT_8259("0xfe") "mov $0x30, %al\n out %al, $0x43\n mov $0xa9, %al\n out %al, $0x40\n"
+                                    "mov $0x04, %al\n out %al, $0x40\n sti\n 1: hlt\n jmp 1b");
+// Channel 2, gate on, mode 0, 1193 ticks: bit 5 of port 0x61 rises
+GUEST(code_speaker, "mov $1, %al\n out %al, $0x61\n mov $0xb0, %al\n out %al, $0x43\n mov $0xa9, %al\n"
+                    "out %al, $0x42\n mov $0x04, %al\n out %al, $0x42\n in $0x61, %al\n mov %al, %bl\n"
+                    "1: in $0x61, %al\n test $0x20, %al\n jz 1b\n out %al, $0xf4");
 GUEST(code_high, "mov $0x100000000, %rbx\n movl $0x600dda7a, (%rbx)\n mov (%rbx), %eax\n out %al, $0xf4");
 GUEST(code_cr8, "mov %cr8, %rax\n mov $5, %eax\n mov %rax, %cr8\n out %al, $0xf4");
 // Where every vector goes: the vector in al, then the end of the run.
@@ -242,6 +250,13 @@ static enum vcpu_exit run(struct fixture *f)
     if (e == VCPU_EXIT_ERROR)
         printf("# %s\n", f->v.error);
     return e;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
 static struct vcpu_state state_of(struct fixture *f)
@@ -484,6 +499,22 @@ static void test_irq(void)
     fixture_free(f);
 }
 
+// The kernel's timers: an interrupt wakes hlt without the machine's doing, and port 0x61 is answered.
+static void test_timer(void)
+{
+    struct fixture *f = FIXTURE(code_timer);
+    uint64_t before = now_ns();
+    CHECK(run(f) == VCPU_EXIT_POWER && ended_in_vector(f, 0x20));
+    CHECK(now_ns() - before > 900 * 1000);
+    CHECK(counted(f, EV_exit_halt) == 0 && f->count == 1);
+    fixture_free(f);
+
+    f = FIXTURE(code_speaker);
+    CHECK(run(f) == VCPU_EXIT_POWER);
+    CHECK((state_of(f).gpr[RBX] & 0x20) == 0 && f->count == 1);
+    fixture_free(f);
+}
+
 static void test_nmi(void)
 {
     struct fixture *f = FIXTURE(code_loop);
@@ -619,6 +650,7 @@ int main(void)
     test_kick_from_signal();
     test_halt();
     test_irq();
+    test_timer();
     test_nmi();
     test_faults();
     test_triple_fault();
