@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 BUILD = os.environ.get("BUILD", "build")
 RINGSIDE = os.path.abspath(os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside")))
 SANITIZED = BUILD.endswith("san")
@@ -244,6 +245,10 @@ def bench(files):
     report(kinds == ["run", "engine", "image", "sample", "sample", "end"], "bench: its records", str(kinds))
     report(found[0]["seed"] == 5 and found[-1]["complete"] and all(len(r["t1"]) == 3 for r in found[3:5]),
            "bench: what they say")
+    keys = {key for r in found for key in [*r, *r.get("machine", {})]}
+    with open(os.path.join(ROOT, "docs", "results.md"), encoding="utf-8") as file:
+        missing = keys - set(re.findall(r"`(\w+)`", file.read()))
+    report(not missing, "docs/results.md: has every key", str(missing))
     ringside(*args)
     report(len(lines_of(path)) == 2 * len(found), "bench: --out appends")
     status, _, _ = ringside("bench", "--engines=interp", "--runs=3", "--timeout=0.001", f"--out={path}", "crc")
@@ -286,8 +291,7 @@ def helps():
     names = [e["name"] for e in json.loads(out)["engines"]]
     report(all(re.search(rf"^  {n} ", texts["run"], re.M) for n in names), "help: names every engine")
     table = re.findall(r"^  (\d+) +(\S+) +(.*)$", texts[""].split("Exit status:")[1], re.M)
-    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-    with open(os.path.join(root, "docs", "cli.md"), encoding="utf-8") as file:
+    with open(os.path.join(ROOT, "docs", "cli.md"), encoding="utf-8") as file:
         page = file.read()
     rows = re.findall(r"^\| (\d+) \| (\S+) \| (.*) \|$", page, re.M)
     report(table == rows and len(rows) == len(DOCUMENTED), "docs/cli.md: exit statuses are those of --help",
