@@ -60,10 +60,30 @@ def judging():
     soft = judged(8, "", soft=True, err="no xsave")
     check("an engine error is a skip on a software back end", soft.skipped == ["no xsave"])
     check("a failed check before such an error is a failure", judged(8, good.replace("ok=1", "ok=0"), soft=True).failed)
+    panic = "rs1 begin name=a\na: panic: vector 6 error 0x0\nrs1 end name=a status=2\n"
+    check("a panic is quoted", judged(1, panic).failed == ["panic: vector 6 error 0x0"])
     program = lambda status, out: runner.judge_program(runner.Outcome("unit", "p", []), status, out, "", 1)
     check("a silent program fails", program(0, "").failed)
     check("ok lines are counted", program(0, "ok a\nok b\nskip c\n").passed == 2)
     check("a nonzero status fails by itself", program(1, "ok a\n").failed)
+
+
+def limits():
+    def excused(image, failed, known):
+        outcome = runner.Outcome("e", "test/" + image, [])
+        outcome.failed = failed
+        runner.excuse(outcome, known)
+        return outcome
+    known = {("i", "x == 1"): "cannot count", ("p", "*"): "cannot go on"}
+    one = excused("i", ["check x == 1 (got 0x0, want 0x1)"], known)
+    check("a known limit is a skip", not one.failed and one.skipped == ["cannot count"])
+    check("it is one for its image only", excused("j", ["check x == 1"], known).failed)
+    check("another check of the image still fails", excused("i", ["check y == 1"], known).failed)
+    check("a panic can be a known limit", not excused("p", ["panic: vector 6 rip 0x1"], known).failed)
+    check("a crash cannot", excused("p", ["was ended by signal 11 (SIGSEGV)"], known).failed)
+    check("the list is read", runner.known_limits("kvm_pvm") and not runner.known_limits("kvm_intel"))
+    check("hardware and our own engines are not excused",
+          not runner.soft_back_end({"name": "vtx", "hardware": True}) and not runner.soft_back_end({"name": "interp"}))
 
 
 def values():
@@ -80,5 +100,6 @@ def values():
 includes()
 sources()
 judging()
+limits()
 values()
 done()
