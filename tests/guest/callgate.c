@@ -110,7 +110,7 @@ int image_main(void)
     table[LIBRARY_ENTRIES + CODE0] = CODE64_DESCRIPTOR(0);
     call_gate(GATE0, 0, far_callee, SELECTOR(CODE0));
     call_gate(GATE3, 3, far_callee, KERNEL_CS);
-    from_cpl3();
     within_cpl0();
+    from_cpl3();
     return 0;
 }
