@@ -97,8 +97,17 @@ def values():
     check("different values fail", len(other) == 1 and other[0].failed)
 
 
+def reading():
+    root = os.path.join(os.path.dirname(__file__), "../..")
+    with open(os.path.join(root, "docs/READING"), encoding="utf-8") as file:
+        paths = [line.split()[0] for line in file if line.strip() and not line.startswith("#")]
+    gone = [path for path in paths if not os.path.exists(os.path.join(root, path))]
+    check("docs/READING names files that are there " + " ".join(gone), paths and not gone)
+
+
 includes()
 sources()
+reading()
 judging()
 limits()
 values()
