@@ -16,7 +16,7 @@
 #define WINDOW_BYTES (3 * PAGE)
 #define CODE 0x10020000ull
 #define INSN_AT (CODE + 16)
-#define EXIT_AT (CODE + 64)
+#define EXIT_AT (CODE + 1024)
 #define GS_BASE 0x2468ull
 
 struct regs {
@@ -26,6 +26,7 @@ struct regs {
 
 struct outcome {
     struct regs regs;
+    uint64_t rip;
     int vector; // exception, or -1
     uint64_t error;
     uint64_t cr2; // page faults only
@@ -36,12 +37,16 @@ struct patch { // what memory holds besides the pattern
     uint8_t bytes[16];
 };
 
+enum { MAX_INSNS = 20, MAX_PATCHES = 16 };
+
 struct test_case {
-    uint8_t bytes[16];
+    uint8_t bytes[MAX_INSNS * 16];
     unsigned length;
+    unsigned insns;
+    uint8_t start[MAX_INSNS];
     const char *name;
     struct regs in;
-    struct patch patch[3];
+    struct patch patch[MAX_PATCHES];
     unsigned patches;
     uint64_t undefined; // flags not to be compared
     bool cold;          // the interpreter starts with an empty TLB

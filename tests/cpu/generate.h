@@ -100,6 +100,7 @@ struct gen {
     uint64_t *rng;
     const struct row *row;
     struct test_case *t;
+    bool rip_only; // no registers in memory operands
     bool p66, a32, gs, lock, rex;
     uint8_t w, r, x, b; // REX bits
     unsigned width;     // of the operand, in bits
@@ -166,7 +167,7 @@ static uint64_t any_target(uint64_t *rng, unsigned size)
 
 static void add_patch(struct test_case *t, uint64_t at, uint64_t low, uint64_t high)
 {
-    if (at < WINDOW || at + 16 > WINDOW + WINDOW_RW || t->patches == 3)
+    if (at < WINDOW || at + 16 > WINDOW + WINDOW_RW || t->patches == MAX_PATCHES)
         return;
     struct patch *p = &t->patch[t->patches++];
     p->at = at;
@@ -202,8 +203,8 @@ static void choose_prefixes(struct gen *g)
 static void choose_memory(struct gen *g)
 {
     uint64_t *rng = g->rng;
-    unsigned mod = (unsigned)rng_below(rng, 3), rm = g->modrm & 7;
-    g->modrm = (uint8_t)((g->modrm & 0x3f) | mod << 6);
+    unsigned mod = g->rip_only ? 0 : (unsigned)rng_below(rng, 3), rm = g->rip_only ? 5 : g->modrm & 7;
+    g->modrm = (uint8_t)((g->modrm & 0x38) | mod << 6 | rm);
     g->base = (int)(rm | g->b << 3);
     g->index = -1;
     g->disp_size = mod == 1 ? 1 : mod == 2 ? 4 : 0;
@@ -468,30 +469,32 @@ static bool shift_undefined(struct gen *g)
     return true;
 }
 
-static void make_case(uint64_t seed, struct test_case *t)
+// Registers and flags, before anything asks for more.
+static void start_case(uint64_t *rng, struct test_case *t)
 {
-    uint64_t rng = seed;
-    rng_next(&rng);
-    for (;;) {
-        memset(t, 0, sizeof *t);
-        struct gen g = {.rng = &rng, .t = t, .row = &rows[rng_below(&rng, ROWS)]};
-        if (!host_has(g.row))
-            continue;
-        t->name = g.row->name;
-        t->undefined = g.row->undefined;
-        t->cold = one_in(&rng, 8);
-        for (unsigned i = 0; i < 16; i++)
-            t->in.gpr[i] = any_value(&rng);
-        t->in.flags = FLAG_FIXED1 | FLAG_IF | (rng_next(&rng) & (FLAGS_ARITH | FLAG_DF));
-        t->in.flags |= one_in(&rng, 16) ? FLAG_AC : 0;
-        encode(&g);
-        special_inputs(&g);
-        if (g.mem)
-            memory_inputs(&g, aim(&g, any_target(&rng, g.row->special == PAIR_EXCHANGE ? 16 : g.width / 8)));
-        bool shift = g.row->special == SHIFT || g.row->special == DOUBLE_SHIFT;
-        if (t->length <= 15 && (!shift || shift_undefined(&g)))
-            return;
-    }
+    memset(t, 0, sizeof *t);
+    t->cold = one_in(rng, 8);
+    for (unsigned i = 0; i < 16; i++)
+        t->in.gpr[i] = any_value(rng);
+    t->in.flags = FLAG_FIXED1 | FLAG_IF | (rng_next(rng) & (FLAGS_ARITH | FLAG_DF));
+    t->in.flags |= one_in(rng, 16) ? FLAG_AC : 0;
+}
+
+// False: not a case that can be judged, make another one.
+static bool make_single(uint64_t *rng, struct test_case *t)
+{
+    struct gen g = {.rng = rng, .t = t, .row = &rows[rng_below(rng, ROWS)]};
+    if (!host_has(g.row))
+        return false;
+    t->name = g.row->name;
+    t->undefined = g.row->undefined;
+    t->insns = 1;
+    encode(&g);
+    special_inputs(&g);
+    if (g.mem)
+        memory_inputs(&g, aim(&g, any_target(rng, g.row->special == PAIR_EXCHANGE ? 16 : g.width / 8)));
+    bool shift = g.row->special == SHIFT || g.row->special == DOUBLE_SHIFT;
+    return t->length <= 15 && (!shift || shift_undefined(&g));
 }
 
 #endif

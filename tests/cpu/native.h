@@ -19,6 +19,7 @@ static struct native {
     uint64_t host_rsp;  // 136
     uint64_t code;      // 144
     struct outcome got; // of a signal
+    uint8_t *writable;  // the instruction's page
     bool running;
 } cpu_native __attribute__((used));
 _Static_assert(offsetof(struct native, host_rsp) == 136 && offsetof(struct native, code) == 144, "used below");
@@ -62,7 +63,7 @@ static void native_signal(int sig, siginfo_t *info, void *context)
                                   REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
     __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~(uint64_t)FLAG_AC);
     greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
-    if (!cpu_native.running || (uint64_t)g[REG_RIP] != INSN_AT) { // a bug of the test itself
+    if (!cpu_native.running || (uint64_t)g[REG_RIP] / PAGE != CODE / PAGE) { // a bug of the test itself
         signal(sig, SIG_DFL);
         return;
     }
@@ -70,6 +71,7 @@ static void native_signal(int sig, siginfo_t *info, void *context)
     for (unsigned i = 0; i < 16; i++)
         o->regs.gpr[i] = (uint64_t)g[order[i]];
     o->regs.flags = (uint64_t)g[REG_EFL];
+    o->rip = (uint64_t)g[REG_RIP];
     o->vector = (int)g[REG_TRAPNO];
     o->error = (uint64_t)g[REG_ERR];
     o->cr2 = o->vector == VEC_PF ? (uint64_t)(uintptr_t)info->si_addr : 0;
@@ -78,10 +80,27 @@ static void native_signal(int sig, siginfo_t *info, void *context)
     g[REG_EFL] = FLAG_FIXED1 | FLAG_IF;
 }
 
-static bool map_at(uint64_t at, size_t size, int prot)
+static bool map_at(uint64_t at, size_t size, int prot, int fd)
 {
-    void *p = mmap((void *)(uintptr_t)at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    int kind = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+    void *p = mmap((void *)(uintptr_t)at, size, prot, kind | MAP_FIXED_NOREPLACE, fd, 0);
     return p == (void *)(uintptr_t)at;
+}
+
+// The instruction's page can be written only through a second mapping, as the guest cannot write its own.
+static bool map_code(void)
+{
+    int fd = memfd_create("code", 0);
+    if (fd < 0 || ftruncate(fd, PAGE) < 0 || !map_at(CODE, PAGE, PROT_READ | PROT_EXEC, fd))
+        return false;
+    void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (p == MAP_FAILED)
+        return false;
+    cpu_native.writable = p;
+    uint64_t exit = (uint64_t)(uintptr_t)native_exit;
+    memcpy(cpu_native.writable + (EXIT_AT - CODE), &exit, sizeof exit);
+    return true;
 }
 
 // False where the addresses cannot be had.
@@ -89,8 +108,7 @@ static bool native_start(const uint8_t *read_only_page)
 {
     static uint8_t stack[64 * 1024];
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
-    if (!map_at(WINDOW, WINDOW_BYTES, PROT_READ | PROT_WRITE) ||
-        !map_at(CODE, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC))
+    if (!map_at(WINDOW, WINDOW_BYTES, PROT_READ | PROT_WRITE, -1) || !map_code())
         return false;
     uint8_t *page = (uint8_t *)(uintptr_t)(WINDOW + WINDOW_RW);
     memcpy(page, read_only_page, PAGE);
@@ -101,13 +119,12 @@ static bool native_start(const uint8_t *read_only_page)
         sigaction(signals[i], &action, NULL);
     syscall(SYS_arch_prctl, 0x1001 /* ARCH_SET_GS */, GS_BASE);
     cpu_native.code = INSN_AT;
-    *(uint64_t *)(uintptr_t)EXIT_AT = (uint64_t)(uintptr_t)native_exit;
     return true;
 }
 
 static void native_run(const struct test_case *t, struct outcome *out)
 {
-    uint8_t *code = (uint8_t *)(uintptr_t)INSN_AT;
+    uint8_t *code = cpu_native.writable + (INSN_AT - CODE);
     static const uint8_t jump[2] = {0xff, 0x25}; // jmp [rip + distance], where the address of native_exit lies
     uint32_t distance = (uint32_t)(EXIT_AT - (INSN_AT + t->length + 6));
     memcpy(code, t->bytes, t->length);
@@ -120,7 +137,7 @@ static void native_run(const struct test_case *t, struct outcome *out)
     if (cpu_native.got.vector >= 0)
         *out = cpu_native.got;
     else
-        *out = (struct outcome){.regs = cpu_native.out, .vector = -1};
+        *out = (struct outcome){.regs = cpu_native.out, .rip = INSN_AT + t->length, .vector = -1};
 }
 
 #endif
