@@ -88,10 +88,11 @@ INLINE uint64_t room(uint64_t va, uint64_t bytes)
     return left < bytes ? left : bytes;
 }
 
-// A 32-bit address that wraps goes on elsewhere; 4 GiB is a page boundary, but not behind a segment base.
+// A 32-bit address that wraps goes on elsewhere; 4 GiB is a page boundary, but not behind a segment base. Single steps
+// trap after each element.
 INLINE bool chunk_possible(const struct cpu *c, const struct op *op)
 {
-    return !(c->rflags & FLAG_DF) && (op->aux == 8 || op->seg == X86_NO_SEG);
+    return !(c->rflags & (FLAG_DF | FLAG_TF)) && (op->aux == 8 || op->seg == X86_NO_SEG);
 }
 
 // Copies as elements in ascending order do: where the destination begins inside the source, what was just written is
