@@ -95,21 +95,31 @@ static void report(uint64_t seed, uint64_t number, const struct test_case *t, co
 }
 
 struct totals {
-    uint64_t cases, faults, failed;
+    uint64_t cases, faults, skipped, failed;
 };
+
+// A wild address where this process, or AddressSanitizer's shadow, may have memory: not to be touched on the host.
+static bool may_be_ours(const struct outcome *interp)
+{
+    return interp->vector == VEC_PF && interp->cr2 >= 0x7fff0000 && interp->cr2 < 1ull << 47;
+}
 
 static void run_case(struct subject *s, const uint8_t *pattern, uint64_t seed, uint64_t number, struct totals *totals)
 {
     struct test_case t;
     struct outcome host, interp;
     uint8_t *host_window = (uint8_t *)(uintptr_t)WINDOW, *interp_window = s->ram.base + WINDOW_GPA;
+    totals->cases++;
     make_case(seed, number, &t);
     fill_memory(host_window, pattern, &t);
     fill_memory(interp_window, pattern, &t);
-    native_run(&t, &host);
     subject_run(s, &t, &interp);
+    if (may_be_ours(&interp)) {
+        totals->skipped++;
+        return;
+    }
+    native_run(&t, &host);
     bool same_memory = memcmp(host_window, interp_window, WINDOW_RW) == 0;
-    totals->cases++;
     totals->faults += host.vector >= 0;
     if (same_outcome(&t, &host, &interp) && same_memory)
         return;
@@ -139,10 +149,11 @@ int main(int argc, char **argv)
         return check_done("interp_cpu");
     for (uint64_t i = first; i < first + count; i++)
         run_case(&subject, pattern, seed, i, &totals);
-    printf("# %" PRIu64 " cases, %" PRIu64 " of them faults, %" PRIu64 " differ\n", totals.cases, totals.faults,
-           totals.failed);
+    printf("# %" PRIu64 " cases, %" PRIu64 " of them faults, %" PRIu64 " left out, %" PRIu64 " differ\n", totals.cases,
+           totals.faults, totals.skipped, totals.failed);
     CHECK(totals.cases == count);
     CHECK(totals.failed == 0);
+    CHECK(totals.skipped <= totals.cases / 100);
     CHECK(count < 1000 || totals.faults > 0);
     subject_stop(&subject);
     return check_done("interp_cpu");
