@@ -54,20 +54,28 @@ static void counting(void)
     CHECK_EQ(inb(PIT_CHANNEL0) & (STATUS_MODE | 0x30), 3 << 1 | 0x30); // low byte, then high
 }
 
-// Mode 0 on channel 2 takes count / PIT_HZ seconds, as the TSC sees it: twice the count, twice the time.
+// Mode 0 on channel 2 takes count / PIT_HZ seconds, as the TSC sees it; the shortest of some tries, as the output can
+// be seen late but never early. 0 where it never came.
 static uint64_t one_shot(unsigned count)
 {
-    outb(SPEAKER, SPEAKER_GATE2);
-    outb(PIT_COMMAND, 0xb0); // channel 2, both bytes, mode 0
-    outb(CHANNEL2, (uint8_t)count), outb(CHANNEL2, (uint8_t)(count >> 8));
-    uint64_t start = tsc_begin();
-    return wait_output2() ? tsc_begin() - start : 0;
+    uint64_t shortest = ~0ull;
+    for (unsigned try = 0; try < 5; try++) {
+        outb(SPEAKER, SPEAKER_GATE2);
+        outb(PIT_COMMAND, 0xb0); // channel 2, both bytes, mode 0
+        outb(CHANNEL2, (uint8_t)count), outb(CHANNEL2, (uint8_t)(count >> 8));
+        uint64_t start = tsc_begin();
+        if (!wait_output2())
+            return 0;
+        uint64_t took = tsc_begin() - start;
+        shortest = took < shortest ? took : shortest;
+    }
+    return shortest;
 }
 
 int image_main(void)
 {
     counting();
-    uint64_t once = one_shot(25000), twice = one_shot(50000);
-    CHECK(once > 0 && twice > once + once / 2);
+    uint64_t brief = one_shot(20), lengthy = one_shot(40000);
+    CHECK(brief > 0 && lengthy > 10 * brief);
     return 0;
 }
