@@ -11,7 +11,7 @@ mkdir -p results/local
 # The program takes the signal and ends its run in good order; this script only goes on.
 trap 'interrupted=1' INT
 interrupted=0
-build/ringside bench --out="$out" "$@"
+build/ringside bench --out="$out" "$@" >/dev/null # its summary: the tables below say more
 status=$?
 trap - INT
 

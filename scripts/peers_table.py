@@ -12,15 +12,17 @@ def nanoseconds(run, suite, bench, engine):
 
 
 def agreement(run, engine):
-    """How far the host's clock and the guest's own TSC are apart, as shares of the cost: (median, largest); or None."""
+    """How far the host's clock and the guest's own TSC are apart over the same runs, as shares: (median, largest of the
+    benchmarks); None where the TSC's frequency is not known."""
     khz = run.machine.get("tsc_khz")
-    apart = []
-    for bench in {(s["suite"], s["bench"]) for s in run.samples if s["engine"] == engine and s["suite"] == "micro"}:
-        host = nanoseconds(run, *bench, engine)
-        guest = statistics.median((b - a) / s["n"] for s in run.of(*bench, engine) for a, b in zip(s["t1"], s["t2"]))
-        if khz and guest > 0:
-            apart.append(abs(host / (guest * 1e6 / khz) - 1))
-    return (statistics.median(apart), max(apart)) if apart else None
+    apart = {}
+    for s in run.samples if khz else []:
+        if s["engine"] == engine and s["suite"] == "micro":
+            pairs = zip(s["run_n_ns"], s["run_2n_ns"], s["t1"], s["t2"])
+            apart.setdefault(s["bench"], []).extend(
+                abs((b - a) / ((t2 - t1) * 1e6 / khz) - 1) for a, b, t1, t2 in pairs if t2 != t1)
+    medians = [statistics.median(values) for values in apart.values() if values]
+    return (statistics.median(medians), max(medians)) if medians else None
 
 
 def agreements(run):
@@ -28,8 +30,8 @@ def agreements(run):
     for engine in results.engine_order(run):
         apart = agreement(run, engine) if engine != "bochs" else None
         if apart:
-            out.append(f"- {engine}, micro: the guest's own TSC gives costs that are {apart[0]:.1%} apart from these "
-                       f"(median; {apart[1]:.1%} at most).")
+            out.append(f"- {engine}, micro: over the same runs the guest's own TSC is {apart[0]:.2%} apart from this clock "
+                       f"(median of the benchmarks; {apart[1]:.2%} at most).")
     return out + [""] if out else []
 
 

@@ -11,6 +11,7 @@ import statistics
 
 REFERENCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../results/reference/asplos2006.csv")
 CONFIDENCE = 0.95
+SUITES = ["nano", "micro", "macro"]
 
 
 class Run:
@@ -35,8 +36,9 @@ class Run:
             {"sample": self.samples, "failed": self.failed, "skipped": self.skipped}[kind].append(record)
 
     def suites(self):
-        """Suites in the order in which their images stand."""
-        return list(dict.fromkeys([s for s, _ in self.images] + [r["suite"] for r in self.samples]))
+        """Suites from the smallest benchmarks to the largest."""
+        names = list(dict.fromkeys([s for s, _ in self.images] + [r["suite"] for r in self.samples]))
+        return sorted(names, key=lambda name: SUITES.index(name) if name in SUITES else len(SUITES))
 
     def benches(self, suite):
         """(image, bench) of a suite: idle, the paper's rows in its order, then by the images' order. An image none of

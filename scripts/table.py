@@ -182,11 +182,13 @@ def events_table(run, suite, engine):
     if not listed:
         return []
     names = [n for n in run.engines[engine]["counts"] if any(abs(r.get(n, 0)) >= 0.0005 for _, r in listed)]
+    if not names:
+        return []
     rows = []
     for bench, rates in listed:
         wrong = disagreements(bench, rates)
         checked = [e for e in expectations(bench) if e in with_retired(rates)]
-        verdict = "NO: " + "; ".join(wrong) if wrong else "yes" if checked else "not counted"
+        verdict = "NO: " + "; ".join(wrong) if wrong else f"yes, {len(checked)} checked" if checked else "not counted"
         rows.append([bench] + [rate_text(rates.get(n, 0)) for n in names] + [verdict])
     return markdown(["benchmark"] + names + ["as the benchmark says"], rows)
 
