@@ -22,7 +22,7 @@ struct subject {
     struct vcpu vcpu;
 };
 
-static void subject_map(struct guest_ram *ram, uint64_t va, uint64_t at, uint64_t bits)
+static inline void subject_map(struct guest_ram *ram, uint64_t va, uint64_t at, uint64_t bits)
 {
     // One table a level is enough: all addresses share their upper bits.
     uint64_t *table[4] = {(void *)(ram->base + 0x1000), (void *)(ram->base + 0x2000), (void *)(ram->base + 0x3000),
@@ -32,7 +32,7 @@ static void subject_map(struct guest_ram *ram, uint64_t va, uint64_t at, uint64_
     table[3][(va >> 12) & 511] = at | bits | PTE_P | PTE_U | PTE_A;
 }
 
-static void subject_state(struct vcpu_state *s)
+static inline void subject_state(struct vcpu_state *s)
 {
     memset(s, 0, sizeof *s);
     s->cr0 = CR0_PE | CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_AM;
@@ -46,7 +46,7 @@ static void subject_state(struct vcpu_state *s)
     s->rflags = FLAG_FIXED1 | FLAG_IF;
 }
 
-static bool subject_start(struct subject *s, const uint8_t *read_only_page)
+static inline bool subject_start(struct subject *s, const uint8_t *read_only_page)
 {
     memset(s, 0, sizeof *s);
     s->ram.base = aligned_alloc(PAGE, SUBJECT_RAM);
@@ -66,13 +66,13 @@ static bool subject_start(struct subject *s, const uint8_t *read_only_page)
     return engine_interp.create(&s->vcpu) == 0 && engine_interp.set_state(&s->vcpu, &state) == 0;
 }
 
-static void subject_stop(struct subject *s)
+static inline void subject_stop(struct subject *s)
 {
     engine_interp.destroy(&s->vcpu);
     free(s->ram.base);
 }
 
-static void subject_load(struct cpu *c, const struct test_case *t)
+static inline void subject_load(struct cpu *c, const struct test_case *t)
 {
     memcpy(c->gpr, t->in.gpr, sizeof t->in.gpr);
     c->rip = INSN_AT;
@@ -86,7 +86,7 @@ static void subject_load(struct cpu *c, const struct test_case *t)
 }
 
 // A repeated string instruction comes back after every chunk, rip unmoved, and goes on.
-static void subject_step(struct cpu *c)
+static inline void subject_step(struct cpu *c)
 {
     uint64_t next = c->rip;
     while (c->rip == next && !c->event.pending) {
@@ -103,7 +103,7 @@ static void subject_step(struct cpu *c)
 }
 
 // Blocks from the cache, linked to each other, until the hlt behind the instructions raises #GP.
-static _Noreturn void subject_blocks(struct cpu *c)
+static inline _Noreturn void subject_blocks(struct cpu *c)
 {
     for (;;) {
         atomic_store(&c->limit, UINT64_MAX);
@@ -116,7 +116,7 @@ static _Noreturn void subject_blocks(struct cpu *c)
     }
 }
 
-static void subject_code(struct subject *s, const struct test_case *t)
+static inline void subject_code(struct subject *s, const struct test_case *t)
 {
     uint8_t *code = s->ram.base + CODE_GPA + (INSN_AT - CODE);
     block_invalidate(s->vcpu.engine_data, CODE_GPA, PAGE);
@@ -124,7 +124,7 @@ static void subject_code(struct subject *s, const struct test_case *t)
     code[t->length] = 0xf4;
 }
 
-static void subject_run(struct subject *s, const struct test_case *t, struct outcome *out)
+static inline void subject_run(struct subject *s, const struct test_case *t, struct outcome *out)
 {
     struct cpu *c = s->vcpu.engine_data;
     subject_code(s, t);
