@@ -230,7 +230,7 @@ def engine_list(run):
     for name in results.engine_order(run):
         e = run.engines.get(name, {})
         if e.get("available", True):
-            out.append(f"- {name}: {e.get('column') or name}")
+            out.append(f"- {e.get('column') or name}")
         else:
             out.append(f"- {name}: cannot run here: {e.get('reason')}")
     return out
