@@ -2,6 +2,7 @@
 // Control and debug registers, and the instructions that drop translations (SDM vol. 2, MOV CR, MOV DR, INVLPG,
 // INVPCID; vol. 3, 2.5 and 4.10.4). The software TLB has no PCIDs: whatever changes the address space empties it, and a
 // mov to cr3 that asks for no flush gets one.
+#include "engines/interp/bus.h"
 #include "engines/interp/cpuid.h"
 #include "engines/interp/fault.h"
 #include "engines/interp/insn_args.h"
@@ -106,7 +107,7 @@ static HANDLER(op_mov_to_cr8)
         raise_error(c, op, VEC_GP, 0);
     vcpu->cr8 = (uint8_t)v;
     if (UNLIKELY(v < vcpu->tpr_threshold)) {
-        vcpu->bus.tpr_lowered(vcpu->bus.machine);
+        bus_tpr_lowered(c);
         return leave(c, op, op_next_rip(c, op));
     }
     NEXT;

@@ -145,7 +145,7 @@ static HANDLER(op_lldt)
     NEXT;
 }
 
-static HANDLER(op_ltr)
+static __attribute__((noinline)) void load_task_register(struct cpu *c, const struct op *op)
 {
     need_cpl0(c, op);
     uint16_t selector = source16(c, op);
@@ -155,6 +155,11 @@ static HANDLER(op_ltr)
     struct segment loaded = system_segment(c, op, &d, SEG_TYPE_TSS_BUSY);
     descriptor_mark(c, op, &d, SEG_TYPE_TSS_BUSY);
     c->tr = loaded;
+}
+
+static HANDLER(op_ltr)
+{
+    load_task_register(c, op);
     NEXT;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Port I/O, and the instructions around interrupts and halting (SDM vol. 1, chapter 19; vol. 2 under each name).
+#include "engines/interp/bus.h"
 #include "engines/interp/cpuid.h"
 #include "engines/interp/fault.h"
 #include "engines/interp/insn_args.h"
@@ -39,30 +40,6 @@ static inline void check_port(struct cpu *c, const struct op *op, uint16_t port,
         raise_error(c, op, VEC_GP, 0);
 }
 
-// ---- The bus ----
-
-static void port_exit(struct cpu *c, enum vcpu_exit exit)
-{
-    count(c, EV_exits);
-    count(c, exit == VCPU_EXIT_MARK ? EV_exit_mark : exit == VCPU_EXIT_POWER ? EV_exit_shutdown : EV_exit_pio);
-    if (exit != VCPU_CONTINUE)
-        c->exit = exit;
-}
-
-static uint32_t port_read(struct cpu *c, uint16_t port, unsigned size)
-{
-    struct vcpu_bus *bus = &c->vcpu->bus;
-    uint32_t value = UINT32_MAX;
-    port_exit(c, bus->pio_read(bus->machine, port, size, &value));
-    return value;
-}
-
-static void port_write(struct cpu *c, uint16_t port, unsigned size, uint32_t value)
-{
-    struct vcpu_bus *bus = &c->vcpu->bus;
-    port_exit(c, bus->pio_write(bus->machine, port, size, value));
-}
-
 static bool run_loop_wanted(const struct cpu *c)
 {
     return c->exit != VCPU_CONTINUE || atomic_load_explicit(&c->limit, memory_order_relaxed) == 0;
@@ -89,7 +66,7 @@ static HANDLER(op_in) // aux: size
 {
     uint16_t port = port_of(c, op);
     check_port(c, op, port, op->aux);
-    set_accumulator(c, op->aux, port_read(c, port, op->aux));
+    set_accumulator(c, op->aux, bus_port_read(c, port, op->aux));
     if (UNLIKELY(run_loop_wanted(c)))
         return leave(c, op, op_next_rip(c, op));
     NEXT;
@@ -99,7 +76,7 @@ static HANDLER(op_out)
 {
     uint16_t port = port_of(c, op);
     check_port(c, op, port, op->aux);
-    port_write(c, port, op->aux, get32(c, RAX) & (uint32_t)(UINT64_MAX >> (64 - 8 * op->aux)));
+    bus_port_write(c, port, op->aux, get32(c, RAX) & (uint32_t)(UINT64_MAX >> (64 - 8 * op->aux)));
     if (UNLIKELY(run_loop_wanted(c)))
         return leave(c, op, op_next_rip(c, op));
     NEXT;
@@ -147,7 +124,7 @@ static void ins_step(struct cpu *c, const struct op *op)
     uint64_t rdi = address_reg(c, op, RDI);
     check_port(c, op, port, op->aux);
     mem_probe_write(c, op, rdi, op->aux); // the device must not be read in vain
-    uint32_t v = port_read(c, port, op->aux);
+    uint32_t v = bus_port_read(c, port, op->aux);
     if (op->aux == 1)
         store8(c, op, rdi, v);
     else if (op->aux == 2)
@@ -163,14 +140,22 @@ static void outs_step(struct cpu *c, const struct op *op)
     uint64_t rsi = address_reg(c, op, RSI), va = rsi + c->seg_base[op->seg];
     check_port(c, op, port, op->aux);
     uint32_t v = op->aux == 1 ? load8(c, op, va) : op->aux == 2 ? load16(c, op, va) : load32(c, op, va);
-    port_write(c, port, op->aux, v);
+    bus_port_write(c, port, op->aux, v);
     set_address_reg(c, op, RSI, rsi + stride(c, op->aux));
 }
 
 // aux: size; disp: address size; imm: PORT_OUT or PORT_IN
+static void string_step(struct cpu *c, const struct op *op)
+{
+    if (op->imm == PORT_OUT)
+        outs_step(c, op);
+    else
+        ins_step(c, op);
+}
+
 static HANDLER(op_port_string)
 {
-    (op->imm == PORT_OUT ? outs_step : ins_step)(c, op);
+    string_step(c, op);
     if (run_loop_wanted(c))
         return leave(c, op, op_next_rip(c, op));
     NEXT;
@@ -180,7 +165,7 @@ static HANDLER(op_port_string)
 static HANDLER(op_port_string_rep)
 {
     for (uint64_t n; (n = address_reg(c, op, RCX)) != 0;) {
-        (op->imm == PORT_OUT ? outs_step : ins_step)(c, op);
+        string_step(c, op);
         set_address_reg(c, op, RCX, n - 1);
         if (run_loop_wanted(c))
             return n == 1 ? leave(c, op, op_next_rip(c, op)) : leave_before(c, op);

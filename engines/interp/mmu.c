@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engines/interp/block.h"
+#include "engines/interp/bus.h"
 #include "engines/interp/fault.h"
 #include "x86/paging.h"
 
@@ -83,57 +84,12 @@ static struct target translate(struct cpu *c, const struct op *op, enum tlb_mode
     return (struct target){gpa(t.page.v + offset), page ? page + offset : NULL};
 }
 
-// ---- Devices ----
-
-static void device_exit(struct cpu *c, enum vcpu_exit exit)
-{
-    count(c, EV_exits);
-    count(c, EV_exit_mmio);
-    if (exit != VCPU_CONTINUE) {
-        c->exit = exit;
-        atomic_store_explicit(&c->limit, 0, memory_order_relaxed);
-    }
-}
-
-// Devices see naturally aligned accesses of 1, 2, 4 or 8 bytes; anything else reaches them byte by byte.
-static bool whole(gpa_t at, unsigned size)
-{
-    return (size & (size - 1)) == 0 && at.v % size == 0;
-}
-
-static uint64_t device_read(struct cpu *c, gpa_t at, unsigned size)
-{
-    struct vcpu_bus *bus = &c->vcpu->bus;
-    uint64_t value = 0;
-    if (whole(at, size)) {
-        device_exit(c, bus->mmio_read(bus->machine, at, size, &value));
-        return value;
-    }
-    for (unsigned i = 0; i < size; i++) {
-        uint64_t byte = 0;
-        device_exit(c, bus->mmio_read(bus->machine, gpa(at.v + i), 1, &byte));
-        value |= (byte & 0xff) << (8 * i);
-    }
-    return value;
-}
-
-static void device_write(struct cpu *c, gpa_t at, unsigned size, uint64_t value)
-{
-    struct vcpu_bus *bus = &c->vcpu->bus;
-    if (whole(at, size)) {
-        device_exit(c, bus->mmio_write(bus->machine, at, size, value));
-        return;
-    }
-    for (unsigned i = 0; i < size; i++)
-        device_exit(c, bus->mmio_write(bus->machine, gpa(at.v + i), 1, (value >> (8 * i)) & 0xff));
-}
-
 // ---- One page ----
 
 static uint64_t read_target(struct cpu *c, struct target t, unsigned size)
 {
     if (!t.host)
-        return device_read(c, t.at, size);
+        return bus_memory_read(c, t.at, size);
     uint64_t value = 0;
     memcpy(&value, t.host, size);
     return value;
@@ -142,7 +98,7 @@ static uint64_t read_target(struct cpu *c, struct target t, unsigned size)
 static void write_target(struct cpu *c, struct target t, unsigned size, uint64_t value)
 {
     if (!t.host) {
-        device_write(c, t.at, size, value);
+        bus_memory_write(c, t.at, size, value);
         return;
     }
     uint64_t offset = (uint64_t)(t.host - c->ram->base);

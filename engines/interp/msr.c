@@ -2,6 +2,7 @@
 // Model-specific registers (SDM vol. 4), the time-stamp counter, FS and GS bases. An MSR that is not here is #GP.
 #include <x86intrin.h>
 
+#include "engines/interp/bus.h"
 #include "engines/interp/cpuid.h"
 #include "engines/interp/fault.h"
 #include "engines/interp/insn_args.h"
@@ -129,7 +130,7 @@ static bool write_apic_base(struct cpu *c, uint64_t v)
     uint64_t address = ((1ull << cpuid_physical_bits(c)) - 1) & GUEST_PAGE_MASK;
     if (v & ~(address | APIC_BASE_FLAGS))
         return false;
-    c->vcpu->bus.apic_base_written(c->vcpu->bus.machine, v);
+    bus_apic_base_written(c, v);
     return true;
 }
 
