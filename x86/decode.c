@@ -110,42 +110,110 @@ static bool is_legacy_prefix(uint8_t byte)
     return memchr(prefixes, byte, sizeof prefixes);
 }
 
-enum prefix_kind { PREFIX_OTHER, PREFIX_SIZE, PREFIX_REPEAT };
+static bool is_rex(uint8_t byte)
+{
+    return (byte & 0xf0) == 0x40;
+}
+
+enum prefix_kind { PREFIX_IDLE, PREFIX_OTHER, PREFIX_SIZE, PREFIX_REPEAT };
+
+static enum prefix_kind kind_of_prefix(uint8_t byte)
+{
+    switch (byte) {
+    case 0x66:
+        return PREFIX_SIZE;
+    case 0xf2:
+    case 0xf3:
+        return PREFIX_REPEAT;
+    case 0x67:
+    case 0xf0:
+    case 0x64:
+    case 0x65:
+        return PREFIX_OTHER;
+    default: // es, cs, ss, ds, and REX where more prefixes follow: without effect in 64-bit mode
+        return PREFIX_IDLE;
+    }
+}
 
 // Appends those prefixes of code[0..n) that are of a kind.
 static size_t take_prefixes(uint8_t *to, const uint8_t *code, size_t n, enum prefix_kind kind)
 {
     size_t taken = 0;
     for (size_t i = 0; i < n; i++) {
-        enum prefix_kind is = code[i] == 0x66                      ? PREFIX_SIZE
-                              : code[i] == 0xf2 || code[i] == 0xf3 ? PREFIX_REPEAT
-                                                                   : PREFIX_OTHER;
-        if (is == kind)
-            to[taken++] = code[i];
+        if (kind_of_prefix(code[i]) == kind)
+            to[taken++] = kind == PREFIX_IDLE ? 0x3e : code[i];
     }
     return taken;
 }
 
 // The order of prefixes means nothing to a processor, but Capstone wants those that select an instruction last: f2 or
 // f3, with 66 before it, ahead of a two-byte opcode (66 f3 0f b8: popcnt ax), and 66 ahead of a one-byte opcode
-// (f3 66 a5: rep movsw). Of several f2 and f3 the last one counts, so they keep their order.
-static void order_prefixes(uint8_t *code, size_t n)
+// (f3 66 a5: rep movsw). Of several f2 and f3 the last one counts, so they keep their order. Gives the place of the
+// opcode, n where there is none.
+static size_t order_prefixes(uint8_t *code, size_t n)
 {
     uint8_t old[X86_MAX_INSN];
-    size_t prefixes = 0, put = 0;
-    while (prefixes < n && is_legacy_prefix(code[prefixes]))
-        prefixes++;
-    if (prefixes < 2 || prefixes == n)
-        return;
-    memcpy(old, code, prefixes);
-    bool rex = (code[prefixes] & 0xf0) == 0x40;
-    bool two_bytes = prefixes + rex < n && code[prefixes + rex] == 0x0f;
-    put += take_prefixes(code + put, old, prefixes, PREFIX_OTHER);
-    put += take_prefixes(code + put, old, prefixes, two_bytes ? PREFIX_SIZE : PREFIX_REPEAT);
-    take_prefixes(code + put, old, prefixes, two_bytes ? PREFIX_REPEAT : PREFIX_SIZE);
+    size_t opcode = 0, put = 0;
+    while (opcode < n && (is_legacy_prefix(code[opcode]) || is_rex(code[opcode])))
+        opcode++;
+    if (opcode == n)
+        return n;
+    size_t legacy = opcode && is_rex(code[opcode - 1]) ? opcode - 1 : opcode;
+    bool two_bytes = code[opcode] == 0x0f;
+    memcpy(old, code, legacy);
+    put += take_prefixes(code + put, old, legacy, PREFIX_IDLE);
+    put += take_prefixes(code + put, old, legacy, PREFIX_OTHER);
+    put += take_prefixes(code + put, old, legacy, two_bytes ? PREFIX_SIZE : PREFIX_REPEAT);
+    take_prefixes(code + put, old, legacy, two_bytes ? PREFIX_REPEAT : PREFIX_SIZE);
+    return opcode;
 }
 
-// Prefixes are read from the bytes themselves: Capstone drops some (f3 before ret, lock before an illegal target).
+// ---- Opcodes that Capstone knows in part ----
+
+// What the processor ignores and Capstone does not: in a move from or to cr or dr, modrm's mod, which names registers
+// whatever it says; in a move from or to a segment register, REX.R (SDM vol. 2, 2.2.1.2 and MOV--Move to/from Control
+// Registers).
+static void mend_ignored_bits(uint8_t *opcode, size_t n, bool rex)
+{
+    if (n >= 3 && opcode[0] == 0x0f && opcode[1] >= 0x20 && opcode[1] <= 0x23)
+        opcode[2] |= 0xc0;
+    if (rex && n >= 2 && (opcode[0] == 0x8c || opcode[0] == 0x8e))
+        opcode[-1] &= 0xfb;
+}
+
+// 0f 18 to 0f 1f, and 0f 0d with a memory operand, are hints or reserved for them: without effect where the processor
+// has no use for them (SDM vol. 2, appendix A, "Reserved NOP"). Among them are those of CET and MPX, which this vCPU
+// has not.
+static bool is_hint(const uint8_t *opcode, size_t n)
+{
+    return n >= 3 && opcode[0] == 0x0f &&
+           ((opcode[1] >= 0x18 && opcode[1] <= 0x1f) || (opcode[1] == 0x0d && opcode[2] < 0xc0));
+}
+
+// A hint that Capstone does not know, decoded as the nop of the same length: code[0..n) with its opcode at `opcode`.
+static bool decode_hint(struct x86_decoder *d, uint8_t *code, size_t n, size_t opcode, struct insn *insn)
+{
+    memset(insn, 0, sizeof *insn);
+    insn->id = X86_INS_NOP;
+    insn->addr_size = 8;
+    memcpy(insn->opcode, code + opcode, 2);
+    insn->modrm = code[opcode + 2];
+    insn->length = (uint8_t)(opcode + 3);
+    if (insn->modrm < 0xc0) {
+        const uint8_t *at = code;
+        uint64_t address = 0;
+        code[opcode + 1] = 0x1f;
+        code[opcode + 2] &= 0xc7;
+        for (size_t i = 0; i < opcode; i++) // with f2 or f3 Capstone knows none of these either
+            code[i] = kind_of_prefix(code[i]) == PREFIX_REPEAT ? 0x3e : code[i];
+        if (!cs_disasm_iter(d->handle, &at, &n, &address, d->scratch))
+            return false;
+        insn->length = (uint8_t)d->scratch->size;
+    }
+    return true;
+}
+
+// Prefixes are read from the bytes, once in order: Capstone drops some (f3 before ret, lock before an illegal target).
 static void read_prefixes(struct insn *insn, const uint8_t *bytes)
 {
     for (unsigned i = 0; i < insn->length; i++) {
@@ -193,8 +261,15 @@ bool x86_decode(struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t 
     size_t left = n < X86_MAX_INSN ? n : X86_MAX_INSN;
     uint64_t at = address;
     memcpy(ordered, bytes, left);
-    order_prefixes(ordered, left);
-    if (!cs_disasm_iter(d->handle, &code, &left, &at, d->scratch))
+    size_t all = left, opcode = order_prefixes(ordered, left);
+    mend_ignored_bits(ordered + opcode, all - opcode, opcode > 0 && is_rex(ordered[opcode - 1]));
+    bool hint = is_hint(ordered + opcode, all - opcode);
+    bool known = cs_disasm_iter(d->handle, &code, &left, &at, d->scratch);
+    if (!known && hint && decode_hint(d, ordered, all, opcode, insn)) {
+        read_prefixes(insn, ordered);
+        return true;
+    }
+    if (!known)
         return false;
 
     const cs_x86 *x86 = &d->scratch->detail->x86;
@@ -204,7 +279,7 @@ bool x86_decode(struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t 
     memcpy(insn->opcode, x86->opcode, sizeof insn->opcode);
     insn->modrm = x86->modrm;
     insn->addr_size = x86->addr_size == 4 ? 4 : 8;
-    read_prefixes(insn, bytes);
+    read_prefixes(insn, ordered);
     insn->operands = x86->op_count < 4 ? x86->op_count : 4;
     for (unsigned i = 0; i < insn->operands; i++)
         convert_operand(insn, &insn->op[i], &x86->operands[i], address + insn->length);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The Capstone front end where Capstone by itself would be wrong: the same instruction in every order of its prefixes.
+// The Capstone front end where Capstone by itself would be wrong: prefixes in any order, ignored bits,
+// reserved hints.
 #include "x86/decode.h"
 
 #include "include/vcpu_state.h"
@@ -33,7 +34,35 @@ int main(void)
     CHECK_EQ(popcnt[2].op[1].reg, R9);
 
     CHECK_EQ(DECODE("\x66\x48\x8c\xd8").op[0].size, 8); // REX.W outweighs 66
-    CHECK_EQ(DECODE("\x66").length, 0);                 // nothing but a prefix
+
+    // A REX that is not the last prefix is none, and es, cs, ss and ds change no segment.
+    CHECK(DECODE("\x48\xf0\x01\x03").lock);
+    CHECK(!DECODE("\x48\xf0\x01\x03").rex_w);
+    CHECK_EQ(DECODE("\x48\xf0\x01\x03").op[0].size, 4);
+    CHECK_EQ(DECODE("\x66\x48\x68\x34\x12\x00\x00").length, 7);
+    CHECK_EQ(DECODE("\x48\x66\x68\x34\x12").length, 5);
+    CHECK_EQ(DECODE("\x64\x3e\x8b\x03").op[1].mem.seg, SEG_FS);
+
+    // Selecting prefixes with others behind them.
+    CHECK_EQ(DECODE("\xf2\x67\x0f\x38\xf0\x03").id, X86_INS_CRC32);
+    CHECK_EQ(DECODE("\xf3\x65\x0f\xbd\xc3").id, X86_INS_LZCNT);
+    CHECK_EQ(DECODE("\x66\x67\x0f\x38\xf6\xc3").id, X86_INS_ADCX);
+
+    // Reserved hints are nops of any form: rdsspq rax, cldemote, bndmov, prefetches that nobody knows.
+    CHECK_EQ(DECODE("\xf3\x48\x0f\x1e\xc8").id, X86_INS_NOP);
+    CHECK_EQ(DECODE("\xf3\x48\x0f\x1e\xc8").length, 5);
+    CHECK_EQ(DECODE("\x0f\x1c\x44\x24\x08").length, 5);
+    CHECK_EQ(DECODE("\x66\x0f\x1a\x83\x00\x00\x00\x01").length, 8);
+    CHECK_EQ(DECODE("\x0f\x0d\x35\x00\x00\x00\x00").length, 7);
+    CHECK_EQ(DECODE("\xf3\x0f\x1e\xfa").id, X86_INS_ENDBR64);
+    CHECK_EQ(DECODE("\x0f\x1e\x83\x00\x00").length, 0); // cut off
+
+    // Bits without a meaning: mod of mov from cr, REX.R of mov from a segment register.
+    CHECK_EQ(DECODE("\x0f\x20\x18").length, 3);
+    CHECK(DECODE("\x0f\x20\x18").op[1].kind == OPERAND_CR && DECODE("\x0f\x20\x18").op[1].reg == 3);
+    CHECK(DECODE("\x44\x8c\xd8").op[1].kind == OPERAND_SEG && DECODE("\x44\x8c\xd8").op[1].reg == SEG_DS);
+
+    CHECK_EQ(DECODE("\x66").length, 0); // nothing but a prefix
     x86_decoder_close(&d);
     return check_done("decode");
 }
