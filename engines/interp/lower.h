@@ -43,22 +43,23 @@ static inline uint8_t reg_operand(const struct x86_operand *o)
 }
 
 // The lowering functions, by file.
-lower_fn lower_alu, lower_unary, lower_lea, lower_adx;                                             // alu.c
-lower_fn lower_shift, lower_double_shift, lower_bmi_shift;                                         // shift.c
-lower_fn lower_mul, lower_imul, lower_div, lower_mulx;                                             // muldiv.c
-lower_fn lower_bit_test, lower_bit_scan, lower_bmi, lower_popcnt, lower_crc32, lower_bswap;        // bits.c
-lower_fn lower_mov, lower_movabs, lower_movx, lower_movbe, lower_cmov, lower_setcc, lower_convert; // move.c
-lower_fn lower_xchg, lower_xadd, lower_cmpxchg, lower_cmpxchg8b, lower_xlat, lower_flag_op;        // exchange.c
-lower_fn lower_push, lower_pop, lower_pushf, lower_popf, lower_enter, lower_leave;                 // stack.c
-lower_fn lower_string;                                                                             // string.c
-lower_fn lower_jmp, lower_jcc, lower_jrcxz, lower_call, lower_ret, lower_loop;                     // branch.c
-lower_fn lower_nop, lower_ud, lower_hint_mem;                                                      // misc.c
-lower_fn lower_int, lower_iret, lower_far_ret, lower_far_call, lower_far_jmp;                      // transfer.c
-lower_fn lower_syscall, lower_sysret;                                                              // transfer.c
-lower_fn lower_mov_seg, lower_push_seg, lower_pop_seg, lower_load_far;                             // segment.c
-lower_fn lower_desc_table, lower_sldt, lower_ltr, lower_lar, lower_verr;                           // descriptor.c
-lower_fn lower_mov_cr, lower_mov_dr, lower_clts, lower_smsw, lower_invlpg, lower_invpcid;          // control.c
-lower_fn lower_msr, lower_cpuid, lower_rdtsc, lower_gsbase, lower_swapgs, lower_rdpmc;             // msr.c
-lower_fn lower_io, lower_hlt, lower_if_flag, lower_ac_flag, lower_wbinvd;                          // io.c
+lower_fn lower_alu, lower_unary, lower_lea, lower_adx;                                      // alu.c
+lower_fn lower_shift, lower_double_shift, lower_bmi_shift;                                  // shift.c
+lower_fn lower_mul, lower_imul, lower_div, lower_mulx;                                      // muldiv.c
+lower_fn lower_bit_test, lower_bit_scan, lower_bmi, lower_popcnt, lower_crc32, lower_bswap; // bits.c
+lower_fn lower_mov, lower_movnti, lower_movabs, lower_movx, lower_movbe, lower_cmov, lower_setcc,
+    lower_convert;                                                                          // move.c
+lower_fn lower_xchg, lower_xadd, lower_cmpxchg, lower_cmpxchg8b, lower_xlat, lower_flag_op; // exchange.c
+lower_fn lower_push, lower_pop, lower_pushf, lower_popf, lower_enter, lower_leave;          // stack.c
+lower_fn lower_string;                                                                      // string.c
+lower_fn lower_jmp, lower_jcc, lower_jrcxz, lower_call, lower_ret, lower_loop;              // branch.c
+lower_fn lower_nop, lower_ud, lower_hint_mem;                                               // misc.c
+lower_fn lower_int, lower_iret, lower_far_ret, lower_far_call, lower_far_jmp;               // transfer.c
+lower_fn lower_syscall, lower_sysret;                                                       // transfer.c
+lower_fn lower_mov_seg, lower_push_seg, lower_pop_seg, lower_load_far;                      // segment.c
+lower_fn lower_desc_table, lower_sldt, lower_ltr, lower_lar, lower_verr;                    // descriptor.c
+lower_fn lower_mov_cr, lower_mov_dr, lower_clts, lower_smsw, lower_invlpg, lower_invpcid;   // control.c
+lower_fn lower_msr, lower_cpuid, lower_rdtsc, lower_gsbase, lower_swapgs, lower_rdpmc;      // msr.c
+lower_fn lower_io, lower_hlt, lower_if_flag, lower_ac_flag, lower_wbinvd;                   // io.c
 
 #endif

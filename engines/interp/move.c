@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Moves: mov movabs movzx movsx movsxd movbe, cmovcc setcc, and the sign extensions of the accumulator.
+// Moves: mov movnti movabs movzx movsx movsxd movbe, cmovcc setcc, and the sign extensions of the accumulator.
 #include "engines/interp/flags.h"
 #include "engines/interp/forms.h"
 
@@ -54,6 +54,14 @@ bool lower_mov(struct lower *l, const struct insn *in, unsigned arg)
             return lower_mov_dr(l, in, 0);
     }
     return lower_plain_mov(l, in);
+}
+
+// movnti: a mov whose hint, not to cache, means nothing here; its opcode with another prefix is none (SDM vol. 2,
+// MOVNTI).
+bool lower_movnti(struct lower *l, const struct insn *in, unsigned arg)
+{
+    (void)arg;
+    return !in->opsize && !in->rep && !in->repne && lower_plain_mov(l, in);
 }
 
 // mov r64, imm64 and the accumulator's 64-bit addresses.
