@@ -295,6 +295,8 @@ static void put_prefixes(struct gen *g)
         prefix[n++] = 0xf0;
     if (row->prefix && row->map < MAP_VEX38)
         prefix[n++] = row->prefix;
+    if (row->map >= MAP_VEX38 && one_in(g->rng, 50)) // not allowed
+        prefix[n++] = one_in(g->rng, 2) ? 0x66 : 0xf3;
     if ((row->shape & REPEATS) && !one_in(g->rng, 3))
         prefix[n++] = one_in(g->rng, 2) ? 0xf2 : 0xf3;
     for (; n; n--) {

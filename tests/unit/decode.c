@@ -57,6 +57,10 @@ int main(void)
     CHECK_EQ(DECODE("\xf3\x0f\x1e\xfa").id, X86_INS_ENDBR64);
     CHECK_EQ(DECODE("\x0f\x1e\x83\x00\x00").length, 0); // cut off
 
+    CHECK_EQ(DECODE("\xc4\xe2\x60\xf2\xc1").id, X86_INS_ANDN);
+    CHECK_EQ(DECODE("\x66\xc4\xe2\x60\xf2\xc1").length, 0); // VEX says itself what 66 would
+    CHECK_EQ(DECODE("\x41\xc4\xe2\x60\xf2\xc1").length, 0);
+
     // Bits without a meaning: mod of mov from cr, REX.R of mov from a segment register.
     CHECK_EQ(DECODE("\x0f\x20\x18").length, 3);
     CHECK(DECODE("\x0f\x20\x18").op[1].kind == OPERAND_CR && DECODE("\x0f\x20\x18").op[1].reg == 3);
