@@ -8,18 +8,27 @@ QUICK ?= 0
 ifeq ($(SANITIZE),1)
 B := build/san
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+HIGH :=
 else
 B := build
 SAN :=
+# The binary translator's guests own the low addresses (engines/bt/layout.h): a position-dependent program at a high one,
+# of position-independent code, as nothing else reaches that far. -pie picks the start files, -no-pie is for the linker.
+HIGH := -pie -Wl,-no-pie -Wl,--no-relax -Wl,-Ttext-segment=0x7fd000000000
 endif
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef
-CFLAGS := -std=gnu17 -O2 -g $(WARN) -D_GNU_SOURCE -I. -MMD -MP $(SAN) $(EXTRA_CFLAGS)
+CFLAGS := -std=gnu17 -O2 -g -fPIE $(WARN) -D_GNU_SOURCE -I. -MMD -MP $(SAN) $(EXTRA_CFLAGS)
 LDLIBS := -lcapstone -lpfm -ljansson -lnettle -lm
 
-# The program: everything but the entry point is also what the unit tests link with.
-LIB_SRC := $(wildcard x86/*.c machine/*.c engines/*/*.c) $(filter-out run/main.c,$(wildcard run/*.c))
+# The program: everything but the entry point is also what the unit tests link with. interp and bt say the same things
+# in their own ways and under the same names, so each becomes one object that shows only what others call; a unit test
+# of an engine's inside gets that engine's objects as they are.
+LIB_SRC := $(wildcard x86/*.c machine/*.c engines/vtx/*.c) $(filter-out run/main.c,$(wildcard run/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
+INTERP_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard engines/interp/*.c))
+BT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard engines/bt/*.c)) $(patsubst %.S,$(B)/obj/%.o,$(wildcard engines/bt/*.S))
+ENGINES := $(B)/obj/interp.o $(B)/obj/bt.o
 RINGSIDE := $(B)/ringside
 
 # Guest images: one ELF per file. They are the same bytes whatever SANITIZE says.
@@ -56,17 +65,39 @@ setup: ## check for the packages that are needed and install what is missing
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-$(RINGSIDE): $(B)/obj/run/main.o $(LIB_OBJ)
+$(RINGSIDE): $(B)/obj/run/main.o $(LIB_OBJ) $(ENGINES)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(CFLAGS) $(HIGH) -o $@ $^ $(LDLIBS)
 
 $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c -o $@ $<
 
-$(B)/tests/%: tests/unit/%.c $(LIB_OBJ) Makefile
+$(B)/obj/%.o: %.S Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $< $(LIB_OBJ) $(LDLIBS)
+	$(CC) $(CFLAGS) -c -o $@ $<
+
+$(B)/obj/interp.o: $(INTERP_OBJ)
+	ld -r -o $@ $^
+	objcopy --keep-global-symbol=engine_interp $@
+
+$(B)/obj/bt.o: $(BT_OBJ)
+	ld -r -o $@ $^
+	objcopy --keep-global-symbol=engine_bt --keep-global-symbol=region_fix_layout $@
+
+TEST_LINK = $(CC) $(CFLAGS) $(HIGH) -o $@ $(filter %.c %.o,$^) $(LDLIBS)
+
+$(B)/tests/interp_%: tests/unit/interp_%.c $(LIB_OBJ) $(INTERP_OBJ) $(B)/obj/bt.o Makefile
+	@mkdir -p $(@D)
+	$(TEST_LINK)
+
+$(B)/tests/bt_%: tests/unit/bt_%.c $(LIB_OBJ) $(BT_OBJ) $(B)/obj/interp.o Makefile
+	@mkdir -p $(@D)
+	$(TEST_LINK)
+
+$(B)/tests/%: tests/unit/%.c $(LIB_OBJ) $(ENGINES) Makefile
+	@mkdir -p $(@D)
+	$(TEST_LINK)
 
 build/guest/%.c.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -115,6 +115,11 @@ struct engine {
 };
 
 extern const struct engine engine_interp; // engines/interp/engine.c
+extern const struct engine engine_bt;     // engines/bt/engine.c
 extern const struct engine engine_vtx;    // engines/vtx/engine.c
+
+// First thing in main(): one engine wants the process's own addresses at the top, and restarts the program where the
+// host has randomized them (engines/bt/region.c).
+void region_fix_layout(char **argv);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "include/events.h"
+#include "include/vcpu.h"
 #include "run/commands.h"
 #include "run/engines.h"
 #include "run/exit_status.h"
@@ -64,6 +65,7 @@ static void print_error(char *line)
 
 int main(int argc, char **argv)
 {
+    region_fix_layout(argv);
     struct options options;
     char err[1024] = "";
     enum exit_status status = STATUS_OK;

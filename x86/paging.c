@@ -90,6 +90,19 @@ static void set_accessed_dirty(struct walk *w, bool write)
     }
 }
 
+static uint64_t page_size(const struct walk *w)
+{
+    return w->depth == 4 ? 1ull << 12 : w->depth == 3 ? 1ull << 21 : 1ull << 30;
+}
+
+// The 4 KiB page at va within the leaf's.
+static gpa_t page_of(const struct walk *w, uint64_t va)
+{
+    uint64_t size = page_size(w);
+    uint64_t frame = *w->entry[w->depth - 1] & PTE_ADDR & ~(size - 1);
+    return gpa(frame | (va & (size - 1) & GUEST_PAGE_MASK));
+}
+
 bool paging_walk(const struct guest_ram *ram, const struct paging *mode, uint64_t va, uint32_t access,
                  struct translation *out, uint32_t *error)
 {
@@ -109,14 +122,37 @@ bool paging_walk(const struct guest_ram *ram, const struct paging *mode, uint64_
 
     set_accessed_dirty(&w, access & PF_WRITE);
     uint64_t leaf = *w.entry[w.depth - 1];
-    uint64_t size = w.depth == 4 ? 1ull << 12 : w.depth == 3 ? 1ull << 21 : 1ull << 30;
-    uint64_t frame = leaf & PTE_ADDR & ~(size - 1);
-    out->page = gpa(frame | (va & (size - 1) & GUEST_PAGE_MASK));
-    out->page_size = size;
+    out->page = page_of(&w, va);
+    out->page_size = page_size(&w);
     out->writable = w.all & PTE_W;
     out->user = w.all & PTE_U;
     out->no_execute = mode->nxe && (w.any & PTE_NX);
     out->dirty = leaf & PTE_D;
     out->global = leaf & PTE_G;
+    return true;
+}
+
+bool paging_peek(const struct guest_ram *ram, const struct paging *mode, uint64_t va, struct paging_leaf *out)
+{
+    struct walk w;
+    uint32_t fault;
+    if (!read_entries(ram, mode, va, &w, &fault))
+        return false;
+    out->entry = w.entry[w.depth - 1];
+    out->above = ~0ull;
+    for (unsigned i = 0; i + 1 < w.depth; i++)
+        out->above &= *w.entry[i] | ~(PTE_W | PTE_U | PTE_A);
+    out->page = page_of(&w, va);
+    out->page_size = page_size(&w);
+    return true;
+}
+
+bool paging_allows(const struct guest_ram *ram, const struct paging *mode, uint64_t va, uint32_t access, gpa_t *page)
+{
+    struct walk w;
+    uint32_t fault;
+    if (!read_entries(ram, mode, va, &w, &fault) || !allowed(mode, &w, access))
+        return false;
+    *page = page_of(&w, va);
     return true;
 }

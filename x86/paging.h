@@ -33,4 +33,18 @@ struct translation {
 bool paging_walk(const struct guest_ram *ram, const struct paging *mode, uint64_t va, uint32_t access,
                  struct translation *out, uint32_t *error);
 
+// What the tables say about an address, whoever asks: for looking at translations again, and at those beside one.
+struct paging_leaf {
+    const uint64_t *entry; // the last one, in guest RAM; in a PTE's table, its neighbours are the next pages'
+    uint64_t above;        // AND of the entries above it, in their bits W, U and A; all other bits are set
+    gpa_t page;            // as in struct translation
+    uint64_t page_size;
+};
+
+// False where nothing is mapped there, or by an entry with reserved bits set. Changes nothing. va is canonical.
+bool paging_peek(const struct guest_ram *ram, const struct paging *mode, uint64_t va, struct paging_leaf *out);
+
+// Would an access of these bits be allowed now, and to which page? As paging_walk, but without a trace in the tables.
+bool paging_allows(const struct guest_ram *ram, const struct paging *mode, uint64_t va, uint32_t access, gpa_t *page);
+
 #endif

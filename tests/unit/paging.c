@@ -87,6 +87,20 @@ static void accessed_and_dirty(void)
     tear_down(&f);
 }
 
+static void asking_leaves_no_trace(void)
+{
+    struct fixture f;
+    gpa_t page;
+    set_up(&f);
+    CHECK(paging_allows(&f.ram, &f.mode, 0x2fe123, PF_WRITE, &page));
+    CHECK_EQ(page.v, 0x2fe000);
+    CHECK(!paging_allows(&f.ram, &f.mode, 0x1000, 0, &page));
+    *cell(&f, PD, 1) |= PTE_NX;
+    CHECK(!paging_allows(&f.ram, &f.mode, 0x2fe123, PF_FETCH, &page));
+    CHECK_EQ(*cell(&f, PD, 1) & (PTE_A | PTE_D), 0);
+    tear_down(&f);
+}
+
 static void permissions(void)
 {
     struct fixture f;
@@ -148,12 +162,43 @@ static void not_present_and_reserved(void)
     tear_down(&f);
 }
 
+static void peek(void)
+{
+    struct fixture f;
+    struct paging_leaf leaf;
+    set_up(&f);
+    *cell(&f, PDPT, 0) &= ~PTE_W;
+    f.mode.smap = true; // rights do not matter
+    CHECK(paging_peek(&f.ram, &f.mode, 0x123, &leaf));
+    CHECK_EQ(leaf.page.v, 0x5000);
+    CHECK_EQ(leaf.page_size, 1u << 12);
+    CHECK(leaf.entry == cell(&f, PT, 0));
+    CHECK_EQ(leaf.above, ~(PTE_W | PTE_A));
+    CHECK_EQ(*leaf.entry & (PTE_A | PTE_D), 0);
+    CHECK_EQ(*cell(&f, PML4, 0) & PTE_A, 0); // nothing is written
+    *cell(&f, PML4, 0) |= PTE_A;
+    *cell(&f, PDPT, 0) |= PTE_A;
+    CHECK(paging_peek(&f.ram, &f.mode, 0x2fe123, &leaf));
+    CHECK_EQ(leaf.page.v, 0x2fe000);
+    CHECK_EQ(leaf.page_size, 1u << 21);
+    CHECK_EQ(leaf.above, ~PTE_W);
+    CHECK(paging_peek(&f.ram, &f.mode, 0x7ffff123, &leaf));
+    CHECK_EQ(leaf.page.v, 0x3ffff000);
+    CHECK_EQ(leaf.above, ~0ull);
+    CHECK(!paging_peek(&f.ram, &f.mode, 0x1000, &leaf));
+    *cell(&f, PD, 1) |= 0x2000; // an address bit below 2 MiB
+    CHECK(!paging_peek(&f.ram, &f.mode, 0x200000, &leaf));
+    tear_down(&f);
+}
+
 int main(void)
 {
     sizes();
     accessed_and_dirty();
+    asking_leaves_no_trace();
     permissions();
     no_execute();
     not_present_and_reserved();
+    peek();
     return check_done("paging");
 }

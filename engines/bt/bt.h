@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The translator's vCPU. Everything in engines/bt works on this one struct, which lies at BT_REGION, so that translated
+// code reaches its fields by rip-relative operands and signal handlers by a constant.
+//
+// Three worlds, two forms of translated code:
+//   WORLD_FAST     CPL 0. Memory operands are the guest's own but for a gs prefix; rsp holds guest rsp + BT_BIAS.
+//                  Protection is the host's paging hardware: mappings made on hidden faults (map.h).
+//   WORLD_CHECKED  CPL 0 under --bt-checked. rsp holds the guest's rsp; every access is looked up in the guest's page
+//                  tables by a callout or in the translation cache (memory.h).
+//   WORLD_USER     CPL 3, in the checked form; a world of its own because what may be executed differs.
+// In all, the other general registers and the arithmetic flags and DF are the guest's own, in the host's registers.
+#ifndef RINGSIDE_BT_BT_H
+#define RINGSIDE_BT_BT_H
+
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engines/bt/layout.h"
+#include "include/vcpu.h"
+#include "x86/decode.h"
+#include "x86/regs.h"
+
+enum world { WORLD_FAST, WORLD_CHECKED, WORLD_USER, WORLDS };
+
+struct tc;
+struct map;
+struct tlb;
+struct signals;
+
+// An event on its way into the guest (as engines agree in include/vcpu_state.h).
+struct bt_event {
+    bool pending;
+    uint8_t vector;
+    uint8_t type; // enum event_type
+    bool has_error;
+    uint32_t error;
+};
+
+#define NOT_DELIVERING 0xff
+
+// Indirect branches and returns: host addresses by the low 16 bits of the guest-virtual target, one table per world. An
+// entry leads to code that compares bt->target with its own guest address first; an empty one to the miss stub.
+#define TARGETS (1u << 16)
+
+struct bt {
+    // ---- Reached by translated code and stubs (world.S has the offsets of this part) ----
+    uint64_t gpr[GPR_COUNT]; // the guest's, while C code runs; rsp never biased here
+    uint64_t flags;          // arithmetic flags and DF, while C code runs; nothing else is ever set
+    uint64_t host_rsp;       // of the C code that entered the translation cache
+    uint64_t world_rsp;      // rsp as translated code has it: biased in the fast world
+    uint64_t resume;         // host address to go to when C code is done
+    uint64_t go;             // the stub that loads rdi and jumps to resume
+    uint64_t left;           // bt_world_left, for the stub that leaves
+    uint64_t site;           // number of the site (tc.h) that left translated code
+    uint64_t target;         // guest-virtual target of an indirect branch or return, for the check at the target
+    uint64_t jump;           // host address of an indirect jump, between lookup and jump
+    uint64_t slot[4];        // spilled scratch registers
+    uint64_t access;         // host address that the checked form of a memory operand shall use
+    uint64_t seg_base[7];    // FS and GS bases at SEG_FS, SEG_GS; 0 else
+    uint32_t attention;      // not 0: C code gives way to the run loop as soon as the instruction is done
+    uint8_t interrupt_flag;  // rflags.IF, on its own so that cli is one store
+    uint8_t interrupt_waits; // an interrupt or NMI could be taken once IF allows: sti has to leave
+
+    // ---- The rest of the vCPU ----
+    uint64_t rip;    // valid while C code runs
+    uint64_t rflags; // all but arithmetic flags, DF and IF
+    uint32_t cpl;
+    enum world world; // of the code being executed (bt_mode_changed)
+
+    uint64_t cr0, cr2, cr3, cr4, efer;
+    struct segment seg[SEG_COUNT]; // bases of FS and GS live in seg_base and are stale here
+    struct segment ldtr, tr;
+    struct table_reg gdtr, idtr;
+    uint64_t dr[4], dr6, dr7, xcr0;
+    uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
+    uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+    uint64_t pat, tsc_aux, tsc_offset;
+    uint8_t xsave[4096] __attribute__((aligned(64)));
+
+    bool halted;
+    bool nmi_masked, nmi_pending;
+    bool inhibit, inhibit_debug; // interrupts (and #DB) wait for one instruction: after sti, after a load of ss
+    bool intr;                   // INTR pin
+    atomic_bool kicked;
+    struct bt_event event;
+    uint8_t delivering;  // vector being delivered, for the double-fault rules; NOT_DELIVERING otherwise
+    enum vcpu_exit exit; // what an instruction asked for; VCPU_CONTINUE otherwise
+
+    jmp_buf fault; // from C code back to the run loop (raise_*)
+
+    struct vcpu *vcpu;
+    const struct guest_ram *ram;
+    struct x86_decoder decoder;
+    struct tc *tc;           // tc.h
+    struct map *map;         // map.h: host mappings of the fast world
+    struct tlb *tlb;         // memory.h: translations of the checked world
+    struct signals *signals; // signal.h
+
+    bool checked;  // --bt-checked
+    bool stepping; // the code being executed is one instruction on its own (run.c)
+    atomic_bool poll_armed;
+
+    // Loop heads and the targets of indirect branches store to this page: one instruction, no flag, no register. A kick
+    // takes the page's write permission away, so that the next of these stores faults.
+    _Alignas(4096) uint64_t poll[512];
+    _Alignas(4096) uint64_t targets[WORLDS][TARGETS];
+};
+
+static inline void count(struct bt *bt, enum event event)
+{
+    bt->vcpu->counters.n[event]++;
+}
+
+static inline bool canonical(uint64_t va)
+{
+    return (uint64_t)((int64_t)(va << 16) >> 16) == va;
+}
+
+static inline uint64_t flags_read(const struct bt *bt) // the whole register
+{
+    return bt->rflags | FLAG_FIXED1 | bt->flags | (bt->interrupt_flag ? FLAG_IF : 0);
+}
+
+static inline void flags_write(struct bt *bt, uint64_t f) // every bit that rflags has
+{
+    bt->flags = f & (FLAGS_ARITH | FLAG_DF);
+    bt->interrupt_flag = (f & FLAG_IF) != 0;
+    bt->rflags = f & ~(uint64_t)(FLAGS_ARITH | FLAG_DF | FLAG_IF | FLAG_FIXED1);
+}
+
+// ---- Faults, from C code only: rip is bt->rip, the address of the instruction ----
+_Noreturn void raise_exception(struct bt *bt, unsigned vector);
+_Noreturn void raise_error(struct bt *bt, unsigned vector, uint32_t error);
+_Noreturn void raise_page_fault(struct bt *bt, uint64_t va, uint32_t error);
+// The engine cannot go on: vcpu->error from the format, run() returns VCPU_EXIT_ERROR.
+_Noreturn void raise_engine_error(struct bt *bt, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// ---- Emulation of one instruction in C: a callout ----
+// Called with the whole guest state in *bt and bt->rip at the instruction. It raises, or does the instruction's work
+// and moves bt->rip to where the guest goes on (call bt_next first: most instructions just go on behind themselves).
+typedef void emulate_fn(struct bt *bt, const struct insn *in);
+static inline void bt_next(struct bt *bt, const struct insn *in)
+{
+    bt->rip += in->length;
+}
+
+// CPL, CR0.AM/WP, CR4.SMAP/SMEP/..., EFER.NXE or RFLAGS.AC changed: worlds and translations are looked at again.
+void bt_mode_changed(struct bt *bt);
+
+#endif
