@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Writing host instructions: a small emitter, and the ways to carry a guest instruction over: as it is (IDENT), with
+// its memory operand biased by gs, with rsp unbiased around it, or with its memory operand replaced by [register]
+// (checked form). Every function appends at code->at and sets code->full instead where the buffer's end is near.
+#ifndef RINGSIDE_BT_CODE_H
+#define RINGSIDE_BT_CODE_H
+
+#include "engines/bt/bt.h"
+
+struct code {
+    uint8_t *at;  // where the next byte goes: final address, written in place
+    uint8_t *end; // full from 64 bytes before this on
+    bool full;
+};
+
+// ---- Pieces (code.c). Cells lie within 2 GiB of the code: in struct bt ----
+void put_bytes(struct code *code, const void *bytes, unsigned n);                    // n <= 64
+void put_mov_reg_imm(struct code *code, unsigned reg, uint64_t imm);                 // shortest form, flags kept
+void put_store(struct code *code, const void *cell, unsigned reg);                   // mov %reg, cell(%rip)
+void put_load(struct code *code, unsigned reg, const void *cell);                    // mov cell(%rip), %reg
+void put_store_imm(struct code *code, const void *cell, unsigned size, int32_t imm); // movb/movl/movq $imm, cell(%rip)
+void put_cmp_imm(struct code *code, const void *cell, unsigned size, int8_t imm);    // cmpb/cmpl/cmpq $imm, cell(%rip)
+// dst = base + index + disp, flags kept; index: X86_NO_REG for none, never rsp.
+void put_lea_sum(struct code *code, unsigned dst, unsigned base, unsigned index, int32_t disp);
+void put_jmp(struct code *code, const void *to);              // jmp rel32, always 5 bytes
+void put_jcc(struct code *code, unsigned cc, const void *to); // jcc rel32, always 6 bytes
+void put_call(struct code *code, const void *to);             // call rel32, always 5 bytes
+void put_jmp_cell(struct code *code, const void *cell);       // jmp *cell(%rip)
+void patch_rel32(uint8_t *field, const void *to); // the displacement field of a jmp, jcc, call or jrcxz-free branch
+
+// ---- Guest instructions: their parts (encoding.c, scratch.c) ----
+// Where the parts of a guest instruction's bytes are; worked out from the bytes.
+struct encoding {
+    uint8_t prefixes;      // legacy prefixes, count
+    uint8_t rex;           // the REX byte, or 0
+    uint8_t vex;           // 0, or 2 or 3: length of the VEX prefix
+    uint8_t map;           // 0: one-byte opcodes; 1: 0f; 2: 0f 38; 3: 0f 3a
+    uint8_t opcode_at;     // offset of the first opcode byte after REX or VEX
+    uint8_t modrm_at;      // 0: has none
+    uint8_t after_address; // offset of what follows ModRM, SIB and displacement (or moffs): the immediate
+};
+// False for what the rest of this file does not know: EVEX and XOP prefixes, REX before another prefix, gathers (many
+// addresses), and where Capstone sees another length. The translator asks once for each instruction, treats false as
+// an instruction that this CPU does not have, and never passes one to the functions below.
+bool encoding_of(const uint8_t *bytes, const struct insn *in, struct encoding *e);
+
+// Has rsp (or esp, sp, spl) as an explicit register operand: not inside a memory operand, unless the instruction is
+// lea.
+bool names_rsp(const struct insn *in);
+
+// A general register that the instruction uses neither explicitly nor implicitly, good as [register] base without SIB
+// or displacement, and addressable beside a high-byte operand where there is one. `avoid`: bit set of further ones; at
+// most one where there is a high-byte operand, at most two else, or none may be left (an assert).
+unsigned pick_scratch(const struct insn *in, uint32_t avoid);
+
+// ---- Guest instructions carried over (carry.c) ----
+// The whole instruction as its bytes are.
+void put_ident(struct code *code, const uint8_t *bytes, const struct insn *in);
+// The memory operand through gs: segment overrides dropped, rip-relative made absolute where it fits. False (nothing
+// written) where that cannot be: operand at fs:/gs:, absolute address beyond 32 bits, 32-bit addressing with rsp, rsp
+// as register operand besides (put_rsp_unbiased), string instructions (put_biased_string), longer than 15 bytes. An
+// operand based on rsp is left without prefix: rsp is biased itself. Without memory operand: as put_ident. lea is no
+// access: put_lea.
+bool put_biased(struct code *code, const uint8_t *bytes, const struct insn *in);
+// The memory operand replaced by [reg], no segment. Not for implicit operands: strings, xlat, push and pop of
+// registers, enter, leave. For bt, bts, btr, btc with a register as bit offset, [reg] is still where bit 0 is. In the
+// fast world, with rsp as register operand besides: put_with_base_rsp.
+void put_with_base(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg);
+// Any lea, in the given world: rip-relative becomes a constant, rsp is unbiased where the world biases it.
+void put_lea(struct code *code, const uint8_t *bytes, const struct insn *in, enum world world);
+
+// ---- The fast world's special cases (carry_rsp.c, carry_string.c) ----
+// What a fault finds while the one host instruction [from, to) runs; offsets from code->at as it was before. That is
+// the only instruction of a sequence that can fault, but for those in front of it that leave everything as usual: so at
+// a fault with rip in [from, to), displaced_undo makes the registers those of the guest instruction's start (of the
+// last whole iteration of a string instruction); at any other, they are so already. rsp is biased at every fault.
+struct displaced {
+    uint8_t from, to; // equal: none
+    uint8_t scratch;  // its value is in bt->slot[0]
+    bool string;      // rsi and rdi are biased
+};
+static inline void displaced_undo(const struct displaced *d, const struct bt *bt, uint64_t gpr[GPR_COUNT])
+{
+    gpr[d->scratch] = bt->slot[0];
+    gpr[RSI] -= d->string ? BT_BIAS : 0;
+    gpr[RDI] -= d->string ? BT_BIAS : 0;
+}
+
+// An instruction for which names_rsp says true, push and pop too. flags_live: someone may read the flags that it sets.
+// Short for mov and lea, and for add, sub, inc, dec, and whose flags are dead; else rsp is unbiased around it, by leas,
+// through a scratch register spilled to bt->slot[0]. False (nothing written): with a memory operand, but for mov of 64
+// bits with an operand that put_biased takes. Never for control flow, nor for what has a callout.
+bool put_rsp_unbiased(struct code *code, const uint8_t *bytes, const struct insn *in, bool flags_live,
+                      struct displaced *displaced);
+// As put_with_base, where rsp is a register operand besides, in the fast world; spills to bt->slot[3]. [reg] must not
+// fault.
+void put_with_base_rsp(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg);
+// leave: the memory operand is read before anything changes; a fault is the first instruction's. False: 66 prefix.
+bool put_leave(struct code *code, const struct insn *in);
+// movs, cmps, stos, lods, scas of any size, with their repeat prefixes: rsi and rdi biased around the instruction,
+// through a scratch register spilled to bt->slot[0]. False (nothing written): fs: or gs:, 32-bit addressing, not one of
+// these instructions.
+bool put_biased_string(struct code *code, const uint8_t *bytes, const struct insn *in, struct displaced *displaced);
+
+#endif
