@@ -10,7 +10,7 @@
 
 #define CPUID_1_ECX_HYPERVISOR (1u << 31) // SDM leaves the bit to hypervisors, which all set it
 
-const struct engine *const engine_table[] = {&engine_interp, &engine_vtx};
+const struct engine *const engine_table[] = {&engine_interp, &engine_bt, &engine_vtx};
 const size_t engine_count = sizeof engine_table / sizeof *engine_table;
 
 const struct engine *engine_find(const char *name, char *err, size_t err_size)

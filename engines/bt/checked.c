@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The checked form of a memory operand: a callout translates its address by the guest's page tables and leaves a host
+// address in bt->access, either of the RAM itself or of a bounce buffer; then the instruction runs with that address in
+// a scratch register in place of its operand. Where it wrote to the bounce buffer a second callout carries that to
+// where it belongs. No instruction's meaning needs to be known for this, only whether it reads or writes.
+#include "engines/bt/translator.h"
+
+enum access { READS = 1, WRITES = 2 };
+
+// What an IDENT instruction does to its memory operand. The destination comes first.
+static unsigned access_of(const struct insn *in, unsigned operand)
+{
+    if (in->id == X86_INS_XCHG || in->id == X86_INS_XADD)
+        return READS | WRITES;
+    if (operand > 0)
+        return READS;
+    switch (in->id) {
+    case X86_INS_CMP:
+    case X86_INS_TEST:
+    case X86_INS_BT:
+    case X86_INS_MUL:
+    case X86_INS_DIV:
+    case X86_INS_IDIV:
+    case X86_INS_IMUL:
+    case X86_INS_CLFLUSH:
+        return READS;
+    case X86_INS_MOV:
+    case X86_INS_MOVABS:
+    case X86_INS_MOVBE:
+    case X86_INS_SETA:
+    case X86_INS_SETAE:
+    case X86_INS_SETB:
+    case X86_INS_SETBE:
+    case X86_INS_SETE:
+    case X86_INS_SETG:
+    case X86_INS_SETGE:
+    case X86_INS_SETL:
+    case X86_INS_SETLE:
+    case X86_INS_SETNE:
+    case X86_INS_SETNO:
+    case X86_INS_SETNP:
+    case X86_INS_SETNS:
+    case X86_INS_SETO:
+    case X86_INS_SETP:
+    case X86_INS_SETS:
+        return WRITES;
+    default:
+        return READS | WRITES;
+    }
+}
+
+static void put_access(struct translator *t, unsigned reg)
+{
+    struct bt *bt = t->bt;
+    put_store(t->hot, &bt->slot[0], reg);
+    put_load(t->hot, reg, &bt->access);
+    add_point(t, RECOVER_SLOT, reg);
+    if (bt->world == WORLD_FAST && names_rsp(&t->in->insn))
+        put_with_base_rsp(t->hot, t->in->bytes, &t->in->insn, reg);
+    else
+        put_with_base(t->hot, t->in->bytes, &t->in->insn, reg);
+    put_load(t->hot, reg, &bt->slot[0]);
+}
+
+bool put_checked(struct translator *t, unsigned operand)
+{
+    const struct insn *in = &t->in->insn;
+    unsigned access = access_of(in, operand);
+    unsigned reg = pick_scratch(in, 0);
+    struct site *site = add_site(t, SITE_ACCESS);
+    site->insn = *in;
+    site->operand = (uint8_t)operand;
+    site->reads = access & READS;
+    site->writes = access & WRITES;
+    put_leave_inline(t, t->hot, site);
+
+    site->resume = t->hot->at;
+    put_access(t, reg);
+    uint8_t *over = t->hot->at;
+    if (!(access & WRITES)) { // where nothing is written both ways are the same
+        site->special = site->resume;
+        return true;
+    }
+    put_jmp(t->hot, over); // patched below
+    site->special = t->hot->at;
+    add_point(t, RECOVER_NONE, 0);
+    put_access(t, reg);
+    struct site *commit = add_site(t, SITE_COMMIT);
+    commit->insn = *in;
+    put_leave_inline(t, t->hot, commit);
+    commit->resume = t->hot->at;
+    if (!t->hot->full)
+        patch_rel32(over + 1, t->hot->at);
+    return true;
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Control flow. Direct branches lead to a stub first and are chained when it is taken (tc_branch). Indirect ones look
+// the target up in a table by its low 16 bits; what the table leads to compares the whole address (put_target_check).
+//
+// call and ret keep the host's return predictor: `call` is a host call, which pushes the host return address; the code
+// behind it at once stores the guest's return address over it. `ret` looks the guest's return address up, stores the
+// host's over it, and is a host ret. At the landing behind the call the guest's address is compared, and put back below
+// rsp where the guest would still find it.
+#include "engines/bt/emulate.h"
+#include "engines/bt/kinds.h"
+#include "engines/bt/translator.h"
+
+static uint64_t next_rip(const struct translator *t)
+{
+    return t->tu->rip + t->in->offset + t->in->insn.length;
+}
+
+// The site of a branch to rip, and its stub: cold code, so it must not be made in the middle of other cold code.
+static struct site *add_branch(struct translator *t, uint64_t rip)
+{
+    struct site *site = add_site(t, SITE_BRANCH);
+    site->backward = rip <= site->rip;
+    site->rip = rip;
+    site->stub = tc_stub(t->bt->tc, site);
+    return site;
+}
+
+static void put_branch_of(struct code *code, unsigned condition, struct site *site)
+{
+    if (condition == ALWAYS)
+        put_jmp(code, site->stub);
+    else
+        put_jcc(code, condition, site->stub);
+    site->field = code->at - 4;
+}
+
+// A branch to rip, chained later. condition: 0-15 or ALWAYS.
+void put_branch(struct translator *t, unsigned condition, uint64_t rip)
+{
+    put_branch_of(t->hot, condition, add_branch(t, rip));
+}
+
+bool translate_jcc(struct translator *t)
+{
+    // opcode 7x or 0f 8x: the condition is its low four bits
+    const struct insn *in = &t->in->insn;
+    unsigned condition = (in->opcode[0] == 0x0f ? in->opcode[1] : in->opcode[0]) & 15;
+    put_branch(t, condition, (uint64_t)in->op[0].imm);
+    return true;
+}
+
+// The instruction itself, with the address-size prefix if it has one, jumps over a jump to the next instruction.
+bool translate_jrcxz(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    if (in->addr_size == 4)
+        put_bytes(t->hot, "\x67", 1);
+    put_bytes(t->hot, (uint8_t[]){in->opcode[0], 5}, 2);
+    put_branch(t, ALWAYS, next_rip(t));
+    put_branch(t, ALWAYS, (uint64_t)in->op[0].imm);
+    return false;
+}
+
+// ---- Indirect branches ----
+
+static void put_mov_reg(struct code *code, unsigned dst, unsigned src) // mov %src, %dst
+{
+    put_bytes(
+        code,
+        (uint8_t[]){(uint8_t)(0x48 | (src >> 3) << 2 | dst >> 3), 0x89, (uint8_t)(0xc0 | (src & 7) << 3 | (dst & 7))},
+        3);
+}
+
+static void put_lea_cell(struct code *code, unsigned low_reg, const void *cell) // lea cell(%rip), %reg; rax to rdi
+{
+    int32_t zero = 0;
+    put_bytes(code, (uint8_t[]){0x48, 0x8d, (uint8_t)(low_reg << 3 | 5)}, 3);
+    put_bytes(code, &zero, 4);
+    if (!code->full)
+        patch_rel32(code->at - 4, cell);
+}
+
+// rcx, rdx are free: rcx = host address of the check of the target in rcx, which goes to bt->target.
+static void put_lookup(struct translator *t, struct code *code)
+{
+    struct bt *bt = t->bt;
+    put_store(code, &bt->target, RCX);
+    put_bytes(code, "\x0f\xb7\xc9", 3); // movzwl %cx, %ecx
+    put_lea_cell(code, RDX, bt->targets[bt->world]);
+    put_bytes(code, "\x48\x8b\x0c\xca", 4); // mov (%rdx,%rcx,8), %rcx
+}
+
+static void put_indirect(struct translator *t, struct code *code, unsigned reg)
+{
+    struct bt *bt = t->bt;
+    put_store(code, &bt->slot[0], RCX);
+    put_store(code, &bt->slot[1], RDX);
+    if (reg != RCX)
+        put_mov_reg(code, RCX, reg);
+    put_lookup(t, code);
+    put_store(code, &bt->jump, RCX);
+    put_load(code, RDX, &bt->slot[1]);
+    put_load(code, RCX, &bt->slot[0]);
+    put_jmp_cell(code, &bt->jump);
+}
+
+// lea disp32(%rcx), %rcx where -rip fits into disp32, else through rdx; then rcx is 0 where the target is rip.
+void put_target_check(struct code *code, struct bt *bt, uint64_t rip)
+{
+    int64_t minus = (int64_t)(0 - rip);
+    put_store(code, &bt->slot[2], RCX);
+    put_load(code, RCX, &bt->target);
+    if (minus == (int32_t)minus) {
+        int32_t disp = (int32_t)minus;
+        put_bytes(code, "\x48\x8d\x89", 3);
+        put_bytes(code, &disp, 4);
+    } else {
+        put_store(code, &bt->slot[3], RDX);
+        put_mov_reg_imm(code, RDX, (uint64_t)minus);
+        put_lea_sum(code, RCX, RCX, RDX, 0);
+        put_load(code, RDX, &bt->slot[3]);
+    }
+    uint8_t *skip = code->at;
+    put_bytes(code, "\xe3\x00", 2); // jrcxz over the miss
+    put_load(code, RCX, &bt->slot[2]);
+    put_jmp(code, tc_miss_stub(bt->tc));
+    if (!code->full)
+        skip[1] = (uint8_t)(code->at - (skip + 2));
+    put_load(code, RCX, &bt->slot[2]);
+}
+
+static bool plain_register(const struct insn *in)
+{
+    return in->op[0].kind == OPERAND_GPR && in->op[0].reg != RSP && !in->opsize;
+}
+
+bool translate_jmp(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    if (in->op[0].kind == OPERAND_IMM)
+        put_branch(t, ALWAYS, (uint64_t)in->op[0].imm);
+    else if (plain_register(in) && !t->single)
+        put_indirect(t, t->hot, in->op[0].reg);
+    else
+        return put_callout(t, plain_emulation(in));
+    return false;
+}
+
+// ---- call and ret ----
+
+// movq $rip, disp8(%rsp), in two halves where it does not sign-extend from 32 bits.
+static void put_store_return(struct code *code, uint64_t rip, int8_t disp)
+{
+    int32_t low = (int32_t)rip, high = (int32_t)(rip >> 32);
+    if ((int64_t)rip == low) {
+        put_bytes(code, (uint8_t[]){0x48, 0xc7, 0x44, 0x24, (uint8_t)disp}, 5);
+        put_bytes(code, &low, 4);
+        return;
+    }
+    put_bytes(code, (uint8_t[]){0xc7, 0x44, 0x24, (uint8_t)disp}, 4);
+    put_bytes(code, &low, 4);
+    put_bytes(code, (uint8_t[]){0xc7, 0x44, 0x24, (uint8_t)(disp + 4)}, 4);
+    put_bytes(code, &high, 4);
+}
+
+bool translate_call(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    struct bt *bt = t->bt;
+    bool direct = in->op[0].kind == OPERAND_IMM && !in->opsize;
+    if (wants_check(t) || !(direct || plain_register(in)))
+        return put_callout(t, plain_emulation(in));
+
+    uint64_t back = next_rip(t);
+    struct site *site = direct ? add_branch(t, (uint64_t)in->op[0].imm) : NULL;
+    uint8_t *callee = t->cold->at;
+    put_store_return(t->cold, back, 0);
+    if (direct)
+        put_branch_of(t->cold, ALWAYS, site);
+    else
+        put_indirect(t, t->cold, in->op[0].reg);
+    put_call(t->hot, callee);
+
+    tc_set_target(bt, bt->world, back, t->hot->at);
+    put_target_check(t->hot, bt, back);
+    put_store_return(t->hot, back, -8);
+    put_branch(t, ALWAYS, back);
+    return false;
+}
+
+bool translate_ret(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    struct bt *bt = t->bt;
+    if (wants_check(t) || in->opsize)
+        return put_callout(t, plain_emulation(in));
+    put_store(t->hot, &bt->slot[0], RCX);
+    put_store(t->hot, &bt->slot[1], RDX);
+    add_point(t, RECOVER_RETURN, 0);
+    put_bytes(t->hot, "\x48\x8b\x0c\x24", 4); // mov (%rsp), %rcx
+    put_lookup(t, t->hot);
+    put_bytes(t->hot, "\x48\x89\x0c\x24", 4); // mov %rcx, (%rsp)
+    put_load(t->hot, RDX, &bt->slot[1]);
+    put_load(t->hot, RCX, &bt->slot[0]);
+    put_bytes(t->hot, t->in->bytes, in->length);
+    return false;
+}

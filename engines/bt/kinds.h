@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// How instructions are translated, by mnemonic: the kinds of insns.def.
+#ifndef RINGSIDE_BT_KINDS_H
+#define RINGSIDE_BT_KINDS_H
+
+#include "engines/bt/bt.h"
+
+enum kind {
+    KIND_UNDEFINED, // not in the list: #UD
+    KIND_IDENT,     // as it is; memory operand biased or checked
+    KIND_LEA,       // no access; only rsp makes it more than IDENT
+    KIND_NOP,       // left out
+    KIND_BITMEM,    // IDENT, but with a register offset into memory the checked form is a callout
+    KIND_STRING,    // both pointers biased around it, or a callout
+    KIND_STACK,     // push, pop
+    KIND_LEAVE,
+    KIND_CALL,
+    KIND_RET,
+    KIND_JMP,
+    KIND_JCC,
+    KIND_JRCXZ, // and loop
+    KIND_CLI,
+    KIND_STI,
+    KIND_RDTSC,
+    KIND_EMULATE, // unprivileged, always a callout
+    KIND_SYSTEM,  // privileged or sensitive: a callout
+};
+
+enum kind kind_of(const struct insn *in);
+bool ends_tu(const struct insn *in); // nothing of the same TU can follow
+// LOCK is there and must not be (SDM vol. 2, LOCK).
+bool lock_is_wrong(const struct insn *in);
+
+#endif

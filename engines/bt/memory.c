@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Guest memory as C code sees it: TLB in front, page walk behind, devices beside, and pages with translated code, whose
+// translations go before a byte of them changes.
+#include "engines/bt/memory.h"
+
+#include <string.h>
+
+#include "engines/bt/map.h"
+#include "engines/bt/tc.h"
+#include "engines/bt/tlb.h"
+
+// ---- Translation ----
+
+static enum tlb_mode mode_of(const struct bt *bt)
+{
+    if (bt->cpl == 3)
+        return TLB_USER;
+    return (bt->cr4 & CR4_SMAP) && !(bt->rflags & FLAG_AC) ? TLB_KERNEL_SMAP : TLB_KERNEL;
+}
+
+// SDM vol. 3, 4.6.1: implicit supervisor-mode accesses, which AC does not excuse.
+static enum tlb_mode system_mode(const struct bt *bt)
+{
+    return bt->cr4 & CR4_SMAP ? TLB_KERNEL_SMAP : TLB_KERNEL;
+}
+
+static struct paging paging_of(const struct bt *bt, enum tlb_mode mode)
+{
+    return (struct paging){
+        .cr3 = bt->cr3,
+        .wp = bt->cr0 & CR0_WP,
+        .nxe = bt->efer & EFER_NXE,
+        .smep = bt->cr4 & CR4_SMEP,
+        .smap = mode == TLB_KERNEL_SMAP,
+    };
+}
+
+// Walks, and fills the TLB. False: *error is the page-fault error code. va is canonical.
+static bool walk(struct bt *bt, enum tlb_mode mode, uint64_t va, uint32_t access, struct part *out, uint32_t *error)
+{
+    struct paging paging = paging_of(bt, mode);
+    struct translation t;
+    count(bt, EV_tlb_misses);
+    if (!paging_walk(bt->ram, &paging, va, access | (mode == TLB_USER ? PF_USER : 0), &t, error))
+        return false;
+    uint8_t *page = ram_at(bt->ram, t.page, GUEST_PAGE_SIZE);
+    if (page)
+        tlb_fill(bt->tlb, mode, va, access, &t, page);
+    unsigned offset = va % GUEST_PAGE_SIZE;
+    out->at = gpa(t.page.v + offset);
+    out->host = page ? page + offset : NULL;
+    return true;
+}
+
+static struct part translate(struct bt *bt, enum tlb_mode mode, uint64_t va, uint32_t access, bool stack)
+{
+    if (!canonical(va))
+        raise_error(bt, stack ? VEC_SS : VEC_GP, 0);
+    struct part part = {.size = 0};
+    uint32_t error;
+    if (!walk(bt, mode, va, access, &part, &error))
+        raise_page_fault(bt, va, error);
+    return part;
+}
+
+// Host address of [va, va + size), where a TLB entry says so and all of it lies in one page.
+static uint8_t *hit_read(struct bt *bt, enum tlb_mode mode, uint64_t va, unsigned size)
+{
+    const struct tlb_entry *e = tlb_slot(bt->tlb, mode, va);
+    return e->read == ((va + size - 1) & GUEST_PAGE_MASK) ? (uint8_t *)(uintptr_t)(va + e->addend) : NULL;
+}
+
+static uint8_t *hit_write(struct bt *bt, enum tlb_mode mode, uint64_t va, unsigned size)
+{
+    const struct tlb_entry *e = tlb_slot(bt->tlb, mode, va);
+    return e->write == ((va + size - 1) & GUEST_PAGE_MASK) ? (uint8_t *)(uintptr_t)(va + e->addend) : NULL;
+}
+
+static bool has_code(const struct bt *bt, const uint8_t *host)
+{
+    return tc_page_has_code(bt->tc, (uint64_t)(host - bt->ram->base));
+}
+
+// #AC: CPL 3, CR0.AM and RFLAGS.AC, unaligned (SDM vol. 3, 6.15). Operands that may lie anywhere have other sizes than
+// these; of 10 bytes, an x87 one asks for 8.
+static bool misaligned(const struct bt *bt, uint64_t va, unsigned size)
+{
+    if (bt->cpl != 3 || !(bt->cr0 & CR0_AM) || !(bt->rflags & FLAG_AC))
+        return false;
+    unsigned natural = size == 10 ? 8 : size <= 8 ? size : 1;
+    return va & (natural - 1);
+}
+
+// Where [va, va + size) lies, in one part or two; raises what the access would raise.
+static unsigned locate(struct bt *bt, enum tlb_mode mode, uint64_t va, unsigned size, uint32_t access, bool stack,
+                       struct part part[2])
+{
+    unsigned room = GUEST_PAGE_SIZE - va % GUEST_PAGE_SIZE;
+    unsigned n = room < size ? room : size;
+    part[0] = translate(bt, mode, va, access, stack);
+    part[0].size = n;
+    if (n == size)
+        return 1;
+    part[1] = translate(bt, mode, va + n, access, stack);
+    part[1].size = size - n;
+    return 2;
+}
+
+static unsigned locate_aligned(struct bt *bt, uint64_t va, unsigned size, uint32_t access, bool stack,
+                               struct part part[2])
+{
+    unsigned parts = locate(bt, mode_of(bt), va, size, access, stack, part);
+    if (misaligned(bt, va, size))
+        raise_error(bt, VEC_AC, 0);
+    return parts;
+}
+
+// ---- Devices ----
+
+static void device_exit(struct bt *bt, enum vcpu_exit exit)
+{
+    count(bt, EV_exits);
+    count(bt, EV_exit_mmio);
+    if (exit != VCPU_CONTINUE) {
+        bt->exit = exit;
+        bt->attention = 1;
+    }
+}
+
+// Devices see naturally aligned accesses of 1, 2, 4 or 8 bytes, and those of more as several of 8; anything else
+// reaches them byte by byte.
+static unsigned device_unit(const struct part *part)
+{
+    unsigned size = part->size > 8 && part->size % 8 == 0 ? 8 : part->size;
+    return size <= 8 && (size & (size - 1)) == 0 && part->at.v % size == 0 ? size : 1;
+}
+
+static void device_read(struct bt *bt, const struct part *part, uint8_t *to)
+{
+    struct vcpu_bus *bus = &bt->vcpu->bus;
+    unsigned unit = device_unit(part);
+    for (unsigned i = 0; i < part->size; i += unit) {
+        uint64_t value = 0;
+        device_exit(bt, bus->mmio_read(bus->machine, gpa(part->at.v + i), unit, &value));
+        memcpy(to + i, &value, unit);
+    }
+}
+
+static void device_write(struct bt *bt, const struct part *part, const uint8_t *from)
+{
+    struct vcpu_bus *bus = &bt->vcpu->bus;
+    unsigned unit = device_unit(part);
+    for (unsigned i = 0; i < part->size; i += unit) {
+        uint64_t value = 0;
+        memcpy(&value, from + i, unit);
+        device_exit(bt, bus->mmio_write(bus->machine, gpa(part->at.v + i), unit, value));
+    }
+}
+
+// ---- Parts ----
+
+static void read_parts(struct bt *bt, const struct part *part, unsigned parts, uint8_t *to)
+{
+    for (unsigned i = 0; i < parts; to += part[i++].size) {
+        if (part[i].host)
+            memcpy(to, part[i].host, part[i].size);
+        else
+            device_read(bt, &part[i], to);
+    }
+}
+
+static void write_ram(struct bt *bt, uint8_t *host, unsigned size, const uint8_t *from)
+{
+    if (has_code(bt, host)) {
+        count(bt, EV_traced_writes);
+        tc_invalidate(bt, (uint64_t)(host - bt->ram->base), size);
+    }
+    memcpy(host, from, size);
+}
+
+static void write_parts(struct bt *bt, const struct part *part, unsigned parts, const uint8_t *from)
+{
+    for (unsigned i = 0; i < parts; from += part[i++].size) {
+        if (part[i].host)
+            write_ram(bt, part[i].host, part[i].size, from);
+        else
+            device_write(bt, &part[i], from);
+    }
+}
+
+static uint64_t load(const uint8_t *host, unsigned size)
+{
+    uint64_t value = 0;
+    switch (size) {
+    case 1:
+        return *host;
+    case 8:
+        memcpy(&value, host, 8);
+        return value;
+    default:
+        memcpy(&value, host, size);
+        return value;
+    }
+}
+
+// ---- Accesses of instructions ----
+
+static uint64_t read_access(struct bt *bt, uint64_t va, unsigned size, uint32_t access, bool stack)
+{
+    struct part part[2];
+    uint64_t value = 0;
+    unsigned parts = locate_aligned(bt, va, size, access, stack, part);
+    read_parts(bt, part, parts, (uint8_t *)&value);
+    return value;
+}
+
+uint64_t mem_read(struct bt *bt, uint64_t va, unsigned size, bool stack)
+{
+    const uint8_t *host = hit_read(bt, mode_of(bt), va, size);
+    if (host && !misaligned(bt, va, size))
+        return load(host, size);
+    return read_access(bt, va, size, 0, stack);
+}
+
+uint64_t mem_read_rmw(struct bt *bt, uint64_t va, unsigned size, bool stack)
+{
+    const uint8_t *host = hit_write(bt, mode_of(bt), va, size);
+    if (host && !misaligned(bt, va, size))
+        return load(host, size);
+    return read_access(bt, va, size, PF_WRITE, stack);
+}
+
+void mem_write(struct bt *bt, uint64_t va, unsigned size, uint64_t value, bool stack)
+{
+    uint8_t *host = hit_write(bt, mode_of(bt), va, size);
+    if (host && !misaligned(bt, va, size)) {
+        write_ram(bt, host, size, (const uint8_t *)&value);
+        return;
+    }
+    struct part part[2];
+    unsigned parts = locate_aligned(bt, va, size, PF_WRITE, stack, part);
+    write_parts(bt, part, parts, (const uint8_t *)&value);
+}
+
+void mem_probe_write(struct bt *bt, uint64_t va, unsigned size, bool stack)
+{
+    if (hit_write(bt, mode_of(bt), va, size) && !misaligned(bt, va, size))
+        return;
+    struct part part[2];
+    locate_aligned(bt, va, size, PF_WRITE, stack, part);
+}
+
+void *mem_plain(struct bt *bt, uint64_t va, unsigned size, bool write)
+{
+    enum tlb_mode mode = mode_of(bt);
+    if (!canonical(va) || (va ^ (va + size - 1)) & GUEST_PAGE_MASK || misaligned(bt, va, size))
+        return NULL;
+    uint8_t *host = write ? hit_write(bt, mode, va, size) : hit_read(bt, mode, va, size);
+    struct part part;
+    uint32_t error;
+    if (!host && walk(bt, mode, va, write ? PF_WRITE : 0, &part, &error))
+        host = part.host;
+    return host && write && has_code(bt, host) ? NULL : host;
+}
+
+// ---- The checked form of memory operands ----
+
+bool mem_access(struct bt *bt, uint64_t va, unsigned size, bool read, bool write, bool stack, void **host)
+{
+    struct tlb *tlb = bt->tlb;
+    uint8_t *at = write ? hit_write(bt, mode_of(bt), va, size) : hit_read(bt, mode_of(bt), va, size);
+    if (at && !misaligned(bt, va, size) && !(write && has_code(bt, at))) {
+        *host = at;
+        return true;
+    }
+    tlb->pending_parts = locate_aligned(bt, va, size, write ? PF_WRITE : 0, stack, tlb->pending);
+    struct part *first = tlb->pending;
+    if (tlb->pending_parts == 1 && first->host && !(write && has_code(bt, first->host))) {
+        *host = first->host;
+        return true;
+    }
+    // As far from an aligned address as the guest's: instructions that insist on alignment fault here as there.
+    tlb->pending_at = tlb->bounce + va % 64;
+    if (read)
+        read_parts(bt, tlb->pending, tlb->pending_parts, tlb->pending_at);
+    *host = tlb->pending_at;
+    return false;
+}
+
+void mem_commit(struct bt *bt)
+{
+    write_parts(bt, bt->tlb->pending, bt->tlb->pending_parts, bt->tlb->pending_at);
+}
+
+// ---- The processor's own accesses ----
+
+uint64_t sys_read(struct bt *bt, uint64_t va, unsigned size)
+{
+    const uint8_t *host = hit_read(bt, system_mode(bt), va, size);
+    if (host)
+        return load(host, size);
+    struct part part[2];
+    uint64_t value = 0;
+    unsigned parts = locate(bt, system_mode(bt), va, size, 0, false, part);
+    read_parts(bt, part, parts, (uint8_t *)&value);
+    return value;
+}
+
+void sys_write(struct bt *bt, uint64_t va, unsigned size, uint64_t value)
+{
+    struct part part[2];
+    unsigned parts = locate(bt, system_mode(bt), va, size, PF_WRITE, false, part);
+    write_parts(bt, part, parts, (const uint8_t *)&value);
+}
+
+gpa_t mem_fetch(struct bt *bt, uint64_t va)
+{
+    const struct tlb_entry *e = tlb_slot(bt->tlb, mode_of(bt), va);
+    if (e->exec == (va & GUEST_PAGE_MASK)) {
+        uint64_t offset = va + e->addend - (uint64_t)(uintptr_t)bt->ram->base;
+        return gpa(offset < RAM_HOLE_START ? offset : offset + (RAM_HOLE_END - RAM_HOLE_START));
+    }
+    return translate(bt, mode_of(bt), va, PF_FETCH, false).at;
+}
+
+uint64_t mem_code_frame(struct bt *bt, uint64_t va, unsigned cpl)
+{
+    struct paging paging = paging_of(bt, TLB_KERNEL);
+    gpa_t page;
+    uint32_t access = PF_FETCH | (cpl == 3 ? PF_USER : 0);
+    return canonical(va) && paging_allows(bt->ram, &paging, va, access, &page) ? page.v : NO_PAGE;
+}
+
+// ---- Flushes ----
+
+void mem_flush(struct bt *bt)
+{
+    tlb_flush(bt->tlb);
+    map_revalidate(bt);
+    tc_revalidate(bt);
+}
+
+void mem_invlpg(struct bt *bt, uint64_t va)
+{
+    if (!canonical(va)) // SDM vol. 2, INVLPG: nothing is done then
+        return;
+    tlb_invlpg(bt->tlb, va);
+    map_invlpg(bt, va);
+    tc_revalidate(bt);
+}
+
+// ---- Addresses ----
+
+uint64_t effective_address(const struct bt *bt, const struct insn *in, const struct x86_operand *o)
+{
+    uint64_t ea = (uint64_t)o->mem.disp;
+    if (o->mem.base != X86_NO_REG)
+        ea += bt->gpr[o->mem.base];
+    if (o->mem.index != X86_NO_REG)
+        ea += bt->gpr[o->mem.index] << o->mem.shift;
+    if (in->addr_size == 4)
+        ea = (uint32_t)ea;
+    return ea + bt->seg_base[o->mem.seg];
+}

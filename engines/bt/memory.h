@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Guest memory as C code sees it: translated by the guest's page tables through a small TLB, with the faults that the
+// architecture gives, devices, and pages with translated code. For callouts, and for the checked form of operands.
+#ifndef RINGSIDE_BT_MEMORY_H
+#define RINGSIDE_BT_MEMORY_H
+
+#include "engines/bt/bt.h"
+
+struct tlb *tlb_create(void); // NULL where memory is short
+void tlb_destroy(struct tlb *tlb);
+
+// Accesses of the instruction at bt->rip, at the present CPL, under SMAP as RFLAGS.AC says. size 1, 2, 4, 8. stack: a
+// non-canonical address is #SS. They raise and do not return where the architecture says so.
+uint64_t mem_read(struct bt *bt, uint64_t va, unsigned size, bool stack);
+void mem_write(struct bt *bt, uint64_t va, unsigned size, uint64_t value, bool stack);
+uint64_t mem_read_rmw(struct bt *bt, uint64_t va, unsigned size, bool stack); // faults as a write would
+void mem_probe_write(struct bt *bt, uint64_t va, unsigned size, bool stack);
+
+// Of the processor itself (GDT, LDT, IDT, TSS): CPL 0 whatever the CPL is, SMAP enforced.
+uint64_t sys_read(struct bt *bt, uint64_t va, unsigned size);
+void sys_write(struct bt *bt, uint64_t va, unsigned size, uint64_t value);
+
+// Host pointer to the plain RAM at [va, va + size) within a page that may be read (or, with write, written) without
+// further ado; NULL where it takes more. Never raises.
+void *mem_plain(struct bt *bt, uint64_t va, unsigned size, bool write);
+
+// Guest-physical address of the instruction at va, or raises #PF/#GP at bt->rip.
+gpa_t mem_fetch(struct bt *bt, uint64_t va);
+
+// Guest-physical page that code at va is fetched from at this CPL now, NO_PAGE (tc.h) where fetching it would fault.
+// Never raises, and leaves no trace in the guest's page tables.
+uint64_t mem_code_frame(struct bt *bt, uint64_t va, unsigned cpl);
+
+// For the checked form of a memory operand, 1 to 64 bytes: true where [va, va + size) is plain RAM in one page, *host
+// is then the RAM itself. Else *host is a bounce buffer, as far from an aligned address as va is, filled by reading
+// where `read` is set, which mem_commit() writes to va. Raises what such an access raises; reading for a
+// read-modify-write faults as writing would.
+bool mem_access(struct bt *bt, uint64_t va, unsigned size, bool read, bool write, bool stack, void **host);
+void mem_commit(struct bt *bt);
+
+// The guest flushed: everything, or one page. Both tell map.h and tc.h too: this is the one entry for system.c.
+void mem_flush(struct bt *bt);
+void mem_invlpg(struct bt *bt, uint64_t va);
+
+// Effective address of a memory operand, segment base included.
+uint64_t effective_address(const struct bt *bt, const struct insn *in, const struct x86_operand *o);
+
+#endif

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The run loop, and what happens when translated code leaves through a site. C code has the whole guest state in *bt;
+// bt_left() says where in the translation cache the guest goes on, or that the run loop has to look first.
+#include "engines/bt/run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "engines/bt/deliver.h"
+#include "engines/bt/memory.h"
+#include "engines/bt/region.h"
+#include "engines/bt/signal.h"
+#include "engines/bt/tc.h"
+#include "engines/bt/world.h"
+
+_Static_assert(offsetof(struct bt, gpr) == BT_GPR, "world.S");
+_Static_assert(offsetof(struct bt, flags) == BT_FLAGS, "world.S");
+_Static_assert(offsetof(struct bt, host_rsp) == BT_HOST_RSP, "world.S");
+_Static_assert(offsetof(struct bt, world_rsp) == BT_HOST_GUEST_RSP, "world.S");
+_Static_assert(offsetof(struct bt, resume) == BT_RESUME, "world.S");
+_Static_assert(offsetof(struct bt, go) == BT_GO, "world.S");
+
+// ---- Faults from C code ----
+
+static _Noreturn void raise_event(struct bt *bt, struct bt_event event)
+{
+    bt->event = event;
+    longjmp(bt->fault, 1);
+}
+
+_Noreturn void raise_exception(struct bt *bt, unsigned vector)
+{
+    raise_event(bt, (struct bt_event){.pending = true, .vector = (uint8_t)vector, .type = EVENT_EXCEPTION});
+}
+
+_Noreturn void raise_error(struct bt *bt, unsigned vector, uint32_t error)
+{
+    raise_event(
+        bt,
+        (struct bt_event){
+            .pending = true, .vector = (uint8_t)vector, .type = EVENT_EXCEPTION, .has_error = true, .error = error});
+}
+
+_Noreturn void raise_page_fault(struct bt *bt, uint64_t va, uint32_t error)
+{
+    bt->cr2 = va;
+    raise_error(bt, VEC_PF, error);
+}
+
+_Noreturn void raise_engine_error(struct bt *bt, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(bt->vcpu->error, sizeof bt->vcpu->error, format, args);
+    va_end(args);
+    bt->exit = VCPU_EXIT_ERROR;
+    raise_event(bt, (struct bt_event){0});
+}
+
+// ---- Worlds ----
+
+void bt_mode_changed(struct bt *bt)
+{
+    bt->world = bt->cpl == 3 ? WORLD_USER : bt->checked ? WORLD_CHECKED : WORLD_FAST;
+}
+
+void bt_state_from_world(struct bt *bt)
+{
+    bt->gpr[RSP] = bt->world_rsp - (bt->world == WORLD_FAST ? BT_BIAS : 0);
+    bt->flags &= FLAGS_ARITH | FLAG_DF;
+}
+
+static void state_to_world(struct bt *bt)
+{
+    bt->world_rsp = bt->gpr[RSP] + (bt->world == WORLD_FAST ? BT_BIAS : 0);
+}
+
+// ---- Sites ----
+
+// May the guest go on without the run loop looking?
+static bool calm(const struct bt *bt)
+{
+    return !bt->stepping && !bt->attention && bt->exit == VCPU_CONTINUE && !bt->event.pending && !bt->halted &&
+           !bt->inhibit && !(bt->rflags & FLAG_TF) && !(bt->interrupt_flag && bt->interrupt_waits);
+}
+
+static uint8_t *emulate(struct bt *bt, const struct site *site)
+{
+    struct insn in = site->insn; // the site may go with a flush
+    uint8_t *resume = site->resume;
+    const struct ccf *from = site->from;
+    unsigned flushes = tc_flushes(bt->tc);
+    enum world world = bt->world;
+    bt->rip = site->rip;
+    site->emulate(bt, &in);
+    if (!calm(bt))
+        return NULL;
+    bool same = flushes == tc_flushes(bt->tc) && !from->dead && world == bt->world;
+    return same && resume && bt->rip == site->rip + in.length ? resume : tc_enter(bt);
+}
+
+static uint8_t *access_memory(struct bt *bt, const struct site *site)
+{
+    const struct x86_operand *o = &site->insn.op[site->operand];
+    void *host;
+    bt->rip = site->rip;
+    uint64_t va = effective_address(bt, &site->insn, o);
+    bool plain = mem_access(bt, va, o->size, site->reads, site->writes, site->insn.stack_segment, &host);
+    bt->access = (uint64_t)(uintptr_t)host;
+    return plain ? site->resume : site->special;
+}
+
+static uint8_t *commit(struct bt *bt, const struct site *site)
+{
+    const struct ccf *from = site->from;
+    uint8_t *resume = site->resume;
+    unsigned flushes = tc_flushes(bt->tc);
+    bt->rip = site->rip;
+    mem_commit(bt);
+    bt->rip += site->insn.length;
+    if (!calm(bt))
+        return NULL;
+    return flushes == tc_flushes(bt->tc) && !from->dead ? resume : tc_enter(bt);
+}
+
+static uint8_t *leave_through(struct bt *bt, struct site *site)
+{
+    switch (site->kind) {
+    case SITE_BRANCH:
+        bt->rip = site->rip;
+        return calm(bt) ? tc_branch(bt, site) : NULL;
+    case SITE_MISS:
+        bt->rip = bt->target;
+        return calm(bt) ? tc_miss(bt) : NULL;
+    case SITE_EMULATE:
+        return emulate(bt, site);
+    case SITE_ACCESS:
+        return access_memory(bt, site);
+    case SITE_COMMIT:
+        return commit(bt, site);
+    case SITE_RAISE:
+        bt->rip = site->rip;
+        if (site->error)
+            raise_error(bt, site->vector, 0);
+        raise_exception(bt, site->vector);
+    default: // SITE_LEAVE
+        bt->rip = site->rip;
+        return NULL;
+    }
+}
+
+const void *bt_left(struct bt *bt)
+{
+    bt_state_from_world(bt);
+    uint8_t *host = leave_through(bt, tc_site(bt->tc, bt->site));
+    state_to_world(bt);
+    return host;
+}
+
+// ---- Between two stretches of translated code (SDM vol. 3, table 6-2) ----
+
+static void deliver(struct bt *bt, struct bt_event event)
+{
+    count(bt, event.type == EVENT_EXTERNAL || event.type == EVENT_NMI ? EV_interrupts : EV_exceptions);
+    if (event.type == EVENT_EXCEPTION && event.vector == VEC_PF)
+        count(bt, EV_true_faults);
+    bt->delivering = event.vector;
+    bt->halted = false;
+    deliver_event(bt, event);
+    bt->delivering = NOT_DELIVERING;
+}
+
+static void after_fault(struct bt *bt)
+{
+    if (bt->exit == VCPU_EXIT_ERROR || bt->delivering == NOT_DELIVERING)
+        return;
+    unsigned first = bt->delivering;
+    bt->delivering = NOT_DELIVERING;
+    if (!combine_faults(bt, first, &bt->event)) {
+        bt->event.pending = false;
+        bt->exit = VCPU_EXIT_SHUTDOWN;
+    }
+}
+
+static enum vcpu_exit leave_for_host(struct bt *bt, enum vcpu_exit exit, enum event event)
+{
+    count(bt, EV_exits);
+    count(bt, event);
+    return exit;
+}
+
+static enum vcpu_exit take_exit(struct bt *bt)
+{
+    enum vcpu_exit exit = bt->exit;
+    bt->exit = VCPU_CONTINUE;
+    return exit == VCPU_EXIT_SHUTDOWN ? leave_for_host(bt, exit, EV_exit_shutdown) : exit;
+}
+
+static void take_interrupt(struct bt *bt)
+{
+    if (!bt->inhibit && bt->nmi_pending && !bt->nmi_masked) {
+        bt->nmi_pending = false;
+        deliver(bt, (struct bt_event){.vector = VEC_NMI, .type = EVENT_NMI});
+    } else if (!bt->inhibit && bt->intr && bt->interrupt_flag) {
+        int vector = bt->vcpu->bus.interrupt_acknowledge(bt->vcpu->bus.machine);
+        if (vector >= 0)
+            deliver(bt, (struct bt_event){.vector = (uint8_t)vector, .type = EVENT_EXTERNAL});
+    }
+    bt->interrupt_waits = bt->intr;
+}
+
+static void calm_down(struct bt *bt)
+{
+    bt->attention = 0;
+    if (atomic_exchange(&bt->poll_armed, false))
+        mprotect(bt->poll, sizeof bt->poll, PROT_READ | PROT_WRITE);
+}
+
+static enum vcpu_exit between(struct bt *bt)
+{
+    if (bt->event.pending) {
+        struct bt_event event = bt->event;
+        bt->event.pending = false;
+        deliver(bt, event);
+    }
+    if (bt->exit != VCPU_CONTINUE)
+        return take_exit(bt);
+    calm_down(bt);
+    if (atomic_exchange(&bt->kicked, false))
+        return leave_for_host(bt, VCPU_EXIT_KICK, EV_exit_host);
+    take_interrupt(bt);
+    if (bt->halted)
+        return leave_for_host(bt, VCPU_EXIT_HALT, EV_exit_halt);
+    return VCPU_CONTINUE;
+}
+
+// One instruction, then the single-step trap where TF was set before it (SDM vol. 3, 17.3.1.4).
+static void step(struct bt *bt)
+{
+    bool trap = bt->rflags & FLAG_TF;
+    bt->inhibit = bt->inhibit_debug = false;
+    bt->stepping = true;
+    uint8_t *host = tc_enter_single(bt);
+    state_to_world(bt);
+    bt_world_enter(bt, host);
+    bt->stepping = false;
+    if (trap && !bt->event.pending && !bt->inhibit_debug && bt->exit == VCPU_CONTINUE) {
+        bt->dr6 |= 1u << 14; // BS
+        bt->event = (struct bt_event){.pending = true, .vector = VEC_DB, .type = EVENT_EXCEPTION};
+    }
+}
+
+static void go(struct bt *bt)
+{
+    if ((bt->rflags & FLAG_TF) || bt->inhibit) {
+        step(bt);
+        return;
+    }
+    uint8_t *host = tc_enter(bt);
+    state_to_world(bt);
+    bt_world_enter(bt, host);
+}
+
+enum vcpu_exit bt_run(struct vcpu *v, uint64_t budget)
+{
+    struct bt *bt = v->engine_data;
+    (void)budget; // translated code does not count instructions
+    region_enter_thread();
+    signals_enter_thread(bt->signals);
+    if (setjmp(bt->fault)) {
+        bt->stepping = false;
+        bt->inhibit = bt->inhibit_debug = false;
+        after_fault(bt);
+    }
+    for (;;) {
+        enum vcpu_exit exit = between(bt);
+        if (exit != VCPU_CONTINUE)
+            return exit;
+        go(bt);
+    }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The run loop's face to the engine and to the signal handler.
+#ifndef RINGSIDE_BT_RUN_H
+#define RINGSIDE_BT_RUN_H
+
+#include "engines/bt/bt.h"
+
+enum vcpu_exit bt_run(struct vcpu *v, uint64_t budget); // engine->run
+
+// Registers have been saved as translated code has them: gpr[RSP] and flags as C code wants them.
+void bt_state_from_world(struct bt *bt);
+
+#endif

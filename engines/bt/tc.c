@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The translation cache: memory, lookup, chaining, invalidation, flush. See tc.h.
+#include "engines/bt/tc.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "engines/bt/map.h"
+#include "engines/bt/memory.h"
+#include "engines/bt/translate.h"
+
+#define HOT_BYTES (32u << 20)
+#define COLD_BYTES (32u << 20)
+#define MAX_SITES (1u << 18)
+#define MAX_CCFS (1u << 17)
+#define ARENA_BYTES (64u << 20)
+#define HASH_BITS 14
+#define GUILTY_SLOTS 4096u
+
+struct tc {
+    uint8_t *buffer; // hot half, then cold half
+    struct code hot, cold;
+    uint8_t *cold_start; // behind the fixed stubs
+    uint8_t *leave_stub; // rdi saved, rdi = bt, to bt_world_left
+    uint8_t *miss_stub;  // SITE_MISS
+    struct site *sites;  // [0] is never used
+    uint32_t site_count;
+    struct ccf **order; // in the order of their hot code's addresses
+    uint32_t ccf_count;
+    uint8_t *arena; // struct ccf, one behind the other
+    size_t arena_used;
+    uint64_t ram_pages;
+    struct ccf **page; // per page of RAM: CCFs made from it
+    struct ccf *hash[1u << HASH_BITS];
+    uint64_t guilty[GUILTY_SLOTS]; // rip of instructions whose checked form is used; 0 free
+    unsigned guilty_count;
+    unsigned flushes;
+};
+
+static void *reserve(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+// ---- Fixed stubs ----
+
+static void put_fixed_stubs(struct tc *tc, struct bt *bt)
+{
+    struct code *cold = &tc->cold;
+    bt->go = (uint64_t)(uintptr_t)cold->at;
+    put_load(cold, RDI, &bt->gpr[RDI]);
+    put_jmp_cell(cold, &bt->resume);
+
+    tc->leave_stub = cold->at;
+    put_store(cold, &bt->gpr[RDI], RDI);
+    put_mov_reg_imm(cold, RDI, BT_REGION);
+    put_jmp_cell(cold, &bt->left);
+
+    struct site *site = tc_new_site(tc, SITE_MISS, 0);
+    tc->miss_stub = tc_stub(tc, site);
+    tc->cold_start = cold->at;
+}
+
+static void clear_targets(struct tc *tc, struct bt *bt)
+{
+    for (unsigned world = 0; world < WORLDS; world++)
+        for (unsigned i = 0; i < TARGETS; i++)
+            bt->targets[world][i] = (uint64_t)(uintptr_t)tc->miss_stub;
+}
+
+struct tc *tc_create(struct bt *bt)
+{
+    struct tc *tc = calloc(1, sizeof *tc);
+    if (!tc)
+        return NULL;
+    uint64_t at = (BT_REGION + sizeof *bt + GUEST_PAGE_SIZE - 1) & GUEST_PAGE_MASK;
+    void *buffer = mmap((void *)at, HOT_BYTES + COLD_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    tc->buffer = buffer == MAP_FAILED ? NULL : buffer;
+    tc->sites = reserve(MAX_SITES * sizeof *tc->sites);
+    tc->order = reserve(MAX_CCFS * sizeof *tc->order);
+    tc->arena = reserve(ARENA_BYTES);
+    tc->ram_pages = bt->ram->size / GUEST_PAGE_SIZE;
+    tc->page = calloc(tc->ram_pages, sizeof *tc->page);
+    if (!tc->buffer || !tc->sites || !tc->order || !tc->arena || !tc->page) {
+        tc_destroy(tc);
+        return NULL;
+    }
+    tc->hot = (struct code){.at = tc->buffer, .end = tc->buffer + HOT_BYTES};
+    tc->cold = (struct code){.at = tc->buffer + HOT_BYTES, .end = tc->buffer + HOT_BYTES + COLD_BYTES};
+    tc->site_count = 1;
+    put_fixed_stubs(tc, bt);
+    clear_targets(tc, bt);
+    return tc;
+}
+
+void tc_destroy(struct tc *tc)
+{
+    if (tc->buffer)
+        munmap(tc->buffer, HOT_BYTES + COLD_BYTES);
+    if (tc->sites)
+        munmap(tc->sites, MAX_SITES * sizeof *tc->sites);
+    if (tc->order)
+        munmap(tc->order, MAX_CCFS * sizeof *tc->order);
+    if (tc->arena)
+        munmap(tc->arena, ARENA_BYTES);
+    free(tc->page);
+    free(tc);
+}
+
+void tc_flush(struct bt *bt)
+{
+    struct tc *tc = bt->tc;
+    for (uint32_t i = 0; i < tc->ccf_count; i++)
+        tc->order[i]->dead = true;
+    for (uint64_t i = 0; i < tc->ram_pages; i++) {
+        if (tc->page[i])
+            map_set_trace(bt, i * GUEST_PAGE_SIZE, false);
+        tc->page[i] = NULL;
+    }
+    memset(tc->hash, 0, sizeof tc->hash);
+    tc->hot.at = tc->buffer;
+    tc->cold.at = tc->cold_start;
+    tc->hot.full = tc->cold.full = false;
+    tc->site_count = 2; // the miss stub's stays
+    tc->ccf_count = 0;
+    tc->arena_used = 0;
+    tc->flushes++;
+    clear_targets(tc, bt);
+}
+
+// ---- Sites ----
+
+struct code *tc_hot(struct tc *tc)
+{
+    return &tc->hot;
+}
+
+struct code *tc_cold(struct tc *tc)
+{
+    return &tc->cold;
+}
+
+struct site *tc_site(struct tc *tc, uint64_t number)
+{
+    return &tc->sites[number < tc->site_count ? number : 0];
+}
+
+struct site *tc_new_site(struct tc *tc, enum site_kind kind, uint64_t rip)
+{
+    if (tc->site_count >= MAX_SITES) {
+        tc->hot.full = true;
+        return NULL;
+    }
+    struct site *site = &tc->sites[tc->site_count++];
+    memset(site, 0, sizeof *site);
+    site->kind = (uint8_t)kind;
+    site->rip = rip;
+    return site;
+}
+
+uint32_t tc_site_number(const struct tc *tc, const struct site *site)
+{
+    return (uint32_t)(site - tc->sites);
+}
+
+uint8_t *tc_stub(struct tc *tc, struct site *site)
+{
+    struct bt *bt = (struct bt *)BT_REGION;
+    uint8_t *stub = tc->cold.at;
+    put_store_imm(&tc->cold, &bt->site, 8, (int32_t)tc_site_number(tc, site));
+    put_jmp(&tc->cold, tc->leave_stub);
+    return stub;
+}
+
+const uint8_t *tc_leave_stub(const struct tc *tc)
+{
+    return tc->leave_stub;
+}
+
+const uint8_t *tc_miss_stub(const struct tc *tc)
+{
+    return tc->miss_stub;
+}
+
+unsigned tc_flushes(const struct tc *tc)
+{
+    return tc->flushes;
+}
+
+void tc_set_target(struct bt *bt, enum world world, uint64_t rip, const uint8_t *host)
+{
+    bt->targets[world][rip % TARGETS] = (uint64_t)(uintptr_t)host;
+}
+
+// ---- Guilt ----
+
+static uint64_t *guilty_slot(const struct tc *tc, uint64_t rip)
+{
+    uint64_t i = (rip * 0x9e3779b97f4a7c15ull) >> 40;
+    for (;; i++) {
+        const uint64_t *slot = &tc->guilty[i % GUILTY_SLOTS];
+        if (*slot == rip || *slot == 0)
+            return (uint64_t *)(uintptr_t)slot;
+    }
+}
+
+bool tc_is_guilty(const struct tc *tc, uint64_t rip)
+{
+    return rip && *guilty_slot(tc, rip) == rip;
+}
+
+static void convict(struct bt *bt, uint64_t rip)
+{
+    struct tc *tc = bt->tc;
+    if (tc->guilty_count > GUILTY_SLOTS / 2) { // everybody is innocent again
+        memset(tc->guilty, 0, sizeof tc->guilty);
+        tc->guilty_count = 0;
+    }
+    uint64_t *slot = guilty_slot(tc, rip);
+    if (!*slot)
+        tc->guilty_count++;
+    *slot = rip;
+}
+
+// ---- Lists ----
+
+static struct ccf **hash_slot(struct tc *tc, uint64_t rip)
+{
+    return &tc->hash[(rip * 0x9e3779b97f4a7c15ull) >> (64 - HASH_BITS)];
+}
+
+static bool page_index(const struct bt *bt, uint64_t page, uint64_t *index)
+{
+    if (page == NO_PAGE || !ram_at(bt->ram, gpa(page), GUEST_PAGE_SIZE))
+        return false;
+    *index = ram_offset(gpa(page)) / GUEST_PAGE_SIZE;
+    return true;
+}
+
+static struct ccf **next_on_page(struct ccf *ccf, uint64_t page)
+{
+    return &ccf->page_next[(ccf->gpa & GUEST_PAGE_MASK) == page ? 0 : 1];
+}
+
+static void enlist(struct bt *bt, struct ccf *ccf)
+{
+    struct tc *tc = bt->tc;
+    struct ccf **slot = hash_slot(tc, ccf->rip);
+    ccf->hash_next = *slot;
+    *slot = ccf;
+    uint64_t pages[2] = {ccf->gpa & GUEST_PAGE_MASK, ccf->second_page};
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t index;
+        if (!page_index(bt, pages[i], &index))
+            continue;
+        bool first = !tc->page[index];
+        ccf->page_next[i] = tc->page[index];
+        tc->page[index] = ccf;
+        if (first)
+            map_set_trace(bt, index * GUEST_PAGE_SIZE, true);
+    }
+}
+
+static void unlist(struct bt *bt, struct ccf *dead)
+{
+    struct tc *tc = bt->tc;
+    struct ccf **at = hash_slot(tc, dead->rip);
+    while (*at && *at != dead)
+        at = &(*at)->hash_next;
+    if (*at)
+        *at = dead->hash_next;
+    uint64_t pages[2] = {dead->gpa & GUEST_PAGE_MASK, dead->second_page};
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t index;
+        if (!page_index(bt, pages[i], &index))
+            continue;
+        at = &tc->page[index];
+        while (*at && *at != dead)
+            at = next_on_page(*at, pages[i]);
+        if (*at)
+            *at = *next_on_page(dead, pages[i]);
+        if (!tc->page[index])
+            map_set_trace(bt, index * GUEST_PAGE_SIZE, false);
+    }
+}
+
+// ---- Chains ----
+
+static void chain(struct tc *tc, struct site *site, struct ccf *to)
+{
+    if (!site->field)
+        return;
+    patch_rel32(site->field, to->start);
+    site->to = to;
+    site->next_incoming = to->incoming;
+    to->incoming = tc_site_number(tc, site);
+}
+
+static void unchain_all(struct tc *tc, struct ccf *to)
+{
+    uint32_t next;
+    for (uint32_t n = to->incoming; n; n = next) {
+        struct site *site = &tc->sites[n];
+        next = site->next_incoming;
+        if (site->to != to)
+            continue;
+        if (site->field)
+            patch_rel32(site->field, site->stub);
+        site->to = NULL;
+    }
+    to->incoming = 0;
+}
+
+// Overwrites the first bytes at `at` by a jump. Chained branches of ccf under it must not be patched any more.
+static void overwrite_with_jump(struct tc *tc, struct ccf *ccf, uint8_t *at, const uint8_t *to)
+{
+    for (uint32_t i = ccf->first_site; i < ccf->end_site; i++) {
+        struct site *site = &tc->sites[i];
+        if (site->field && site->field + 4 > at && site->field < at + 5)
+            site->field = NULL;
+    }
+    struct code patch = {.at = at, .end = at + 128};
+    put_jmp(&patch, to);
+}
+
+static void drop(struct bt *bt, struct ccf *ccf)
+{
+    struct tc *tc = bt->tc;
+    if (ccf->dead)
+        return;
+    ccf->dead = true;
+    unchain_all(tc, ccf);
+    unlist(bt, ccf);
+    tc_set_target(bt, ccf->world, ccf->rip, tc->miss_stub);
+    count(bt, EV_blocks_invalidated);
+    struct site *site = tc_new_site(tc, SITE_BRANCH, ccf->rip);
+    if (!site) // no room for the stub: nothing of the cache is used again
+        return;
+    overwrite_with_jump(tc, ccf, ccf->start, tc_stub(tc, site));
+}
+
+static bool overlaps(const struct ccf *ccf, uint64_t page, unsigned first, unsigned last)
+{
+    if (ccf->second_page == page)
+        return first < (ccf->gpa + ccf->tu_bytes) % GUEST_PAGE_SIZE;
+    unsigned start = ccf->gpa % GUEST_PAGE_SIZE;
+    return start <= last && first < start + ccf->tu_bytes;
+}
+
+void tc_invalidate(struct bt *bt, uint64_t offset, unsigned size)
+{
+    struct tc *tc = bt->tc;
+    uint64_t page = offset & GUEST_PAGE_MASK;
+    if (page >= RAM_HOLE_START)
+        page += RAM_HOLE_END - RAM_HOLE_START;
+    unsigned first = offset % GUEST_PAGE_SIZE;
+    struct ccf *next, *ccf = tc->page[offset / GUEST_PAGE_SIZE];
+    for (; ccf; ccf = next) {
+        next = *next_on_page(ccf, page);
+        if (overlaps(ccf, page, first, first + size - 1))
+            drop(bt, ccf);
+    }
+}
+
+bool tc_page_has_code(const struct tc *tc, uint64_t offset)
+{
+    return tc->page[offset / GUEST_PAGE_SIZE] != NULL;
+}
+
+// ---- Finding and making ----
+
+static struct ccf *find(struct bt *bt, uint64_t rip, bool polls)
+{
+    for (struct ccf *ccf = *hash_slot(bt->tc, rip); ccf; ccf = ccf->hash_next)
+        if (ccf->rip == rip && ccf->world == bt->world && !ccf->dead && (ccf->polls || !polls))
+            return ccf;
+    return NULL;
+}
+
+static struct ccf *new_ccf(struct tc *tc)
+{
+    size_t worst = sizeof(struct ccf) + CCF_MAX_POINTS * sizeof(struct point);
+    if (tc->arena_used + worst > ARENA_BYTES || tc->ccf_count >= MAX_CCFS)
+        return NULL;
+    struct ccf *ccf = (struct ccf *)(tc->arena + tc->arena_used);
+    memset(ccf, 0, sizeof *ccf);
+    return ccf;
+}
+
+static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool single)
+{
+    struct tc *tc = bt->tc;
+    struct ccf *ccf = new_ccf(tc);
+    if (!ccf)
+        return NULL;
+    ccf->rip = tu->rip;
+    ccf->gpa = tu->gpa;
+    ccf->second_page = tu->second_page;
+    ccf->world = (uint8_t)bt->world;
+    ccf->insns = (uint8_t)tu->count;
+    ccf->tu_bytes = (uint16_t)tu->bytes;
+    ccf->polls = polls;
+    ccf->first_site = tc->site_count;
+    if (!translate(bt, tu, ccf, polls, single))
+        return NULL;
+    ccf->end_site = tc->site_count;
+    tc->arena_used += (sizeof *ccf + ccf->points * sizeof(struct point) + 7) & ~(size_t)7; // the next one is aligned
+    tc->order[tc->ccf_count++] = ccf;
+    return ccf;
+}
+
+static struct ccf *make_from(struct bt *bt, const struct tu *tu, bool polls, bool single)
+{
+    struct ccf *ccf = try_make(bt, tu, polls, single);
+    if (!ccf) {
+        tc_flush(bt);
+        ccf = try_make(bt, tu, polls, single);
+    }
+    count(bt, EV_blocks);
+    bt->vcpu->counters.n[EV_insns_decoded] += tu->count;
+    if (!single)
+        enlist(bt, ccf);
+    return ccf;
+}
+
+static struct ccf *make(struct bt *bt, bool polls, bool single)
+{
+    struct tu tu;
+    tu_read(bt, &tu, single ? 1 : TU_MAX_INSNS);
+    return make_from(bt, &tu, polls, single);
+}
+
+uint8_t *tc_enter(struct bt *bt)
+{
+    count(bt, EV_block_lookups);
+    struct ccf *ccf = find(bt, bt->rip, false);
+    return (ccf ? ccf : make(bt, false, false))->start;
+}
+
+uint8_t *tc_enter_single(struct bt *bt)
+{
+    return make(bt, false, true)->start;
+}
+
+// The branch's target follows it directly in memory: no jump is needed. Only where the branch is a jmp, the last thing
+// written, and its target is not there yet.
+static bool elide(struct tc *tc, struct site *site)
+{
+    if (!site->field || site->field + 4 != tc->hot.at || site->field[-1] != 0xe9 || site->backward)
+        return false;
+    tc->hot.at = site->field - 1;
+    if (site->from)
+        site->from->end = tc->hot.at;
+    site->field = NULL;
+    return true;
+}
+
+uint8_t *tc_branch(struct bt *bt, struct site *site)
+{
+    struct tc *tc = bt->tc;
+    bt->rip = site->rip;
+    count(bt, EV_block_lookups);
+    unsigned flushes = tc->flushes;
+    struct ccf *to = find(bt, site->rip, site->backward);
+    if (!to) {
+        struct tu tu;
+        tu_read(bt, &tu, TU_MAX_INSNS); // raises before anything has moved
+        bool elided = elide(tc, site);
+        to = make_from(bt, &tu, site->backward, false);
+        if (elided && flushes == tc->flushes)
+            return to->start;
+    }
+    if (flushes == tc->flushes)
+        chain(tc, site, to);
+    return to->start;
+}
+
+// A check in front of the CCF: bt->target has to be the CCF's own address, flags and registers kept.
+static uint8_t *make_check(struct bt *bt, const struct ccf *ccf)
+{
+    struct tc *tc = bt->tc;
+    uint8_t *check = tc->cold.at;
+    put_target_check(&tc->cold, bt, ccf->rip);
+    put_jmp(&tc->cold, ccf->start);
+    return tc->cold.full ? NULL : check;
+}
+
+uint8_t *tc_miss(struct bt *bt)
+{
+    bt->rip = bt->target;
+    count(bt, EV_block_lookups);
+    struct ccf *to = find(bt, bt->rip, true);
+    if (!to)
+        to = make(bt, true, false);
+    uint8_t *check = make_check(bt, to);
+    if (check)
+        tc_set_target(bt, bt->world, to->rip, check);
+    return to->start;
+}
+
+// ---- Faults ----
+
+struct ccf *tc_ccf_at(struct tc *tc, const uint8_t *host, const struct point **point)
+{
+    uint32_t low = 0, high = tc->ccf_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (tc->order[middle]->end <= host)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == tc->ccf_count || host < tc->order[low]->start)
+        return NULL;
+    struct ccf *ccf = tc->order[low];
+    unsigned n = 0;
+    while (n + 1 < ccf->points && ccf->start + ccf->point[n + 1].host <= host)
+        n++;
+    *point = &ccf->point[n];
+    return ccf->points ? ccf : NULL;
+}
+
+void tc_guilty(struct bt *bt, struct ccf *ccf, const struct point *point)
+{
+    struct tc *tc = bt->tc;
+    convict(bt, bt->rip);
+    unsigned flushes = tc->flushes;
+    for (struct ccf *old = find(bt, bt->rip, false); old; old = find(bt, bt->rip, false))
+        drop(bt, old); // those that begin with it would make the same mistake again
+    struct ccf *checked = make(bt, ccf->rip == bt->rip && ccf->polls, false);
+    while (point > ccf->point && point[-1].guest == point->guest) // where the instruction's code begins
+        point--;
+    if (flushes == tc->flushes && !ccf->dead)
+        overwrite_with_jump(tc, ccf, ccf->start + point->host, checked->start);
+}
+
+// ---- The guest's mappings changed ----
+
+// A CCF was made from the page that its address had then. Where the address leads elsewhere now, it must go; where it
+// leads nowhere now, too, since entering it has to fault.
+void tc_revalidate(struct bt *bt)
+{
+    struct tc *tc = bt->tc;
+    uint64_t seen_page = 1, seen_frame = NO_PAGE; // CCFs of one page mostly stand together
+    unsigned seen_cpl = 0;
+    for (uint32_t i = 0; i < tc->ccf_count; i++) {
+        struct ccf *ccf = tc->order[i];
+        if (ccf->dead)
+            continue;
+        uint64_t page = ccf->rip & GUEST_PAGE_MASK;
+        unsigned cpl = ccf->world == WORLD_USER ? 3 : 0;
+        if (page != seen_page || cpl != seen_cpl)
+            seen_frame = mem_code_frame(bt, page, cpl);
+        seen_page = page;
+        seen_cpl = cpl;
+        bool moved = seen_frame != (ccf->gpa & GUEST_PAGE_MASK);
+        if (!moved && ccf->second_page != NO_PAGE)
+            moved = mem_code_frame(bt, page + GUEST_PAGE_SIZE, cpl) != ccf->second_page;
+        if (moved)
+            drop(bt, ccf);
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The translation cache: compiled code fragments (CCFs), how they are found, chained, and dropped.
+//
+// The cache lies in two halves behind struct bt: hot code, CCF after CCF, and cold code, the stubs through which
+// translated code leaves (each names a site) and the checks in front of indirect targets. It fills up and is then
+// flushed as a whole. CCFs are found by guest-virtual address and world; the guest-physical page that each was made
+// from is remembered, and looked at again whenever the guest flushes translations (tc_revalidate).
+#ifndef RINGSIDE_BT_TC_H
+#define RINGSIDE_BT_TC_H
+
+#include "engines/bt/bt.h"
+#include "engines/bt/code.h"
+
+// ---- Leaving translated code ----
+enum site_kind {
+    SITE_NONE,
+    SITE_BRANCH,  // a direct branch not chained yet: continue at rip
+    SITE_MISS,    // bt->target is not in the target table: continue there
+    SITE_LEAVE,   // to the run loop, at rip
+    SITE_EMULATE, // the instruction at rip is emulated in C; goes on at `resume` where nothing speaks against it
+    SITE_ACCESS,  // checked form: bt->access = host address for the memory operand; resume, or special
+    SITE_COMMIT,  // checked form: what the instruction wrote to the bounce buffer goes to its address
+    SITE_RAISE,   // the instruction at rip raises exception `vector`
+};
+
+struct site {
+    uint8_t kind;       // enum site_kind
+    uint8_t vector;     // SITE_RAISE
+    bool error;         // SITE_RAISE: with error code 0
+    bool backward;      // SITE_BRANCH: not to a higher address, so that its target has to poll
+    bool writes, reads; // SITE_ACCESS
+    uint8_t operand;    // SITE_ACCESS: which of insn.op[] is in memory
+    uint64_t rip;
+    uint8_t *resume;        // SITE_EMULATE, SITE_ACCESS (operand in plain RAM), SITE_COMMIT
+    uint8_t *special;       // SITE_ACCESS: operand in the bounce buffer
+    uint8_t *field;         // SITE_BRANCH: the branch's rel32 field, to be patched
+    uint8_t *stub;          // SITE_BRANCH: what the field leads to while it is not chained
+    struct ccf *from;       // the CCF that the site belongs to
+    uint32_t next_incoming; // SITE_BRANCH, chained: next site that leads to the same CCF; 0 ends the list
+    struct ccf *to;         // SITE_BRANCH, chained
+    emulate_fn *emulate;
+    struct insn insn; // SITE_EMULATE, SITE_ACCESS
+};
+
+// ---- Compiled code fragments ----
+
+// How the guest's registers differ from the host's at a host instruction of a CCF.
+enum recover {
+    RECOVER_NONE,   // not at all
+    RECOVER_SLOT,   // slot[0] holds register `reg`
+    RECOVER_RETURN, // slot[0] holds rcx, slot[1] rdx
+    RECOVER_STRING, // rsi and rdi are biased; slot[0] holds register `reg` where it is not RSP
+};
+
+// From this host offset on, up to the next point, the code belongs to guest instruction nth.
+struct point {
+    uint16_t host;   // offset from the CCF's start
+    uint8_t guest;   // offset of the instruction from the TU's start
+    uint8_t recover; // enum recover
+    uint8_t reg;
+};
+
+struct ccf {
+    uint64_t rip;
+    uint64_t gpa;         // of its first byte
+    uint64_t second_page; // guest-physical page of its last bytes where the TU crosses into it, else NO_PAGE
+    uint8_t world;        // enum world
+    uint8_t insns;
+    uint8_t points;
+    bool polls; // looks at bt->attention at its start
+    bool dead;  // dropped: its start leads to the dispatcher
+    uint16_t tu_bytes;
+    uint32_t first_site, end_site; // the sites made with it
+    uint8_t *start, *end;          // hot code
+    uint32_t incoming;             // first of the chained sites that lead here; 0 for none
+    struct ccf *hash_next;
+    struct ccf *page_next[2];
+    struct point point[];
+};
+#define NO_PAGE (~0ull)
+
+// Sites are numbered from 1.
+struct tc *tc_create(struct bt *bt); // NULL where memory is short
+void tc_destroy(struct tc *tc);
+
+// Host address to continue at bt->rip in bt->world: found or translated. Raises what fetching it raises.
+uint8_t *tc_enter(struct bt *bt);
+// The same for one instruction on its own, which then leaves to the run loop.
+uint8_t *tc_enter_single(struct bt *bt);
+
+// RAM at [offset, offset + size) within one page is about to be written by C code: drop what was made from it.
+void tc_invalidate(struct bt *bt, uint64_t ram_offset, unsigned size);
+bool tc_page_has_code(const struct tc *tc, uint64_t ram_offset);
+// The guest flushed translations: drop what no longer lies where it did.
+void tc_revalidate(struct bt *bt);
+void tc_flush(struct bt *bt);
+
+// ---- For the translator (translate.c) ----
+struct code *tc_hot(struct tc *tc);
+struct code *tc_cold(struct tc *tc);
+// A new site, zeroed but for its kind and rip; NULL where there is no more room (the cache is flushed then).
+struct site *tc_new_site(struct tc *tc, enum site_kind kind, uint64_t rip);
+// Writes the stub that leaves through the site, into the cold half; gives its address.
+uint8_t *tc_stub(struct tc *tc, struct site *site);
+bool tc_is_guilty(const struct tc *tc, uint64_t rip);
+const uint8_t *tc_leave_stub(const struct tc *tc); // bt->site is set: leave
+const uint8_t *tc_miss_stub(const struct tc *tc);  // bt->target is set: leave for it
+unsigned tc_flushes(const struct tc *tc);          // how often everything was dropped: sites do not outlive that
+// Sets the target table's entry for guest address rip.
+void tc_set_target(struct bt *bt, enum world world, uint64_t rip, const uint8_t *host);
+
+// ---- Handling of a site that was left through, by run.c: host address to resume at, or NULL for the run loop.
+uint8_t *tc_branch(struct bt *bt, struct site *site);
+uint8_t *tc_miss(struct bt *bt);
+struct site *tc_site(struct tc *tc, uint64_t number);
+uint32_t tc_site_number(const struct tc *tc, const struct site *site);
+
+// The CCF and point that hold a host address, for faults; NULL where it is not hot code.
+struct ccf *tc_ccf_at(struct tc *tc, const uint8_t *host, const struct point **point);
+// An access by the instruction at rip cannot be made as it is (a device, a traced page, out of the bias's reach): from
+// now on its checked form is used. The old one gets a forwarding jump.
+void tc_guilty(struct bt *bt, struct ccf *ccf, const struct point *point);
+
+#endif

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// From a TU to a CCF. Most instructions are IDENT: their own bytes, with a gs prefix on the memory operand in the fast
+// world. The rest, in the paper's order (section 3.3): pc-relative operands, control flow (control.c), privileged
+// instructions; and ours: explicit uses of the biased rsp, and the checked form of memory operands (checked.c).
+#include "engines/bt/translate.h"
+
+#include "engines/bt/emulate.h"
+#include "engines/bt/kinds.h"
+#include "engines/bt/translator.h"
+
+void add_point(struct translator *t, enum recover recover, unsigned reg)
+{
+    struct ccf *ccf = t->ccf;
+    if (ccf->points == CCF_MAX_POINTS) {
+        t->hot->full = true;
+        return;
+    }
+    ccf->point[ccf->points++] = (struct point){.host = (uint16_t)(t->hot->at - ccf->start),
+                                               .guest = t->in->offset,
+                                               .recover = (uint8_t)recover,
+                                               .reg = (uint8_t)reg};
+}
+
+struct site *add_site(struct translator *t, enum site_kind kind)
+{
+    struct site *site = tc_new_site(t->bt->tc, kind, t->tu->rip + t->in->offset);
+    static struct site nowhere; // written to, never read: the translation is thrown away
+    if (!site)
+        return &nowhere;
+    site->from = t->ccf;
+    return site;
+}
+
+void put_leave_inline(struct translator *t, struct code *code, struct site *site)
+{
+    put_store_imm(code, &t->bt->site, 8, (int32_t)tc_site_number(t->bt->tc, site));
+    put_jmp(code, tc_leave_stub(t->bt->tc));
+}
+
+// A callout: leave, emulate in C, come back behind it.
+bool put_callout(struct translator *t, emulate_fn *emulate)
+{
+    struct site *site = add_site(t, SITE_EMULATE);
+    site->insn = t->in->insn;
+    site->emulate = emulate;
+    put_leave_inline(t, t->hot, site);
+    if (ends_tu(&t->in->insn))
+        return false;
+    site->resume = t->hot->at;
+    return true;
+}
+
+static bool put_raise(struct translator *t, unsigned vector, bool error)
+{
+    struct site *site = add_site(t, SITE_RAISE);
+    site->vector = (uint8_t)vector;
+    site->error = error;
+    put_leave_inline(t, t->hot, site);
+    return false;
+}
+
+static int memory_operand(const struct insn *in)
+{
+    for (unsigned i = 0; i < in->operands; i++)
+        if (in->op[i].kind == OPERAND_MEM)
+            return (int)i;
+    return -1;
+}
+
+// Points for the stretch in which a sequence that began at host offset `start` has registers displaced.
+static void add_displaced(struct translator *t, const uint8_t *start, const struct displaced *d)
+{
+    if (d->from == d->to)
+        return;
+    uint8_t *end = t->hot->at;
+    t->hot->at = (uint8_t *)(uintptr_t)start + d->from;
+    add_point(t, d->string ? RECOVER_STRING : RECOVER_SLOT, d->scratch);
+    t->hot->at = (uint8_t *)(uintptr_t)start + d->to;
+    add_point(t, RECOVER_NONE, 0);
+    t->hot->at = end;
+}
+
+static bool translate_ident(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    const uint8_t *start = t->hot->at;
+    struct displaced displaced = {0};
+    int memory = memory_operand(in);
+    bool rsp = t->bt->world == WORLD_FAST && names_rsp(in);
+    if (memory >= 0 && wants_check(t))
+        return put_checked(t, (unsigned)memory);
+    if (rsp) {
+        if (!put_rsp_unbiased(t->hot, t->in->bytes, in, t->in->flags_live, &displaced))
+            return put_checked(t, (unsigned)memory);
+        add_displaced(t, start, &displaced);
+    } else if (memory >= 0) {
+        if (!put_biased(t->hot, t->in->bytes, in))
+            return put_checked(t, (unsigned)memory);
+    } else {
+        put_ident(t->hot, t->in->bytes, in);
+    }
+    return true;
+}
+
+static bool translate_string(struct translator *t)
+{
+    const uint8_t *start = t->hot->at;
+    struct displaced displaced = {0};
+    if (wants_check(t) || !put_biased_string(t->hot, t->in->bytes, &t->in->insn, &displaced))
+        return put_callout(t, plain_emulation(&t->in->insn));
+    add_displaced(t, start, &displaced);
+    return true;
+}
+
+// push and pop work on the biased rsp as they are, but for operands that are rsp itself or in memory that is checked.
+static bool translate_stack(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    const uint8_t *start = t->hot->at;
+    struct displaced displaced = {0};
+    if (wants_check(t))
+        return put_callout(t, plain_emulation(in));
+    if (names_rsp(in)) {
+        if (!put_rsp_unbiased(t->hot, t->in->bytes, in, t->in->flags_live, &displaced))
+            return put_callout(t, plain_emulation(in));
+        add_displaced(t, start, &displaced);
+        return true;
+    }
+    if (memory_operand(in) >= 0) {
+        if (!put_biased(t->hot, t->in->bytes, in))
+            return put_callout(t, plain_emulation(in));
+        return true;
+    }
+    put_ident(t->hot, t->in->bytes, in);
+    return true;
+}
+
+static bool translate_bitmem(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    bool far_bit = in->op[0].kind == OPERAND_MEM && in->op[1].kind == OPERAND_GPR;
+    if (!far_bit)
+        return translate_ident(t);
+    // Never [register]: the bit may lie far from the operand that was checked.
+    if (wants_check(t) || !put_biased(t->hot, t->in->bytes, in))
+        return put_callout(t, plain_emulation(in));
+    return true;
+}
+
+// Goes on behind itself where the byte cell is 0, else to the stub; flags and registers kept.
+static void put_skip_if_zero(struct translator *t, const uint8_t *cell, const uint8_t *stub)
+{
+    struct bt *bt = t->bt;
+    uint64_t from = (uint64_t)(uintptr_t)(t->hot->at + 7 + 7);
+    int32_t distance = (int32_t)((uint64_t)(uintptr_t)cell - from);
+    put_store(t->hot, &bt->slot[2], RCX);
+    put_bytes(t->hot, "\x0f\xb6\x0d", 3); // movzbl cell(%rip), %ecx
+    put_bytes(t->hot, &distance, 4);
+    put_bytes(t->hot, "\xe3\x0c", 2); // jrcxz over the next two
+    put_load(t->hot, RCX, &bt->slot[2]);
+    put_jmp(t->hot, stub);
+    put_load(t->hot, RCX, &bt->slot[2]);
+}
+
+static bool translate_sti(struct translator *t)
+{
+    struct bt *bt = t->bt;
+    // The instruction behind it must come before any interrupt: inside a CCF nothing gets between the two.
+    bool last = t->in == &t->tu->insn[t->tu->count - 1];
+    if (bt->cpl || t->single || last)
+        return put_callout(t, system_emulation(&t->in->insn));
+    struct site *site = add_site(t, SITE_EMULATE);
+    site->insn = t->in->insn;
+    site->emulate = system_emulation(&t->in->insn);
+    put_skip_if_zero(t, &bt->interrupt_waits, tc_stub(bt->tc, site));
+    put_store_imm(t->hot, &bt->interrupt_flag, 1, 1);
+    site->resume = t->hot->at;
+    return true;
+}
+
+static bool translate_insn(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    struct bt *bt = t->bt;
+    switch (kind_of(in)) {
+    case KIND_IDENT:
+        return translate_ident(t);
+    case KIND_LEA:
+        put_lea(t->hot, t->in->bytes, in, bt->world);
+        return true;
+    case KIND_BITMEM:
+        return translate_bitmem(t);
+    case KIND_NOP:
+        return true;
+    case KIND_STRING:
+        return translate_string(t);
+    case KIND_STACK:
+        return translate_stack(t);
+    case KIND_LEAVE:
+        if (wants_check(t) || !put_leave(t->hot, in))
+            return put_callout(t, plain_emulation(in));
+        return true;
+    case KIND_CALL:
+        return translate_call(t);
+    case KIND_RET:
+        return translate_ret(t);
+    case KIND_JMP:
+        return translate_jmp(t);
+    case KIND_JCC:
+        return translate_jcc(t);
+    case KIND_JRCXZ:
+        return translate_jrcxz(t);
+    case KIND_CLI:
+        if (bt->cpl)
+            return put_callout(t, system_emulation(in));
+        put_store_imm(t->hot, &bt->interrupt_flag, 1, 0);
+        return true;
+    case KIND_STI:
+        return translate_sti(t);
+    case KIND_RDTSC:
+        if (bt->cpl || bt->tsc_offset)
+            return put_callout(t, system_emulation(in));
+        put_ident(t->hot, t->in->bytes, in);
+        return true;
+    case KIND_EMULATE:
+        return put_callout(t, plain_emulation(in));
+    case KIND_SYSTEM:
+        return put_callout(t, system_emulation(in));
+    default:
+        return put_raise(t, VEC_UD, false);
+    }
+}
+
+bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, bool single)
+{
+    struct translator t = {
+        .bt = bt, .hot = tc_hot(bt->tc), .cold = tc_cold(bt->tc), .tu = tu, .ccf = ccf, .single = single};
+    t.in = &tu->insn[0];
+    ccf->start = t.hot->at;
+    add_point(&t, RECOVER_NONE, 0);
+    if (polls)
+        put_store(t.hot, bt->poll, RSP);
+    bool falls = true;
+    for (unsigned i = 0; i < tu->count && falls; i++) {
+        t.in = &tu->insn[i];
+        add_point(&t, RECOVER_NONE, 0);
+        if (tu->undefined && i == tu->count - 1)
+            falls = put_raise(&t, tu->too_long ? VEC_GP : VEC_UD, tu->too_long);
+        else
+            falls = translate_insn(&t);
+        if (t.hot->full || t.cold->full)
+            return false;
+    }
+    if (falls && single) {
+        struct site *site = add_site(&t, SITE_LEAVE);
+        site->rip = tu->rip + tu->bytes;
+        put_leave_inline(&t, t.hot, site);
+    } else if (falls) {
+        put_branch(&t, ALWAYS, tu->rip + tu->bytes);
+    }
+    ccf->end = t.hot->at;
+    return !t.hot->full && !t.cold->full;
+}

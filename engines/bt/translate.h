@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// From a TU to a CCF: what tc.c asks of the translator.
+#ifndef RINGSIDE_BT_TRANSLATE_H
+#define RINGSIDE_BT_TRANSLATE_H
+
+#include "engines/bt/tc.h"
+
+#define TU_MAX_INSNS 12 // as in the paper; fewer with --bt-tu
+#define CCF_MAX_POINTS 64
+
+struct tu_insn {
+    struct insn insn;
+    uint8_t bytes[X86_MAX_INSN];
+    uint8_t offset;  // from the TU's start
+    bool flags_live; // somebody may read the flags as they are behind this instruction
+};
+
+struct tu {
+    uint64_t rip, gpa, second_page;
+    unsigned count, bytes;
+    bool too_long;  // the last "instruction" is longer than 15 bytes: #GP in place of #UD
+    bool undefined; // the last one does not exist
+    struct tu_insn insn[TU_MAX_INSNS];
+};
+
+// Reads the TU at bt->rip: at most max instructions, up to a terminating one. Raises what fetching it raises.
+void tu_read(struct bt *bt, struct tu *tu, unsigned max);
+
+// Translates into the cache's code buffers; fills ccf's code fields and points. polls: store to bt->poll first.
+// single: leave to the run loop behind the first instruction. False: a buffer is full.
+bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, bool single);
+
+// Code that goes on behind itself where bt->target is rip, else to the miss stub; flags and registers kept.
+void put_target_check(struct code *code, struct bt *bt, uint64_t rip);
+
+#endif

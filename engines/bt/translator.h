@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The state of one translation, shared by translate.c, control.c and checked.c. Functions that translate an instruction
+// say whether the guest goes on behind it.
+#ifndef RINGSIDE_BT_TRANSLATOR_H
+#define RINGSIDE_BT_TRANSLATOR_H
+
+#include "engines/bt/translate.h"
+
+struct translator {
+    struct bt *bt;
+    struct code *hot, *cold;
+    const struct tu *tu;
+    const struct tu_insn *in; // the instruction at hand
+    struct ccf *ccf;
+    bool single; // the run loop wants its turn behind this one instruction
+};
+
+// Is the instruction's access to memory to be looked up in software, or the instruction to be a callout where it goes
+// through the target table?
+static inline bool wants_check(const struct translator *t)
+{
+    return t->bt->world != WORLD_FAST || t->single || tc_is_guilty(t->bt->tc, t->tu->rip + t->in->offset);
+}
+
+void add_point(struct translator *t, enum recover recover, unsigned reg);
+struct site *add_site(struct translator *t, enum site_kind kind); // rip is the instruction's
+void put_leave_inline(struct translator *t, struct code *code, struct site *site);
+bool put_callout(struct translator *t, emulate_fn *emulate);
+
+// control.c
+#define ALWAYS 16 // besides the condition codes 0-15
+void put_branch(struct translator *t, unsigned condition, uint64_t rip);
+bool translate_call(struct translator *t);
+bool translate_ret(struct translator *t);
+bool translate_jmp(struct translator *t);
+bool translate_jcc(struct translator *t);
+bool translate_jrcxz(struct translator *t);
+
+// checked.c
+bool put_checked(struct translator *t, unsigned operand);
+
+#endif

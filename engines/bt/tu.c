@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Reading a translation unit: at most twelve guest instructions, up to a terminating one, within one page (or a single
+// instruction across two), and which flags somebody may still read behind each.
+#include <string.h>
+
+#include "engines/bt/kinds.h"
+#include "engines/bt/memory.h"
+#include "engines/bt/translate.h"
+
+struct source {
+    const uint8_t *bytes;
+    unsigned left;
+};
+
+static struct source source_at(const struct bt *bt, gpa_t at)
+{
+    static const uint8_t nobody_there[X86_MAX_INSN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                       0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    unsigned left = GUEST_PAGE_SIZE - at.v % GUEST_PAGE_SIZE;
+    const uint8_t *bytes = ram_at(bt->ram, at, left);
+    if (!bytes)
+        return (struct source){nobody_there, left < X86_MAX_INSN ? left : X86_MAX_INSN};
+    return (struct source){bytes, left};
+}
+
+static bool fits(struct bt *bt, const uint8_t *bytes, unsigned left)
+{
+    struct insn in;
+    return left >= X86_MAX_INSN || x86_decode(&bt->decoder, bytes, left, 0, &in);
+}
+
+// Flags as Capstone's eflags word has them: what the instruction last decoded reads and surely writes.
+#define EACH_WRITE(flag)                                                                                               \
+    (X86_EFLAGS_MODIFY_##flag | X86_EFLAGS_RESET_##flag | X86_EFLAGS_SET_##flag | X86_EFLAGS_UNDEFINED_##flag)
+
+static bool writes_all_flags(uint64_t eflags)
+{
+    return (eflags & EACH_WRITE(CF)) && (eflags & EACH_WRITE(OF)) && (eflags & EACH_WRITE(SF)) &&
+           (eflags & EACH_WRITE(ZF)) && (eflags & EACH_WRITE(AF)) && (eflags & EACH_WRITE(PF));
+}
+
+// Only the instructions that always write them: no shifts (a count of 0 keeps all), no repeated strings; and none that
+// can fault before it writes them, because the fault's frame shows the flags.
+static bool kills_flags(const struct insn *in, uint64_t eflags)
+{
+    switch (in->id) {
+    case X86_INS_ADD:
+    case X86_INS_SUB:
+    case X86_INS_CMP:
+    case X86_INS_TEST:
+    case X86_INS_AND:
+    case X86_INS_OR:
+    case X86_INS_XOR:
+    case X86_INS_NEG:
+        for (unsigned i = 0; i < in->operands; i++)
+            if (in->op[i].kind == OPERAND_MEM)
+                return false;
+        return writes_all_flags(eflags);
+    default:
+        return false;
+    }
+}
+
+// Nothing of the flags gets out: neither read nor shown to anybody by a fault or callout.
+static bool ignores_flags(const struct insn *in)
+{
+    switch (in->id) {
+    case X86_INS_MOV:
+    case X86_INS_MOVABS:
+    case X86_INS_MOVZX:
+    case X86_INS_MOVSX:
+    case X86_INS_MOVSXD:
+    case X86_INS_LEA:
+    case X86_INS_NOP:
+        for (unsigned i = 0; i < in->operands; i++)
+            if ((in->op[i].kind == OPERAND_MEM && in->id != X86_INS_LEA) || in->op[i].kind > OPERAND_IMM)
+                return false;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void note_flags(struct tu *tu, const uint64_t *eflags)
+{
+    bool live = true;
+    for (unsigned i = tu->count; i-- > 0;) {
+        tu->insn[i].flags_live = live;
+        if (kills_flags(&tu->insn[i].insn, eflags[i]))
+            live = false;
+        else if (!ignores_flags(&tu->insn[i].insn))
+            live = true;
+    }
+}
+
+static bool read_insn(struct bt *bt, struct tu *tu, const uint8_t *bytes, unsigned left, uint64_t *eflags)
+{
+    struct tu_insn *t = &tu->insn[tu->count];
+    unsigned n = left < X86_MAX_INSN ? left : X86_MAX_INSN;
+    t->offset = (uint8_t)tu->bytes;
+    struct encoding encoding; // what the translator cannot take apart does not exist for the guest
+    if (!x86_decode(&bt->decoder, bytes, n, tu->rip + tu->bytes, &t->insn) ||
+        !encoding_of(bytes, &t->insn, &encoding)) {
+        struct insn in;
+        tu->undefined = true;
+        tu->too_long = left > X86_MAX_INSN && x86_decode(&bt->decoder, bytes + 1, X86_MAX_INSN, 0, &in) &&
+                       in.length == X86_MAX_INSN;
+        memset(&t->insn, 0, sizeof t->insn);
+        t->insn.length = 1;
+        *eflags = 0;
+    } else {
+        memcpy(t->bytes, bytes, t->insn.length);
+        *eflags = bt->decoder.scratch->detail->x86.eflags;
+    }
+    tu->count++;
+    tu->bytes += t->insn.length;
+    return tu->undefined || ends_tu(&t->insn);
+}
+
+void tu_read(struct bt *bt, struct tu *tu, unsigned max)
+{
+    uint64_t eflags[TU_MAX_INSNS];
+    memset(tu, 0, sizeof *tu);
+    tu->rip = bt->rip;
+    tu->gpa = mem_fetch(bt, bt->rip).v;
+    tu->second_page = NO_PAGE;
+    struct source s = source_at(bt, gpa(tu->gpa));
+    bool ended;
+    if (fits(bt, s.bytes, s.left)) {
+        ended = read_insn(bt, tu, s.bytes, s.left, &eflags[0]);
+    } else {
+        uint8_t both[X86_MAX_INSN];
+        gpa_t second = mem_fetch(bt, (tu->rip & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE);
+        struct source tail = source_at(bt, second);
+        memcpy(both, s.bytes, s.left);
+        memcpy(both + s.left, tail.bytes, X86_MAX_INSN - s.left);
+        tu->second_page = second.v & GUEST_PAGE_MASK;
+        read_insn(bt, tu, both, X86_MAX_INSN, &eflags[0]);
+        ended = true;
+    }
+    while (!ended && tu->count < max && tu->bytes < s.left && fits(bt, s.bytes + tu->bytes, s.left - tu->bytes))
+        ended = read_insn(bt, tu, s.bytes + tu->bytes, s.left - tu->bytes, &eflags[tu->count]);
+    note_flags(tu, eflags);
+}

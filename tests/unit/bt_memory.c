@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Guest memory as the binary translator's C code sees it: the TLB's life, faults, rights, pages, devices, and the
+// checked form of operands.
+#include "engines/bt/memory.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+
+#include "engines/bt/map.h"
+#include "engines/bt/region.h"
+#include "engines/bt/tc.h"
+#include "machine/ram.h"
+#include "tests/unit/check.h"
+
+#define RAM_BYTES (16ull << 20)
+#define PML4 0x1000ull
+#define PDPT 0x2000ull
+#define PD 0x3000ull
+#define PT 0x4000ull
+#define FRAMES 0x400000ull // of PT's entries
+#define LARGE 0x600000ull
+#define LARGE_VA 0x200000ull
+#define DEVICE 0xfee00000ull
+#define DEVICE_VA (100 * PAGE)
+#define RIGHTS (PTE_P | PTE_W)
+#define PAGE GUEST_PAGE_SIZE
+
+struct device { // remembers the last access
+    unsigned reads, writes;
+    uint64_t addr, value;
+    unsigned size;
+    enum vcpu_exit wish;
+};
+
+struct fixture {
+    struct guest_ram ram;
+    struct vcpu vcpu;
+    struct device device;
+    struct bt *bt;
+};
+
+static enum vcpu_exit device_read(void *machine, gpa_t addr, unsigned size, uint64_t *value)
+{
+    struct device *d = machine;
+    d->reads++;
+    d->addr = addr.v;
+    d->size = size;
+    *value = 0x1122334455667788 >> 8 * (addr.v % 8);
+    return d->wish;
+}
+
+static enum vcpu_exit device_write(void *machine, gpa_t addr, unsigned size, uint64_t value)
+{
+    struct device *d = machine;
+    d->writes++;
+    d->addr = addr.v;
+    d->size = size;
+    d->value = value;
+    return d->wish;
+}
+
+static uint64_t *cell(struct fixture *f, uint64_t table, unsigned index)
+{
+    return (uint64_t *)(f->ram.base + table) + index;
+}
+
+static uint64_t *ram64(struct fixture *f, uint64_t at)
+{
+    return (uint64_t *)(f->ram.base + at);
+}
+
+static void make_tables(struct fixture *f)
+{
+    *cell(f, PML4, 0) = PDPT | RIGHTS | PTE_U;
+    *cell(f, PDPT, 0) = PD | RIGHTS | PTE_U;
+    *cell(f, PD, 0) = PT | RIGHTS | PTE_U;
+    *cell(f, PD, 1) = LARGE | RIGHTS | PTE_PS;
+    for (unsigned i = 0; i < 64; i++) {
+        *cell(f, PT, i) = (FRAMES + (63 - i) * PAGE) | RIGHTS; // neighbours are none in RAM
+        *ram64(f, FRAMES + (63 - i) * PAGE) = i + 1;
+    }
+    *cell(f, PT, DEVICE_VA / PAGE) = DEVICE | RIGHTS;
+}
+
+static void set_up(struct fixture *f)
+{
+    char err[200] = "";
+    memset(f, 0, sizeof *f);
+    if (ram_create(&f->ram, RAM_BYTES, err, sizeof err) || !(f->bt = region_create(err, sizeof err))) {
+        printf("not ok bt_memory.c: %s\n", err);
+        exit(1);
+    }
+    f->vcpu.bus = (struct vcpu_bus){.machine = &f->device, .mmio_read = device_read, .mmio_write = device_write};
+    f->bt->vcpu = &f->vcpu;
+    f->bt->ram = &f->ram;
+    f->bt->tlb = tlb_create();
+    f->bt->map = map_create(&f->ram);
+    f->bt->tc = tc_create(f->bt);
+    f->bt->cr0 = CR0_WP;
+    f->bt->cr3 = PML4;
+    f->bt->efer = EFER_NXE;
+    make_tables(f);
+}
+
+static void tear_down(struct fixture *f)
+{
+    tc_destroy(f->bt->tc);
+    map_destroy(f->bt->map);
+    tlb_destroy(f->bt->tlb);
+    region_destroy(f->bt);
+    ram_destroy(&f->ram);
+}
+
+// Vector and error code of the fault that the expression raises, as VECTOR << 16 | ERROR; 0 for none.
+#define FAULT(f, expression)                                                                                           \
+    ({                                                                                                                 \
+        (f)->bt->event.pending = false;                                                                                \
+        if (setjmp((f)->bt->fault) == 0)                                                                               \
+            (void)(expression);                                                                                        \
+        (f)->bt->event.pending ? (uint32_t)(f)->bt->event.vector << 16 | (f)->bt->event.error : 0u;                    \
+    })
+#define PF(error) (VEC_PF << 16 | (error))
+
+static uint64_t load(struct fixture *f, uint64_t va, unsigned size)
+{
+    return mem_read(f->bt, va, size, false);
+}
+
+// ---- Tests ----
+
+static void plain_accesses(void)
+{
+    struct fixture f;
+    set_up(&f);
+    CHECK_EQ(load(&f, 0, 8), 1);
+    CHECK_EQ(load(&f, 5 * PAGE, 1), 6);
+    CHECK_EQ(*cell(&f, PT, 5) & (PTE_A | PTE_D), PTE_A);
+    mem_write(f.bt, 5 * PAGE + 3, 4, 0x11223344aabbccdd, false);
+    CHECK_EQ(*ram64(&f, FRAMES + 58 * PAGE), 0xaabbccdd000006);
+    CHECK_EQ(*cell(&f, PT, 5) & (PTE_A | PTE_D), PTE_A | PTE_D);
+    CHECK_EQ(load(&f, 5 * PAGE + 3, 2), 0xccdd);
+    CHECK_EQ(f.vcpu.counters.n[EV_tlb_misses], 3);
+    CHECK_EQ(mem_read_rmw(f.bt, 6 * PAGE, 8, false), 7);
+    CHECK_EQ(*cell(&f, PT, 6) & PTE_D, PTE_D);
+
+    mem_write(f.bt, 8 * PAGE - 3, 8, 0x8877665544332211, false); // across pages that are none in RAM
+    CHECK_EQ(load(&f, 8 * PAGE - 3, 8), 0x8877665544332211);
+    CHECK_EQ(load(&f, 8 * PAGE, 4), 0x77665544);
+    CHECK_EQ(load(&f, 8 * PAGE - 2, 2), 0x3322);
+    CHECK(mem_plain(f.bt, 9 * PAGE, 8, true) == ram64(&f, FRAMES + 54 * PAGE));
+    CHECK(!mem_plain(f.bt, 9 * PAGE - 1, 8, false));
+    CHECK(!mem_plain(f.bt, DEVICE_VA, 8, false));
+    CHECK(!mem_plain(f.bt, 70 * PAGE, 8, false));
+    tear_down(&f);
+}
+
+static void faults(void)
+{
+    struct fixture f;
+    set_up(&f);
+    CHECK_EQ(FAULT(&f, load(&f, 70 * PAGE, 1)), PF(0));
+    CHECK_EQ(f.bt->cr2, 70 * PAGE);
+    CHECK_EQ(FAULT(&f, mem_write(f.bt, 64 * PAGE - 4, 8, 1, false)), PF(PF_WRITE)); // its second page
+    CHECK_EQ(f.bt->cr2, 64 * PAGE);
+    *cell(&f, PT, 1) &= ~PTE_W;
+    CHECK_EQ(FAULT(&f, load(&f, PAGE, 8)), 0);
+    CHECK_EQ(FAULT(&f, mem_write(f.bt, PAGE, 8, 1, false)), PF(PF_PRESENT | PF_WRITE));
+    CHECK_EQ(FAULT(&f, mem_read_rmw(f.bt, PAGE, 8, false)), PF(PF_PRESENT | PF_WRITE));
+    CHECK_EQ(FAULT(&f, mem_probe_write(f.bt, PAGE - 1, 2, false)), PF(PF_PRESENT | PF_WRITE));
+    CHECK_EQ(FAULT(&f, mem_probe_write(f.bt, PAGE - 2, 2, false)), 0);
+    CHECK_EQ(FAULT(&f, load(&f, 1ull << 47, 8)), VEC_GP << 16);
+    CHECK_EQ(FAULT(&f, mem_read(f.bt, 1ull << 63, 8, true)), VEC_SS << 16);
+    CHECK_EQ(FAULT(&f, mem_fetch(f.bt, 1ull << 47)), VEC_GP << 16);
+    *cell(&f, PT, 2) |= PTE_NX;
+    CHECK_EQ(FAULT(&f, mem_fetch(f.bt, 2 * PAGE)), PF(PF_PRESENT | PF_FETCH));
+    CHECK_EQ(mem_fetch(f.bt, 3 * PAGE + 17).v, FRAMES + 60 * PAGE + 17);
+    CHECK_EQ(mem_fetch(f.bt, 3 * PAGE + 18).v, FRAMES + 60 * PAGE + 18);
+    tear_down(&f);
+}
+
+static void privileges(void)
+{
+    struct fixture f;
+    set_up(&f);
+    *cell(&f, PT, 1) |= PTE_U;
+    CHECK_EQ(load(&f, PAGE, 1), 2);
+    CHECK_EQ(load(&f, 0, 1), 1);
+    f.bt->cpl = 3; // what CPL 0 may is of no use
+    CHECK_EQ(FAULT(&f, load(&f, 0, 8)), PF(PF_PRESENT | PF_USER));
+    CHECK_EQ(FAULT(&f, mem_write(f.bt, 0, 8, 1, false)), PF(PF_PRESENT | PF_USER | PF_WRITE));
+    CHECK_EQ(FAULT(&f, load(&f, PAGE, 8)), 0);
+    CHECK_EQ(sys_read(f.bt, 0, 8), 1);
+    sys_write(f.bt, 8, 8, 99);
+    CHECK_EQ(sys_read(f.bt, 8, 8), 99);
+
+    f.bt->cpl = 0;
+    f.bt->cr4 = CR4_SMAP;
+    CHECK_EQ(FAULT(&f, load(&f, PAGE, 8)), PF(PF_PRESENT));
+    f.bt->rflags = FLAG_AC;
+    CHECK_EQ(FAULT(&f, load(&f, PAGE, 8)), 0);
+    CHECK_EQ(FAULT(&f, sys_read(f.bt, PAGE, 8)), PF(PF_PRESENT));
+    f.bt->rflags = 0;
+    CHECK_EQ(FAULT(&f, load(&f, PAGE, 8)), PF(PF_PRESENT));
+    tear_down(&f);
+}
+
+static void alignment(void)
+{
+    struct fixture f;
+    void *host;
+    set_up(&f);
+    *cell(&f, PT, 1) |= PTE_U;
+    f.bt->rflags = FLAG_AC;
+    f.bt->cr0 |= CR0_AM;
+    CHECK_EQ(FAULT(&f, load(&f, PAGE + 1, 8)), 0);
+    f.bt->cpl = 3;
+    CHECK_EQ(FAULT(&f, load(&f, PAGE + 8, 8)), 0);
+    CHECK_EQ(FAULT(&f, load(&f, PAGE + 4, 8)), VEC_AC << 16);
+    CHECK_EQ(FAULT(&f, load(&f, PAGE + 4, 4)), 0);
+    CHECK_EQ(FAULT(&f, load(&f, PAGE + 3, 1)), 0);
+    CHECK_EQ(FAULT(&f, mem_write(f.bt, PAGE + 1, 2, 0, false)), VEC_AC << 16);
+    CHECK_EQ(FAULT(&f, load(&f, PAGE - 1, 2)), PF(PF_PRESENT | PF_USER)); // comes first
+    CHECK_EQ(FAULT(&f, mem_access(f.bt, PAGE + 2, 4, true, false, false, &host)), VEC_AC << 16);
+    CHECK_EQ(FAULT(&f, mem_access(f.bt, PAGE + 2, 16, true, false, false, &host)), 0);
+    tear_down(&f);
+}
+
+static void flushes(void)
+{
+    struct fixture f;
+    set_up(&f);
+    for (unsigned i = 0; i < 20; i++)
+        CHECK_EQ(load(&f, i * PAGE, 8), i + 1);
+    *cell(&f, PT, 0) = (FRAMES + 10 * PAGE) | RIGHTS;
+    *cell(&f, PT, 1) = (FRAMES + 11 * PAGE) | RIGHTS;
+    CHECK_EQ(load(&f, 0, 8), 1);
+    mem_invlpg(f.bt, 5);
+    CHECK_EQ(load(&f, 0, 8), 54);
+    CHECK_EQ(load(&f, PAGE, 8), 2);
+    mem_flush(f.bt);
+    CHECK_EQ(load(&f, PAGE, 8), 53);
+
+    for (unsigned i = 0; i < 500; i++) // more than are remembered
+        mem_write(f.bt, LARGE_VA + i * PAGE, 8, i, false);
+    *cell(&f, PD, 1) = FRAMES | RIGHTS | PTE_PS;
+    CHECK_EQ(load(&f, LARGE_VA + 100 * PAGE, 8), 100);
+    mem_invlpg(f.bt, LARGE_VA); // one address of a large page: all of it
+    CHECK_EQ(load(&f, LARGE_VA + 10 * PAGE, 8), 54);
+    for (unsigned i = 0; i < 500; i++)
+        (void)load(&f, LARGE_VA + i * PAGE, 8);
+    *cell(&f, PD, 1) = 0;
+    mem_flush(f.bt);
+    for (unsigned i = 0; i < 500; i++)
+        CHECK_EQ(FAULT(&f, load(&f, LARGE_VA + i * PAGE, 8)), PF(0));
+    CHECK_EQ(mem_code_frame(f.bt, 2 * PAGE + 7, 0), FRAMES + 61 * PAGE);
+    CHECK_EQ(mem_code_frame(f.bt, 50 * PAGE, 0), FRAMES + 13 * PAGE);
+    CHECK_EQ(*cell(&f, PT, 50) & PTE_A, 0);
+    CHECK_EQ(mem_code_frame(f.bt, 70 * PAGE, 0), NO_PAGE);
+    CHECK_EQ(mem_code_frame(f.bt, 2 * PAGE, 3), NO_PAGE); // of the kernel
+    *cell(&f, PT, 2) |= PTE_U;
+    CHECK_EQ(mem_code_frame(f.bt, 2 * PAGE, 3), FRAMES + 61 * PAGE);
+    *cell(&f, PT, 2) |= PTE_NX;
+    CHECK_EQ(mem_code_frame(f.bt, 2 * PAGE, 0), NO_PAGE);
+    CHECK_EQ(mem_code_frame(f.bt, 1ull << 50, 0), NO_PAGE);
+    tear_down(&f);
+}
+
+static void devices(void)
+{
+    struct fixture f;
+    set_up(&f);
+    CHECK_EQ(load(&f, DEVICE_VA + 8, 4), 0x55667788);
+    CHECK_EQ(f.device.addr, DEVICE + 8);
+    CHECK_EQ(f.device.size, 4);
+    CHECK_EQ(load(&f, DEVICE_VA + 2, 4), 0x33445566); // unaligned: byte by byte
+    CHECK_EQ(f.device.size, 1);
+    CHECK_EQ(f.device.reads, 5);
+    CHECK_EQ(f.bt->attention, 0);
+    f.device.wish = VCPU_EXIT_MARK;
+    mem_write(f.bt, DEVICE_VA + 16, 8, 0xabcdef, false);
+    CHECK_EQ(f.device.value, 0xabcdef);
+    CHECK_EQ(f.device.addr, DEVICE + 16);
+    CHECK_EQ(f.bt->exit, VCPU_EXIT_MARK);
+    CHECK_EQ(f.bt->attention, 1);
+    CHECK_EQ(f.vcpu.counters.n[EV_exit_mmio], 6);
+    tear_down(&f);
+}
+
+static void checked_operands(void)
+{
+    struct fixture f;
+    void *host;
+    set_up(&f);
+    for (unsigned twice = 0; twice < 2; twice++) {
+        CHECK(mem_access(f.bt, 3 * PAGE + 5, 32, true, true, false, &host));
+        CHECK(host == f.ram.base + FRAMES + 60 * PAGE + 5);
+    }
+    CHECK(mem_access(f.bt, 4 * PAGE, 8, true, false, false, &host));
+    CHECK_EQ(*cell(&f, PT, 4) & PTE_D, 0);
+
+    uint8_t pattern[16];
+    for (unsigned i = 0; i < 16; i++)
+        pattern[i] = (uint8_t)(i + 1);
+    CHECK(!mem_access(f.bt, 7 * PAGE - 5, 16, false, true, false, &host)); // across pages, write only
+    CHECK_EQ((uintptr_t)host % 64, (7 * PAGE - 5) % 64);
+    memcpy(host, pattern, 16);
+    mem_commit(f.bt);
+    CHECK(!memcmp(f.ram.base + FRAMES + 58 * PAGE - 5, pattern, 5));
+    CHECK(!memcmp(f.ram.base + FRAMES + 56 * PAGE, pattern + 5, 11));
+    CHECK(!mem_access(f.bt, 7 * PAGE - 5, 16, true, false, false, &host));
+    CHECK(!memcmp(host, pattern, 16));
+
+    CHECK(!mem_access(f.bt, DEVICE_VA, 8, true, true, false, &host)); // read, modify, write
+    CHECK_EQ(*(uint64_t *)host, 0x1122334455667788);
+    ++*(uint64_t *)host;
+    mem_commit(f.bt);
+    CHECK_EQ(f.device.value, 0x1122334455667789);
+    CHECK(!mem_access(f.bt, DEVICE_VA + 16, 16, true, false, false, &host)); // as two of 8
+    CHECK_EQ(f.device.reads, 3);
+    CHECK_EQ(f.device.size, 8);
+    CHECK_EQ(FAULT(&f, mem_access(f.bt, 64 * PAGE - 63, 64, true, false, false, &host)), PF(0));
+    CHECK_EQ(FAULT(&f, mem_access(f.bt, (1ull << 47) - 1, 1, true, false, false, &host)), PF(0));
+    CHECK_EQ(FAULT(&f, mem_access(f.bt, 1ull << 47, 1, true, false, true, &host)), VEC_SS << 16);
+    tear_down(&f);
+}
+
+// A page that something was translated from: every way of writing to it is seen.
+static void code_pages(void)
+{
+    struct fixture f;
+    void *host;
+    set_up(&f);
+    if (!CHECK(x86_decoder_open(&f.bt->decoder) == 0))
+        return;
+    uint64_t frame = FRAMES + 53 * PAGE;
+    *ram64(&f, frame) = 0xfeeb90; // nop; 1: jmp 1b
+    mem_write(f.bt, 10 * PAGE + 64, 1, 0, false);
+    f.bt->rip = 10 * PAGE;
+    CHECK(tc_enter(f.bt));
+    CHECK(tc_page_has_code(f.bt->tc, frame));
+    CHECK(map_is_traced(f.bt->map, frame));
+    CHECK(!mem_plain(f.bt, 10 * PAGE, 1, true));
+    CHECK(mem_plain(f.bt, 10 * PAGE, 1, false));
+    CHECK(!mem_access(f.bt, 10 * PAGE, 1, true, true, false, &host));
+    CHECK_EQ(*(uint8_t *)host, 0x90);
+    *(uint8_t *)host = 0xf4;
+    CHECK(tc_page_has_code(f.bt->tc, frame));
+    mem_commit(f.bt);
+    CHECK_EQ(*(f.ram.base + frame), 0xf4);
+    CHECK(!tc_page_has_code(f.bt->tc, frame));
+    CHECK(mem_access(f.bt, 10 * PAGE, 1, true, true, false, &host));
+
+    CHECK(tc_enter(f.bt));
+    mem_write(f.bt, 10 * PAGE - 7, 8, 0x90ull << 56, false); // its last byte
+    CHECK(!tc_page_has_code(f.bt->tc, frame));
+    CHECK_EQ(*(f.ram.base + frame), 0x90);
+    CHECK_EQ(f.vcpu.counters.n[EV_traced_writes], 2);
+    x86_decoder_close(&f.bt->decoder);
+    tear_down(&f);
+}
+
+static void addresses(void)
+{
+    struct fixture f;
+    set_up(&f);
+    f.bt->gpr[RBX] = 0xffffffff00001000;
+    f.bt->gpr[RSI] = 3;
+    f.bt->gpr[RSP] = 0x5000;
+    f.bt->seg_base[SEG_GS] = 0x100000000;
+    struct insn in = {.addr_size = 8};
+    struct x86_operand o = {.mem = {.base = RBX, .index = RSI, .shift = 3, .seg = X86_NO_SEG, .disp = -8}};
+    CHECK_EQ(effective_address(f.bt, &in, &o), 0xffffffff00001010);
+    o.mem.seg = SEG_GS;
+    CHECK_EQ(effective_address(f.bt, &in, &o), 0x1010);
+    in.addr_size = 4;
+    CHECK_EQ(effective_address(f.bt, &in, &o), 0x100001010); // truncated before the base is added
+    o.mem.base = X86_NO_REG;
+    o.mem.index = X86_NO_REG;
+    CHECK_EQ(effective_address(f.bt, &in, &o), 0x1fffffff8);
+    tear_down(&f);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    region_fix_layout(argv);
+    plain_accesses();
+    faults();
+    privileges();
+    alignment();
+    flushes();
+    devices();
+    checked_operands();
+    code_pages();
+    addresses();
+    return check_done("bt_memory");
+}
