@@ -103,8 +103,8 @@ struct bt {
     bool stepping; // the code being executed is one instruction on its own (run.c)
     atomic_bool poll_armed;
 
-    // Loop heads and the targets of indirect branches store to this page: one instruction, no flag, no register. A kick
-    // takes the page's write permission away, so that the next of these stores faults.
+    // Loop heads and the targets of indirect branches load from this page: one instruction, no flag, no register. A
+    // kick takes the page's permissions away, so that the next of these loads faults.
     _Alignas(4096) uint64_t poll[512];
     _Alignas(4096) uint64_t targets[WORLDS][TARGETS];
 };

@@ -80,6 +80,8 @@ static void put_lea_cell(struct code *code, unsigned low_reg, const void *cell) 
         patch_rel32(code->at - 4, cell);
 }
 
+// Between an indirect branch and the check at its target rcx stays in slot[0]: the check needs a register, too.
+
 // rcx, rdx are free: rcx = host address of the check of the target in rcx, which goes to bt->target.
 static void put_lookup(struct translator *t, struct code *code)
 {
@@ -100,7 +102,6 @@ static void put_indirect(struct translator *t, struct code *code, unsigned reg)
     put_lookup(t, code);
     put_store(code, &bt->jump, RCX);
     put_load(code, RDX, &bt->slot[1]);
-    put_load(code, RCX, &bt->slot[0]);
     put_jmp_cell(code, &bt->jump);
 }
 
@@ -108,7 +109,6 @@ static void put_indirect(struct translator *t, struct code *code, unsigned reg)
 void put_target_check(struct code *code, struct bt *bt, uint64_t rip)
 {
     int64_t minus = (int64_t)(0 - rip);
-    put_store(code, &bt->slot[2], RCX);
     put_load(code, RCX, &bt->target);
     if (minus == (int32_t)minus) {
         int32_t disp = (int32_t)minus;
@@ -122,11 +122,10 @@ void put_target_check(struct code *code, struct bt *bt, uint64_t rip)
     }
     uint8_t *skip = code->at;
     put_bytes(code, "\xe3\x00", 2); // jrcxz over the miss
-    put_load(code, RCX, &bt->slot[2]);
     put_jmp(code, tc_miss_stub(bt->tc));
     if (!code->full)
         skip[1] = (uint8_t)(code->at - (skip + 2));
-    put_load(code, RCX, &bt->slot[2]);
+    put_load(code, RCX, &bt->slot[0]);
 }
 
 static bool plain_register(const struct insn *in)
@@ -201,7 +200,6 @@ bool translate_ret(struct translator *t)
     put_lookup(t, t->hot);
     put_bytes(t->hot, "\x48\x89\x0c\x24", 4); // mov %rcx, (%rsp)
     put_load(t->hot, RDX, &bt->slot[1]);
-    put_load(t->hot, RCX, &bt->slot[0]);
     put_bytes(t->hot, t->in->bytes, in->length);
     return false;
 }

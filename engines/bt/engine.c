@@ -227,7 +227,7 @@ static void kick(struct vcpu *v)
     atomic_store(&bt->kicked, true);
     bt->attention = 1;
     atomic_store(&bt->poll_armed, true);
-    mprotect(bt->poll, sizeof bt->poll, PROT_READ);
+    mprotect(bt->poll, sizeof bt->poll, PROT_NONE);
 }
 
 static void read_counters(struct vcpu *v, struct counters *out)

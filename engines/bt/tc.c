@@ -17,6 +17,7 @@
 #define ARENA_BYTES (64u << 20)
 #define HASH_BITS 14
 #define GUILTY_SLOTS 4096u
+#define CCF_MAX_COPIES 3
 
 struct tc {
     uint8_t *buffer; // hot half, then cold half
@@ -59,7 +60,10 @@ static void put_fixed_stubs(struct tc *tc, struct bt *bt)
     put_jmp_cell(cold, &bt->left);
 
     struct site *site = tc_new_site(tc, SITE_MISS, 0);
-    tc->miss_stub = tc_stub(tc, site);
+    uint8_t *leave = tc_stub(tc, site);
+    tc->miss_stub = cold->at;
+    put_load(cold, RCX, &bt->slot[0]); // as the check would have (put_target_check)
+    put_jmp(cold, leave);
     tc->cold_start = cold->at;
 }
 
@@ -390,6 +394,24 @@ static struct ccf *new_ccf(struct tc *tc)
     return ccf;
 }
 
+// Loop heads begin on a 32-byte boundary, as compilers place them; the guest may run into one from above, so the gap is
+// filled with nops.
+static void align_loop_head(struct code *hot)
+{
+    static const uint8_t nop[] = {0x66, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00}; // 11 bytes
+    static const uint8_t nop1 = 0x90, nop3[] = {0x0f, 0x1f, 0x00};
+    for (unsigned gap = -(uintptr_t)hot->at % 32; gap; gap = -(uintptr_t)hot->at % 32) {
+        if (gap >= sizeof nop)
+            put_bytes(hot, nop, sizeof nop);
+        else if (gap >= 3)
+            put_bytes(hot, nop3, sizeof nop3);
+        else
+            put_bytes(hot, &nop1, 1);
+        if (hot->full)
+            return;
+    }
+}
+
 static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool single)
 {
     struct tc *tc = bt->tc;
@@ -403,6 +425,8 @@ static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool
     ccf->insns = (uint8_t)tu->count;
     ccf->tu_bytes = (uint16_t)tu->bytes;
     ccf->polls = polls;
+    if (polls)
+        align_loop_head(&tc->hot);
     ccf->first_site = tc->site_count;
     if (!translate(bt, tu, ccf, polls, single))
         return NULL;
@@ -445,11 +469,26 @@ uint8_t *tc_enter_single(struct bt *bt)
     return make(bt, false, true)->start;
 }
 
-// The branch's target follows it directly in memory: no jump is needed. Only where the branch is a jmp, the last thing
-// written, and its target is not there yet.
+// Could the branch's target follow it directly in memory, so that no jump is needed? Where the branch is a jmp and the
+// last thing written.
+static bool may_elide(const struct tc *tc, const struct site *site)
+{
+    return site->field && site->field + 4 == tc->hot.at && site->field[-1] == 0xe9 && !site->backward;
+}
+
+// A target that is there already is translated once more rather than jumped to, a few times: it saves the jump each
+// time that the guest comes this way, as a compiler's tail duplication does.
+static bool worth_a_copy(struct bt *bt, uint64_t rip)
+{
+    unsigned copies = 0;
+    for (const struct ccf *ccf = *hash_slot(bt->tc, rip); ccf; ccf = ccf->hash_next)
+        copies += ccf->rip == rip && ccf->world == bt->world;
+    return copies < CCF_MAX_COPIES;
+}
+
 static bool elide(struct tc *tc, struct site *site)
 {
-    if (!site->field || site->field + 4 != tc->hot.at || site->field[-1] != 0xe9 || site->backward)
+    if (!may_elide(tc, site))
         return false;
     tc->hot.at = site->field - 1;
     if (site->from)
@@ -465,7 +504,7 @@ uint8_t *tc_branch(struct bt *bt, struct site *site)
     count(bt, EV_block_lookups);
     unsigned flushes = tc->flushes;
     struct ccf *to = find(bt, site->rip, site->backward);
-    if (!to) {
+    if (!to || (may_elide(tc, site) && worth_a_copy(bt, site->rip))) {
         struct tu tu;
         tu_read(bt, &tu, TU_MAX_INSNS); // raises before anything has moved
         bool elided = elide(tc, site);

@@ -231,6 +231,16 @@ static bool translate_insn(struct translator *t)
     }
 }
 
+// movd poll(%rip), %xmm15: a load, no flag, and no register of the guest's, which has no vector registers yet.
+static void put_poll(struct translator *t)
+{
+    int32_t zero = 0;
+    put_bytes(t->hot, "\x66\x44\x0f\x6e\x3d", 5);
+    put_bytes(t->hot, &zero, 4);
+    if (!t->hot->full)
+        patch_rel32(t->hot->at - 4, t->bt->poll);
+}
+
 bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, bool single)
 {
     struct translator t = {
@@ -239,7 +249,7 @@ bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, 
     ccf->start = t.hot->at;
     add_point(&t, RECOVER_NONE, 0);
     if (polls)
-        put_store(t.hot, bt->poll, RSP);
+        put_poll(&t);
     bool falls = true;
     for (unsigned i = 0; i < tu->count && falls; i++) {
         t.in = &tu->insn[i];

@@ -26,11 +26,12 @@ struct tu {
 // Reads the TU at bt->rip: at most max instructions, up to a terminating one. Raises what fetching it raises.
 void tu_read(struct bt *bt, struct tu *tu, unsigned max);
 
-// Translates into the cache's code buffers; fills ccf's code fields and points. polls: store to bt->poll first.
+// Translates into the cache's code buffers; fills ccf's code fields and points. polls: load from bt->poll first.
 // single: leave to the run loop behind the first instruction. False: a buffer is full.
 bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, bool single);
 
-// Code that goes on behind itself where bt->target is rip, else to the miss stub; flags and registers kept.
+// Code that goes on behind itself where bt->target is rip, else to the miss stub. On entry rcx is in slot[0]; flags and
+// all other registers are kept.
 void put_target_check(struct code *code, struct bt *bt, uint64_t rip);
 
 #endif
