@@ -48,6 +48,7 @@ static void reset(struct bt *bt)
     bt->dr7 = 0x400;
     bt->xcr0 = 1;
     bt->delivering = NOT_DELIVERING;
+    bt->cr8_reserved = ~0xfull;
     bt->left = (uint64_t)(uintptr_t)bt_world_left;
     bt_mode_changed(bt);
 }

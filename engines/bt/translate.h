@@ -18,9 +18,9 @@ struct tu_insn {
 struct tu {
     uint64_t rip, gpa, second_page;
     unsigned count, bytes;
-    bool too_long;  // the last "instruction" is longer than 15 bytes: #GP in place of #UD
-    bool undefined; // the last one does not exist
-    struct tu_insn insn[TU_MAX_INSNS];
+    bool too_long;                         // the last "instruction" is longer than 15 bytes: #GP in place of #UD
+    bool undefined;                        // the last one does not exist
+    struct tu_insn insn[TU_MAX_INSNS + 1]; // one more behind a final sti
 };
 
 // Reads the TU at bt->rip: at most max instructions, up to a terminating one. Raises what fetching it raises.

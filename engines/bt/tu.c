@@ -117,9 +117,15 @@ static bool read_insn(struct bt *bt, struct tu *tu, const uint8_t *bytes, unsign
     return tu->undefined || ends_tu(&t->insn);
 }
 
+// Nothing may come between sti and the instruction behind it, so one that fills the TU takes that one in, too.
+static bool goes_on(const struct tu *tu, unsigned max)
+{
+    return max > 1 && tu->count == max && tu->insn[max - 1].insn.id == X86_INS_STI;
+}
+
 void tu_read(struct bt *bt, struct tu *tu, unsigned max)
 {
-    uint64_t eflags[TU_MAX_INSNS];
+    uint64_t eflags[TU_MAX_INSNS + 1];
     memset(tu, 0, sizeof *tu);
     tu->rip = bt->rip;
     tu->gpa = mem_fetch(bt, bt->rip).v;
@@ -138,7 +144,8 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
         read_insn(bt, tu, both, X86_MAX_INSN, &eflags[0]);
         ended = true;
     }
-    while (!ended && tu->count < max && tu->bytes < s.left && fits(bt, s.bytes + tu->bytes, s.left - tu->bytes))
+    while (!ended && (tu->count < max || goes_on(tu, max)) && tu->bytes < s.left &&
+           fits(bt, s.bytes + tu->bytes, s.left - tu->bytes))
         ended = read_insn(bt, tu, s.bytes + tu->bytes, s.left - tu->bytes, &eflags[tu->count]);
     note_flags(tu, eflags);
 }
