@@ -147,12 +147,14 @@ bool paging_peek(const struct guest_ram *ram, const struct paging *mode, uint64_
     return true;
 }
 
-bool paging_allows(const struct guest_ram *ram, const struct paging *mode, uint64_t va, uint32_t access, gpa_t *page)
+bool paging_allows(const struct guest_ram *ram, const struct paging *mode, uint64_t va, uint32_t access, gpa_t *page,
+                   uint64_t *size)
 {
     struct walk w;
     uint32_t fault;
     if (!read_entries(ram, mode, va, &w, &fault) || !allowed(mode, &w, access))
         return false;
     *page = page_of(&w, va);
+    *size = page_size(&w);
     return true;
 }

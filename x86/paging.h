@@ -44,7 +44,9 @@ struct paging_leaf {
 // False where nothing is mapped there, or by an entry with reserved bits set. Changes nothing. va is canonical.
 bool paging_peek(const struct guest_ram *ram, const struct paging *mode, uint64_t va, struct paging_leaf *out);
 
-// Would an access of these bits be allowed now, and to which page? As paging_walk, but without a trace in the tables.
-bool paging_allows(const struct guest_ram *ram, const struct paging *mode, uint64_t va, uint32_t access, gpa_t *page);
+// Would an access of these bits be allowed now, to which page, and of what size is the guest's own mapping? As
+// paging_walk, but without a trace in the tables.
+bool paging_allows(const struct guest_ram *ram, const struct paging *mode, uint64_t va, uint32_t access, gpa_t *page,
+                   uint64_t *size);
 
 #endif

@@ -36,15 +36,18 @@ struct chunk {
     uint32_t mapped;    // pages
     bool large;         // some of them by a large page of the guest's
     uint32_t ram_low, ram_high;
-    // Where the guest maps the chunk by a large page: all pages agree with this entry in these circumstances, 0
-    // unknown.
+    // What is mapped agreed, in the circumstances agreed_key, with the guest's entries as they were noted: agreed_entry
+    // for a large page, else map->noted for each mapped page. Where nothing differs nothing has to be looked at again.
+    bool agreed;
+    uint16_t agreed_page; // one that was present then
     uint64_t agreed_entry, agreed_key;
     uint32_t page[PAGES];
 };
 
 struct map {
     const struct guest_ram *ram;
-    struct chunk *chunks; // MAX_CHUNKS
+    struct chunk *chunks;     // MAX_CHUNKS
+    uint64_t (*noted)[PAGES]; // for each chunk: entries of the guest's page table
     uint32_t first_free;
     uint32_t live_count;
     uint32_t live[MAX_CHUNKS]; // chunks with pages mapped
@@ -97,9 +100,10 @@ struct map *map_create(const struct guest_ram *ram)
     m->ram_pages = ram->size / GUEST_PAGE_SIZE;
     m->areas_limit = host_areas_limit();
     m->chunks = reserve(MAX_CHUNKS * sizeof *m->chunks);
+    m->noted = reserve(MAX_CHUNKS * sizeof *m->noted);
     m->traced = reserve(m->ram_pages);
     m->writable = reserve(m->ram_pages * sizeof *m->writable);
-    if (!m->chunks || !m->traced || !m->writable) {
+    if (!m->chunks || !m->noted || !m->traced || !m->writable) {
         map_destroy(m);
         return NULL;
     }
@@ -119,6 +123,8 @@ void map_destroy(struct map *m)
     unmap_all(m);
     if (m->chunks)
         munmap(m->chunks, MAX_CHUNKS * sizeof *m->chunks);
+    if (m->noted)
+        munmap(m->noted, MAX_CHUNKS * sizeof *m->noted);
     if (m->traced)
         munmap(m->traced, m->ram_pages);
     if (m->writable)
@@ -293,12 +299,50 @@ static bool agrees(uint32_t mapped, uint32_t may)
     return mapped == may || (mapped | WRITABLE) == may;
 }
 
-static bool page_agrees(const struct map *m, const struct rules *r, struct chunk *c, unsigned page, struct view *v,
-                        bool *viewed)
+static bool is_large(const struct paging_leaf *leaf)
+{
+    return leaf->page_size > GUEST_PAGE_SIZE;
+}
+
+static uint64_t *noted_of(const struct map *m, const struct chunk *c)
+{
+    return m->noted[c - m->chunks];
+}
+
+// The table that the view's leaf is in.
+static const uint64_t *table_of(const struct view *v)
+{
+    return v->leaf.entry - v->page;
+}
+
+// The guest maps the chunk by one page table, in the circumstances that the noted entries agreed in.
+static bool notes_count(const struct rules *r, const struct chunk *c, const struct view *v)
+{
+    return c->agreed && !c->large && !is_large(&v->leaf) && key_of(r, &v->leaf) == c->agreed_key;
+}
+
+static bool page_agrees(const struct map *m, const struct rules *r, const struct chunk *c, unsigned page,
+                        struct view *v, bool *viewed)
 {
     if (!*viewed) // nothing is known yet: from page on
         *viewed = view_chunk(m, r, c, page, v);
-    return *viewed && agrees(c->page[page], allowed_at(m, r, v, page));
+    if (!*viewed)
+        return false;
+    if (notes_count(r, c, v) && table_of(v)[page] == noted_of(m, c)[page])
+        return true;
+    return agrees(c->page[page], allowed_at(m, r, v, page));
+}
+
+// All pages of the chunk agree with what the view shows.
+static void note_agreement(const struct map *m, const struct rules *r, struct chunk *c, const struct view *v)
+{
+    c->large = is_large(&v->leaf);
+    c->agreed = true;
+    c->agreed_page = (uint16_t)v->page;
+    c->agreed_entry = *v->leaf.entry;
+    c->agreed_key = key_of(r, &v->leaf);
+    if (!c->large)
+        memcpy(noted_of(m, c), table_of(v), PAGES * sizeof(uint64_t));
 }
 
 // Drops what does not agree; the chunk may be gone afterwards.
@@ -320,23 +364,26 @@ static void look_again(struct map *m, const struct rules *r, struct chunk *c)
         if (m->live_count < live) // all were dropped
             return;
     }
-    if (!c->mapped) {
+    if (c->mapped)
+        note_agreement(m, r, c, &v);
+    else
         free_chunk(m, c);
-        return;
-    }
-    c->large = v.leaf.page_size > GUEST_PAGE_SIZE;
-    c->agreed_entry = c->large ? *v.leaf.entry : 0;
-    c->agreed_key = c->large ? key_of(r, &v.leaf) : 0;
 }
 
-// As look_again, but one look is enough where a large page is as it was.
-static void look_again_quickly(struct map *m, const struct rules *r, struct chunk *c)
+static bool unchanged(const struct map *m, const struct rules *r, const struct chunk *c)
 {
     struct view v;
-    if (c->agreed_entry && view_chunk(m, r, c, 0, &v) && v.leaf.page_size > GUEST_PAGE_SIZE &&
-        *v.leaf.entry == c->agreed_entry && key_of(r, &v.leaf) == c->agreed_key)
-        return;
-    look_again(m, r, c);
+    if (!c->agreed || !view_chunk(m, r, c, c->agreed_page, &v))
+        return false;
+    if (c->large)
+        return is_large(&v.leaf) && *v.leaf.entry == c->agreed_entry && key_of(r, &v.leaf) == c->agreed_key;
+    return notes_count(r, c, &v) && memcmp(table_of(&v), noted_of(m, c), PAGES * sizeof(uint64_t)) == 0;
+}
+
+static void look_again_quickly(struct map *m, const struct rules *r, struct chunk *c)
+{
+    if (!unchanged(m, r, c))
+        look_again(m, r, c);
 }
 
 void map_revalidate(struct bt *bt)
@@ -414,6 +461,23 @@ static bool map_host(struct map *m, struct chunk *c, unsigned first, unsigned co
     return true;
 }
 
+// Pages [first, first + count) were mapped as the view shows. The others, where there are any, agree as they did.
+static void note_run(struct map *m, const struct rules *r, struct chunk *c, const struct view *v, unsigned first,
+                     unsigned count)
+{
+    bool large = is_large(&v->leaf);
+    m->huge |= v->leaf.page_size > CHUNK_SIZE;
+    if (c->mapped == count) { // there are none
+        note_agreement(m, r, c, v);
+        return;
+    }
+    if (large != c->large || key_of(r, &v->leaf) != c->agreed_key || (large && *v->leaf.entry != c->agreed_entry))
+        c->agreed = false;
+    c->large |= large;
+    if (!large)
+        memcpy(noted_of(m, c) + first, table_of(v) + first, count * sizeof(uint64_t));
+}
+
 // Maps the page that v looks at, and its like. False: not to be mapped.
 static bool map_run(struct map *m, const struct rules *r, struct chunk *c, const struct view *v, bool write)
 {
@@ -421,18 +485,10 @@ static bool map_run(struct map *m, const struct rules *r, struct chunk *c, const
     if (!value || (write && !(value & WRITABLE)))
         return false;
     unsigned first, count = run_around(m, r, c, v, v->page, value, &first);
-    return map_host(m, c, first, count, value - ((v->page - first) << RAM_PAGE_SHIFT));
-}
-
-// one_entry: all of the chunk's other pages are known to agree with this leaf, where it is a large page.
-static void note_leaf(struct map *m, const struct rules *r, struct chunk *c, const struct paging_leaf *leaf,
-                      bool one_entry)
-{
-    bool large = leaf->page_size > GUEST_PAGE_SIZE;
-    c->agreed_entry = large && one_entry ? *leaf->entry : 0;
-    c->agreed_key = key_of(r, leaf);
-    c->large |= large;
-    m->huge |= leaf->page_size > CHUNK_SIZE;
+    if (!map_host(m, c, first, count, value - ((v->page - first) << RAM_PAGE_SHIFT)))
+        return false;
+    note_run(m, r, c, v, first, count);
+    return true;
 }
 
 static bool map_page(struct map *m, const struct rules *r, uint64_t va, bool write)
@@ -444,15 +500,12 @@ static bool map_page(struct map *m, const struct rules *r, uint64_t va, bool wri
         look_again_quickly(m, r, c);
         c = find_chunk(m, va);
     }
-    bool one_entry = !c || c->agreed_entry;
     if (!c)
         c = new_chunk(m, va);
     struct view v;
     bool mapped = view_chunk(m, r, c, va / GUEST_PAGE_SIZE % PAGES, &v) && map_run(m, r, c, &v, write);
     if (!c->mapped)
         free_chunk(m, c);
-    else if (mapped)
-        note_leaf(m, r, c, &v.leaf, one_entry);
     return mapped;
 }
 

@@ -323,12 +323,16 @@ gpa_t mem_fetch(struct bt *bt, uint64_t va)
     return translate(bt, mode_of(bt), va, PF_FETCH, false).at;
 }
 
-uint64_t mem_code_frame(struct bt *bt, uint64_t va, unsigned cpl)
+uint64_t mem_code_frame(struct bt *bt, uint64_t va, unsigned cpl, bool *large)
 {
     struct paging paging = paging_of(bt, TLB_KERNEL);
     gpa_t page;
+    uint64_t size;
     uint32_t access = PF_FETCH | (cpl == 3 ? PF_USER : 0);
-    return canonical(va) && paging_allows(bt->ram, &paging, va, access, &page) ? page.v : NO_PAGE;
+    if (!canonical(va) || !paging_allows(bt->ram, &paging, va, access, &page, &size))
+        return NO_PAGE;
+    *large = size > GUEST_PAGE_SIZE;
+    return page.v;
 }
 
 // ---- Flushes ----
@@ -346,7 +350,7 @@ void mem_invlpg(struct bt *bt, uint64_t va)
         return;
     tlb_invlpg(bt->tlb, va);
     map_invlpg(bt, va);
-    tc_revalidate(bt);
+    tc_invlpg(bt, va);
 }
 
 // ---- Addresses ----

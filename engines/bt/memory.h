@@ -28,8 +28,9 @@ void *mem_plain(struct bt *bt, uint64_t va, unsigned size, bool write);
 gpa_t mem_fetch(struct bt *bt, uint64_t va);
 
 // Guest-physical page that code at va is fetched from at this CPL now, NO_PAGE (tc.h) where fetching it would fault.
-// Never raises, and leaves no trace in the guest's page tables.
-uint64_t mem_code_frame(struct bt *bt, uint64_t va, unsigned cpl);
+// *large says whether that is part of a large page of the guest's. Never raises, and leaves no trace in the guest's
+// page tables.
+uint64_t mem_code_frame(struct bt *bt, uint64_t va, unsigned cpl, bool *large);
 
 // For the checked form of a memory operand, 1 to 64 bytes: true where [va, va + size) is plain RAM in one page, *host
 // is then the RAM itself. Else *host is a bounce buffer, as far from an aligned address as va is, filled by reading

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "engines/bt/code_pages.h"
 #include "engines/bt/map.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/translate.h"
@@ -33,6 +34,7 @@ struct tc {
     size_t arena_used;
     uint64_t ram_pages;
     struct ccf **page; // per page of RAM: CCFs made from it
+    struct code_pages *code_pages;
     struct ccf *hash[1u << HASH_BITS];
     uint64_t guilty[GUILTY_SLOTS]; // rip of instructions whose checked form is used; 0 free
     unsigned guilty_count;
@@ -88,7 +90,8 @@ struct tc *tc_create(struct bt *bt)
     tc->arena = reserve(ARENA_BYTES);
     tc->ram_pages = bt->ram->size / GUEST_PAGE_SIZE;
     tc->page = calloc(tc->ram_pages, sizeof *tc->page);
-    if (!tc->buffer || !tc->sites || !tc->order || !tc->arena || !tc->page) {
+    tc->code_pages = code_pages_create(2 * MAX_CCFS);
+    if (!tc->buffer || !tc->sites || !tc->order || !tc->arena || !tc->page || !tc->code_pages) {
         tc_destroy(tc);
         return NULL;
     }
@@ -110,6 +113,8 @@ void tc_destroy(struct tc *tc)
         munmap(tc->order, MAX_CCFS * sizeof *tc->order);
     if (tc->arena)
         munmap(tc->arena, ARENA_BYTES);
+    if (tc->code_pages)
+        code_pages_destroy(tc->code_pages);
     free(tc->page);
     free(tc);
 }
@@ -124,6 +129,7 @@ void tc_flush(struct bt *bt)
             map_set_trace(bt, i * GUEST_PAGE_SIZE, false);
         tc->page[i] = NULL;
     }
+    code_pages_clear(tc->code_pages);
     memset(tc->hash, 0, sizeof tc->hash);
     tc->hot.at = tc->buffer;
     tc->cold.at = tc->cold_start;
@@ -249,9 +255,18 @@ static struct ccf **next_on_page(struct ccf *ccf, uint64_t page)
     return &ccf->page_next[(ccf->gpa & GUEST_PAGE_MASK) == page ? 0 : 1];
 }
 
+static unsigned cpl_of(const struct ccf *ccf)
+{
+    return ccf->world == WORLD_USER ? 3 : 0;
+}
+
 static void enlist(struct bt *bt, struct ccf *ccf)
 {
     struct tc *tc = bt->tc;
+    code_pages_add(bt, tc->code_pages, ccf->rip & GUEST_PAGE_MASK, cpl_of(ccf), ccf->gpa & GUEST_PAGE_MASK);
+    if (ccf->second_page != NO_PAGE)
+        code_pages_add(bt, tc->code_pages, (ccf->rip & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE, cpl_of(ccf),
+                       ccf->second_page);
     struct ccf **slot = hash_slot(tc, ccf->rip);
     ccf->hash_next = *slot;
     *slot = ccf;
@@ -271,6 +286,10 @@ static void enlist(struct bt *bt, struct ccf *ccf)
 static void unlist(struct bt *bt, struct ccf *dead)
 {
     struct tc *tc = bt->tc;
+    code_pages_remove(tc->code_pages, dead->rip & GUEST_PAGE_MASK, cpl_of(dead), dead->gpa & GUEST_PAGE_MASK);
+    if (dead->second_page != NO_PAGE)
+        code_pages_remove(tc->code_pages, (dead->rip & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE, cpl_of(dead),
+                          dead->second_page);
     struct ccf **at = hash_slot(tc, dead->rip);
     while (*at && *at != dead)
         at = &(*at)->hash_next;
@@ -427,6 +446,7 @@ static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool
     ccf->polls = polls;
     if (polls)
         align_loop_head(&tc->hot);
+    ccf->alone = single;
     ccf->first_site = tc->site_count;
     if (!translate(bt, tu, ccf, polls, single))
         return NULL;
@@ -580,25 +600,38 @@ void tc_guilty(struct bt *bt, struct ccf *ccf, const struct point *point)
 
 // A CCF was made from the page that its address had then. Where the address leads elsewhere now, it must go; where it
 // leads nowhere now, too, since entering it has to fault.
-void tc_revalidate(struct bt *bt)
+
+static bool rests_on(const struct ccf *ccf, const struct code_page *page)
+{
+    uint64_t first = ccf->rip & GUEST_PAGE_MASK;
+    return cpl_of(ccf) == page->cpl && ((first == page->va && (ccf->gpa & GUEST_PAGE_MASK) == page->frame) ||
+                                        (first + GUEST_PAGE_SIZE == page->va && ccf->second_page == page->frame));
+}
+
+static void drop_page(struct bt *bt, const struct code_page *page)
 {
     struct tc *tc = bt->tc;
-    uint64_t seen_page = 1, seen_frame = NO_PAGE; // CCFs of one page mostly stand together
-    unsigned seen_cpl = 0;
-    for (uint32_t i = 0; i < tc->ccf_count; i++) {
-        struct ccf *ccf = tc->order[i];
-        if (ccf->dead)
-            continue;
-        uint64_t page = ccf->rip & GUEST_PAGE_MASK;
-        unsigned cpl = ccf->world == WORLD_USER ? 3 : 0;
-        if (page != seen_page || cpl != seen_cpl)
-            seen_frame = mem_code_frame(bt, page, cpl);
-        seen_page = page;
-        seen_cpl = cpl;
-        bool moved = seen_frame != (ccf->gpa & GUEST_PAGE_MASK);
-        if (!moved && ccf->second_page != NO_PAGE)
-            moved = mem_code_frame(bt, page + GUEST_PAGE_SIZE, cpl) != ccf->second_page;
-        if (moved)
+    uint64_t index;
+    if (!page_index(bt, page->frame, &index)) { // not RAM: there is no list of it
+        for (uint32_t i = 0; i < tc->ccf_count; i++)
+            if (!tc->order[i]->alone && rests_on(tc->order[i], page))
+                drop(bt, tc->order[i]);
+        return;
+    }
+    struct ccf *next, *ccf = tc->page[index];
+    for (; ccf; ccf = next) {
+        next = *next_on_page(ccf, page->frame);
+        if (rests_on(ccf, page))
             drop(bt, ccf);
     }
+}
+
+void tc_revalidate(struct bt *bt)
+{
+    code_pages_look_again(bt, bt->tc->code_pages, drop_page);
+}
+
+void tc_invlpg(struct bt *bt, uint64_t va)
+{
+    code_pages_invlpg(bt, bt->tc->code_pages, va, drop_page);
 }

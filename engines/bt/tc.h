@@ -69,6 +69,7 @@ struct ccf {
     uint8_t points;
     bool polls; // looks at bt->attention at its start
     bool dead;  // dropped: its start leads to the dispatcher
+    bool alone; // one instruction for the run loop's step(): in no list, never found again
     uint16_t tu_bytes;
     uint32_t first_site, end_site; // the sites made with it
     uint8_t *start, *end;          // hot code
@@ -93,6 +94,7 @@ void tc_invalidate(struct bt *bt, uint64_t ram_offset, unsigned size);
 bool tc_page_has_code(const struct tc *tc, uint64_t ram_offset);
 // The guest flushed translations: drop what no longer lies where it did.
 void tc_revalidate(struct bt *bt);
+void tc_invlpg(struct bt *bt, uint64_t va);
 void tc_flush(struct bt *bt);
 
 // ---- For the translator (translate.c) ----

@@ -285,6 +285,41 @@ static void flushes(void)
     tear_down(&f);
 }
 
+// What is mapped is compared with the entries that it was made from, not with those of the last flush.
+static void entries_that_come_back(void)
+{
+    struct fixture f;
+    set_up(&f);
+    CHECK_EQ(peek(0), 1);
+    CHECK_EQ(peek(PAGE), 2);
+    map_revalidate(f.bt);
+    uint64_t old = *cell(&f, PT, 0), upper = *cell(&f, PD, 0);
+    *cell(&f, PT, 0) = (FRAMES + 50 * PAGE) | RIGHTS;
+    map_invlpg(f.bt, 0);
+    CHECK_EQ(peek(0), 51);
+    *cell(&f, PT, 0) = old;
+    map_revalidate(f.bt);
+    CHECK_EQ(peek(0), 1);
+
+    *cell(&f, PT_SHARED, 0) = old;
+    *cell(&f, PT_SHARED, 1) = (FRAMES + 52 * PAGE) | RIGHTS;
+    *cell(&f, PT_SHARED, 2) = (FRAMES + 53 * PAGE) | RIGHTS;
+    *cell(&f, PD, 0) = PT_SHARED | RIGHTS | PTE_A;
+    CHECK_EQ(peek(2 * PAGE), 54); // from the new table, beside pages from the old one
+    CHECK_EQ(peek(PAGE), 2);
+    uint64_t n = faults(&f);
+    map_revalidate(f.bt);
+    CHECK_EQ(peek(0), 1);
+    CHECK_EQ(peek(2 * PAGE), 54);
+    CHECK_EQ(faults(&f), n);
+    CHECK_EQ(peek(PAGE), 53);
+    *cell(&f, PD, 0) = upper;
+    map_revalidate(f.bt);
+    CHECK_EQ(peek(PAGE), 2);
+    CHECK_EQ(peek(2 * PAGE), 3);
+    tear_down(&f);
+}
+
 static void invlpg(void)
 {
     struct fixture f;
@@ -414,6 +449,7 @@ int main(int argc, char **argv)
     large_pages();
     traces();
     flushes();
+    entries_that_come_back();
     invlpg();
     rights();
     out_of_reach();

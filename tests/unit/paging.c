@@ -91,12 +91,14 @@ static void asking_leaves_no_trace(void)
 {
     struct fixture f;
     gpa_t page;
+    uint64_t size;
     set_up(&f);
-    CHECK(paging_allows(&f.ram, &f.mode, 0x2fe123, PF_WRITE, &page));
+    CHECK(paging_allows(&f.ram, &f.mode, 0x2fe123, PF_WRITE, &page, &size));
     CHECK_EQ(page.v, 0x2fe000);
-    CHECK(!paging_allows(&f.ram, &f.mode, 0x1000, 0, &page));
+    CHECK_EQ(size, 2u << 20);
+    CHECK(!paging_allows(&f.ram, &f.mode, 0x1000, 0, &page, &size));
     *cell(&f, PD, 1) |= PTE_NX;
-    CHECK(!paging_allows(&f.ram, &f.mode, 0x2fe123, PF_FETCH, &page));
+    CHECK(!paging_allows(&f.ram, &f.mode, 0x2fe123, PF_FETCH, &page, &size));
     CHECK_EQ(*cell(&f, PD, 1) & (PTE_A | PTE_D), 0);
     tear_down(&f);
 }
