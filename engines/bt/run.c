@@ -87,17 +87,14 @@ static bool calm(const struct bt *bt)
 
 static uint8_t *emulate(struct bt *bt, const struct site *site)
 {
-    struct insn in = site->insn; // the site may go with a flush
-    uint8_t *resume = site->resume;
-    const struct ccf *from = site->from;
     unsigned flushes = tc_flushes(bt->tc);
     enum world world = bt->world;
     bt->rip = site->rip;
-    site->emulate(bt, &in);
+    site->emulate(bt, &site->insn); // may flush the cache; what the site and its CCF say stays until tc_enter
     if (!calm(bt))
         return NULL;
-    bool same = flushes == tc_flushes(bt->tc) && !from->dead && world == bt->world;
-    return same && resume && bt->rip == site->rip + in.length ? resume : tc_enter(bt);
+    bool same = flushes == tc_flushes(bt->tc) && !site->from->dead && world == bt->world;
+    return same && site->resume && bt->rip == site->rip + site->insn.length ? site->resume : tc_enter(bt);
 }
 
 static uint8_t *access_memory(struct bt *bt, const struct site *site)
