@@ -50,6 +50,7 @@ struct vcpu {
     const struct guest_ram *ram;
     struct vcpu_bus bus;
     struct cpuid_table cpuid;
+    const char *settings; // for create(): "NAME[=VALUE]:..." out of engine->options; NULL or "": none
 
     // Task priority as cr8 holds it (0-15), shared by the engine (mov cr8) and the local APIC (its TPR is cr8 << 4 |
     // low bits). Like VT-x's TPR threshold: a mov to cr8 of less than tpr_threshold calls bus.tpr_lowered.
@@ -77,10 +78,21 @@ struct engine_info {
 // One callback per statistic that only this engine has, e.g. KVM's own; names live as long as the call.
 typedef void stat_fn(void *ctx, const char *name, uint64_t value);
 
+// A technique of an engine that can be turned off or varied: `--ENGINE-NAME[=VALUE]` on the command line.
+struct engine_option {
+    const char *name;
+    const char *value; // what stands after the =, NULL for a switch
+    const char *help;
+};
+
 struct engine {
     const char *name;    // as in --engine=NAME
     const char *summary; // one line for --help and `engines`
     uint64_t counts;     // EVENT_BIT()s of the events that this engine counts
+
+    const struct engine_option *options; // ends with a NULL name; NULL: has none
+    // Would create() take these settings? 0, or -1 with one line in err. NULL where there are no options.
+    int (*check_settings)(const char *settings, char *err, size_t err_size);
 
     // Can it run here? Never fails: says no in info->reason.
     void (*probe)(struct engine_info *info);

@@ -273,12 +273,14 @@ static void add_devices(struct machine *m, const struct machine_config *config)
     rtc_attach(&m->rtc, &m->bus);
 }
 
-static int create_vcpu(struct machine *m, const struct engine *engine, char *err, size_t err_size)
+static int create_vcpu(struct machine *m, const struct machine_config *config, const struct engine *engine, char *err,
+                       size_t err_size)
 {
     m->vcpu = (struct vcpu){
         .engine = engine,
         .ram = &m->ram,
         .cpuid = machine_cpuid,
+        .settings = config->settings,
         .apic_base = APIC_DEFAULT_ADDR | APIC_BASE_ENABLE | APIC_BASE_BSP,
         .bus =
             {
@@ -319,7 +321,7 @@ struct machine *machine_create(const struct machine_config *config, const struct
         return NULL;
     }
     add_devices(m, config);
-    if (create_vcpu(m, engine, err, err_size)) {
+    if (create_vcpu(m, config, engine, err, err_size)) {
         machine_destroy(m);
         return NULL;
     }

@@ -14,8 +14,9 @@
 struct machine;
 
 struct machine_config {
-    uint64_t ram_bytes;  // multiple of 2 MiB, from 8 MiB to 64 GiB
-    const char *cmdline; // for the guest; NULL: empty
+    uint64_t ram_bytes;   // multiple of 2 MiB, from 8 MiB to 64 GiB
+    const char *cmdline;  // for the guest; NULL: empty
+    const char *settings; // of the engine, as in struct vcpu; NULL: none
 
     // Bytes that the guest sends on the serial line; returns false where the run should end (flood limit).
     bool (*serial_out)(void *ctx, uint8_t byte);

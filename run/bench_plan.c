@@ -44,21 +44,22 @@ static void set_effort(struct plan *plan, const struct options *o)
 
 // ---- Engines ----
 
-static int add_engine(struct plan *plan, const char *name, char *err, size_t err_size)
+static int add_engine(struct plan *plan, const struct options *o, const char *name, char *err, size_t err_size)
 {
     struct plan_engine e = {.name = NATIVE_NAME};
-    for (size_t i = 0; i < plan->engine_count; i++)
-        if (!strcmp(plan->engine[i].name, name))
-            return 0;
     if (!strcmp(name, NATIVE_NAME)) {
         native_probe(&e.info);
     } else {
-        e.engine = engine_find(name, err, err_size);
-        if (!e.engine)
+        struct variant variant;
+        if (variant_parse(&variant, name, o, err, err_size))
             return -1;
-        e.name = e.engine->name;
+        e.engine = variant.engine;
+        memcpy(e.name, variant.name, sizeof e.name);
         e.engine->probe(&e.info);
     }
+    for (size_t i = 0; i < plan->engine_count; i++)
+        if (!strcmp(plan->engine[i].name, e.name))
+            return 0;
     if (plan->engine_count == PLAN_ENGINES_MAX) {
         snprintf(err, err_size, "more than %d engines", PLAN_ENGINES_MAX);
         return -1;
@@ -67,18 +68,19 @@ static int add_engine(struct plan *plan, const char *name, char *err, size_t err
     return 0;
 }
 
-static int choose_engines(struct plan *plan, const char *list, char *err, size_t err_size)
+static int choose_engines(struct plan *plan, const struct options *o, char *err, size_t err_size)
 {
+    const char *list = o->engines;
     int result = 0;
     if (!list) {
-        result = add_engine(plan, NATIVE_NAME, err, err_size);
+        result = add_engine(plan, o, NATIVE_NAME, err, err_size);
         for (size_t i = 0; result == 0 && i < engine_count; i++)
-            result = add_engine(plan, engine_table[i]->name, err, err_size);
+            result = add_engine(plan, o, engine_table[i]->name, err, err_size);
         return result;
     }
     char *copy = strdup(list), *save = NULL;
     for (char *name = copy ? strtok_r(copy, ",", &save) : NULL; name && !result; name = strtok_r(NULL, ",", &save))
-        result = add_engine(plan, name, err, err_size);
+        result = add_engine(plan, o, name, err, err_size);
     free(copy);
     if (!result && !plan->engine_count) {
         snprintf(err, err_size, "--engines names no engine");
@@ -162,7 +164,7 @@ enum exit_status plan_make(struct plan *plan, const struct options *o, char *err
 {
     *plan = (struct plan){0};
     set_effort(plan, o);
-    if (choose_engines(plan, o->engines, err, err_size))
+    if (choose_engines(plan, o, err, err_size))
         return STATUS_USAGE;
     if (images_find(&plan->all, err, err_size))
         return STATUS_UNAVAILABLE;

@@ -11,11 +11,12 @@
 #include "run/exit_status.h"
 #include "run/images.h"
 #include "run/options.h"
+#include "run/variant.h"
 
-enum { PLAN_ENGINES_MAX = 8 };
+enum { PLAN_ENGINES_MAX = 32 };
 
 struct plan_engine {
-    const char *name;
+    char name[VARIANT_NAME_SIZE];
     const struct engine *engine; // NULL for the native programs
     struct engine_info info;
 };

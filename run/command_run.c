@@ -4,10 +4,10 @@
 #include <stdlib.h>
 
 #include "run/commands.h"
-#include "run/engines.h"
 #include "run/images.h"
 #include "run/one_run.h"
 #include "run/results.h"
+#include "run/variant.h"
 
 #define DEFAULT_TIMEOUT_NS (60ull * 1000000000)
 
@@ -77,8 +77,12 @@ static enum exit_status run_image(const struct options *o, struct run_request *r
 enum exit_status command_run(const struct options *o, char *err, size_t err_size)
 {
     struct image_list images;
+    struct variant variant;
+    if (variant_parse(&variant, o->engine, o, err, err_size) || variant_takes_all(&variant, o, err, err_size))
+        return STATUS_USAGE;
     struct run_request request = {
-        .engine = engine_find(o->engine, err, err_size),
+        .engine = variant.engine,
+        .engine_name = variant.name,
         .cmdline = o->append,
         .ram_bytes = o->ram,
         .serial_limit = o->serial_limit,
@@ -87,8 +91,6 @@ enum exit_status command_run(const struct options *o, char *err, size_t err_size
         .cpu = o->cpu_given ? (int)o->cpu : -1,
         .count_pmu = o->pmu,
     };
-    if (!request.engine)
-        return STATUS_USAGE;
     char none[1];
     images_find(&images, none, sizeof none); // without images there are still paths
     const char *path = images_path(&images, o->names[0], err, err_size);

@@ -43,7 +43,8 @@ void engine_column(const char *name, const struct engine_info *info, char column
         return;
     }
     bool stand_in = !info->hardware && !strncmp(info->backend, "kvm", 3);
-    bool says_more = strcmp(info->backend, name) != 0;
+    size_t engine = strcspn(name, ":"); // its settings may follow
+    bool says_more = strncmp(info->backend, name, engine) != 0 || info->backend[engine];
     snprintf(column, COLUMN_SIZE, "%s: %s%s%s%s%s%s", name, says_more ? info->backend : "",
              stand_in ? " (software back end, not hardware)" : "", says_more ? ", " : "", info->paging,
              info->paging[0] ? ", " : "", info->nested);

@@ -10,6 +10,7 @@
 #include "include/guest_abi.h"
 #include "machine/machine.h"
 #include "run/pin.h"
+#include "run/variant.h"
 #include "run/watch.h"
 #include "x86/regs.h"
 
@@ -263,6 +264,7 @@ static enum exit_status prepare_and_run(struct run *r)
     struct run_outcome *outcome = r->outcome;
     const struct machine_config config = {.ram_bytes = request->ram_bytes,
                                           .cmdline = request->cmdline,
+                                          .settings = variant_settings(request->engine_name),
                                           .serial_out = on_serial,
                                           .mark = on_mark,
                                           .ctx = r};

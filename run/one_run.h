@@ -14,6 +14,7 @@
 
 struct run_request {
     const struct engine *engine;
+    const char *engine_name; // with its settings: a variant's (variant.h)
     const uint8_t *image;
     size_t image_size;
     const char *cmdline;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run/engines.h"
 #include "run/suggest.h"
 
 #define NS_PER_S 1000000000ull
@@ -47,7 +48,8 @@ static const struct option_row options[] = {
     {"--help", NULL, ~0u, KIND_FLAG, AT(help), 0, 0, 0, "print this"},
     {"--all", NULL, BIT(LIST), KIND_FLAG, AT(all), 0, 0, 0, "test images too"},
     {"--json", NULL, BIT(ENGINES) | BIT(RUN), KIND_FLAG, AT(json), 0, 0, 0, "print one JSON object instead of text"},
-    {"--engine", "E", BIT(RUN), KIND_TEXT, AT(engine), 0, 0, 0, "the engine to run on (default interp)"},
+    {"--engine", "E", BIT(RUN), KIND_TEXT, AT(engine), 0, 0, 0,
+     "the engine to run on (default interp), settings behind colons: bt:no-chaining:tu=4"},
     {"--ram", "SIZE", BIT(RUN), KIND_SIZE, AT(ram), 0, 8 * MIB, 64 * GIB,
      "the guest's RAM, a multiple of 2M from 8M to 64G (default 128M)"},
     {"--timeout", "S", BIT(RUN) | BIT(BENCH), KIND_SECONDS, AT(timeout_ns), 0, 1, 86400 * NS_PER_S,
@@ -63,7 +65,7 @@ static const struct option_row options[] = {
     {"--cpu", "N", BIT(RUN) | BIT(BENCH), KIND_NUMBER, AT(cpu), AT(cpu_given), 0, 1023,
      "pin the vCPU to this CPU (run: default not pinned; bench: the last one)"},
     {"--engines", "A,B", BIT(BENCH), KIND_TEXT, AT(engines), 0, 0, 0,
-     "only these engines, in this order of columns (default all)"},
+     "only these engines, in this order of columns (default all); E:SETTING is a column of its own"},
     {"--runs", "N", BIT(BENCH), KIND_NUMBER, AT(runs), 0, 1, 1000,
      "processes for each image and engine (default 10, quick 4)"},
     {"--reps", "N", BIT(BENCH), KIND_NUMBER, AT(reps), 0, 1, 1000, "repetitions in each process (default 10, quick 5)"},
@@ -163,6 +165,73 @@ static bool applies(const struct option_row *row, enum command command)
     return command == COMMAND_NONE ? row->offset == AT(help) : (row->commands & 1u << command) != 0;
 }
 
+// ---- The engines' own options ----
+
+static bool takes_engine_options(enum command command)
+{
+    return command == COMMAND_RUN || command == COMMAND_BENCH;
+}
+
+// "--ENGINE-NAME"
+static const char *engine_option_name(const struct engine *engine, const struct engine_option *option, char *name,
+                                      size_t size)
+{
+    snprintf(name, size, "--%s-%s", engine->name, option->name);
+    return name;
+}
+
+static const struct engine_option *engine_option(const char *word, size_t length)
+{
+    char name[64];
+    for (size_t i = 0; i < engine_count; i++)
+        for (const struct engine_option *o = engine_table[i]->options; o && o->name; o++)
+            if (strlen(engine_option_name(engine_table[i], o, name, sizeof name)) == length &&
+                !strncmp(name, word, length))
+                return o;
+    return NULL;
+}
+
+static int add_engine_word(const char *word, const struct engine_option *option, struct options *o, char *err,
+                           size_t err_size)
+{
+    size_t length = strcspn(word, "=");
+    if (!option->value != !word[length]) {
+        snprintf(err, err_size, option->value ? "option %.*s needs a value: %.*s=%s" : "option %.*s takes no value",
+                 (int)length, word, (int)length, word, option->value);
+        return -1;
+    }
+    if (o->engine_word_count == ENGINE_WORDS_MAX) {
+        snprintf(err, err_size, "more than %d options of engines", ENGINE_WORDS_MAX);
+        return -1;
+    }
+    o->engine_words[o->engine_word_count++] = word;
+    return 0;
+}
+
+static void suggest_engine_options(struct suggestion *s, char names[][64], size_t room)
+{
+    for (size_t i = 0; i < engine_count; i++)
+        for (const struct engine_option *o = engine_table[i]->options; o && o->name && room; o++, room--, names++)
+            suggest_offer(s, engine_option_name(engine_table[i], o, *names, sizeof *names));
+}
+
+static void help_engine_options(FILE *to)
+{
+    char name[64], left[96];
+    for (size_t i = 0; i < engine_count; i++) {
+        const struct engine_option *o = engine_table[i]->options;
+        if (o)
+            fprintf(to, "\nOptions of engine %s:\n", engine_table[i]->name);
+        for (; o && o->name; o++) {
+            engine_option_name(engine_table[i], o, name, sizeof name);
+            snprintf(left, sizeof left, "%s%s%s", name, o->value ? "=" : "", o->value ? o->value : "");
+            fprintf(to, "  %-22s %s\n", left, o->help);
+        }
+    }
+}
+
+// ---- Parsing ----
+
 static int unknown_option(const char *word, size_t length, enum command command, char *err, size_t err_size)
 {
     char name[64], hint[96];
@@ -171,6 +240,9 @@ static int unknown_option(const char *word, size_t length, enum command command,
     for (size_t i = 0; i < OPTION_COUNT; i++)
         if (applies(&options[i], command))
             suggest_offer(&s, options[i].name);
+    char engine_names[64][64];
+    if (takes_engine_options(command))
+        suggest_engine_options(&s, engine_names, 64);
     snprintf(err, err_size, "no option '%s'%s%s%s", name, *command_name(command) ? " of " : "", command_name(command),
              suggest_text(&s, hint, sizeof hint));
     return -1;
@@ -192,6 +264,9 @@ static int parse_option(const char *word, struct options *o, char *err, size_t e
                  row->name, row->value);
         return -1;
     }
+    const struct engine_option *option = takes_engine_options(o->command) ? engine_option(word, length) : NULL;
+    if (option)
+        return add_engine_word(word, option, o, err, err_size);
     return unknown_option(word, length, o->command, err, err_size);
 }
 
@@ -271,6 +346,8 @@ void options_help(FILE *to, enum command command)
                 fprintf(to, "usage: ringside %s [OPTION ...]%s%s\n\n%s\n", commands[i].name,
                         commands[i].names ? " " : "", commands[i].names ? commands[i].names : "", commands[i].help);
         help_options(to, command);
+        if (takes_engine_options(command))
+            help_engine_options(to);
         return;
     }
     fprintf(to, "usage: ringside COMMAND [OPTION ...] [NAME ...]\n\n"

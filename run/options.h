@@ -10,6 +10,8 @@
 
 enum command { COMMAND_NONE, COMMAND_ENGINES, COMMAND_LIST, COMMAND_RUN, COMMAND_BENCH };
 
+enum { ENGINE_WORDS_MAX = 16 };
+
 struct options {
     enum command command;
     bool help;
@@ -23,6 +25,8 @@ struct options {
     bool seed_given;
     uint64_t cpu;
     bool cpu_given;
+    const char *engine_words[ENGINE_WORDS_MAX]; // --ENGINE-NAME[=VALUE], as they are
+    size_t engine_word_count;
     char **names; // the words that are no options
     size_t name_count;
 };

@@ -233,8 +233,13 @@ def machine_line(run):
     return f"{m.get('cpu_model') or 'unknown CPU'}{clock}, {place}"
 
 
+def base(name):
+    """The engine of a variant: bt for bt:no-chaining."""
+    return name.split(":")[0]
+
+
 def engine_order(run):
     """Names of the run's engines in the order of the tables' columns."""
     known = ["native", "interp", "bt", "vtx"]
     names = list(dict.fromkeys(list(run.engines) + [r["engine"] for r in run.samples]))
-    return sorted(names, key=lambda n: (known.index(n) if n in known else len(known), n))
+    return sorted(names, key=lambda n: (known.index(base(n)) if base(n) in known else len(known), n))

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "engines/bt/layout.h"
+#include "engines/bt/options.h"
 #include "include/vcpu.h"
 #include "x86/decode.h"
 #include "x86/regs.h"
@@ -40,6 +41,7 @@ struct bt_event {
 };
 
 #define NOT_DELIVERING 0xff
+enum { BT_FAULT = 1, BT_TRAPPED };
 
 // Indirect branches and returns: host addresses by the low 16 bits of the guest-virtual target, one table per world. An
 // entry leads to code that compares bt->target with its own guest address first; an empty one to the miss stub.
@@ -90,7 +92,7 @@ struct bt {
     uint8_t delivering;  // vector being delivered, for the double-fault rules; NOT_DELIVERING otherwise
     enum vcpu_exit exit; // what an instruction asked for; VCPU_CONTINUE otherwise
 
-    jmp_buf fault; // from C code back to the run loop (raise_*)
+    jmp_buf fault; // from C code back to the run loop: raise_*, and with BT_TRAPPED, where all is well
 
     struct vcpu *vcpu;
     const struct guest_ram *ram;
@@ -100,7 +102,8 @@ struct bt {
     struct tlb *tlb;         // memory.h: translations of the checked world
     struct signals *signals; // signal.h
 
-    bool checked;  // --bt-checked
+    struct bt_options options;
+    bool once;     // the next instruction is run on its own, in its checked form (no-adapt)
     bool stepping; // the code being executed is one instruction on its own (run.c)
     atomic_bool poll_armed;
 

@@ -162,6 +162,19 @@ static void put_store_return(struct code *code, uint64_t rip, int8_t disp)
     put_bytes(code, &high, 4);
 }
 
+// call without the host's: a push and a jump.
+static bool put_plain_call(struct translator *t, bool direct)
+{
+    const struct insn *in = &t->in->insn;
+    put_store_return(t->hot, next_rip(t), -8);
+    put_lea_sum(t->hot, RSP, RSP, X86_NO_REG, -8);
+    if (direct)
+        put_branch(t, ALWAYS, (uint64_t)in->op[0].imm);
+    else
+        put_indirect(t, t->hot, in->op[0].reg);
+    return false;
+}
+
 bool translate_call(struct translator *t)
 {
     const struct insn *in = &t->in->insn;
@@ -169,6 +182,8 @@ bool translate_call(struct translator *t)
     bool direct = in->op[0].kind == OPERAND_IMM && !in->opsize;
     if (wants_check(t) || !(direct || plain_register(in)))
         return put_callout(t, plain_emulation(in));
+    if (bt->options.returns != BT_RETURN_CALL)
+        return put_plain_call(t, direct);
 
     uint64_t back = next_rip(t);
     struct site *site = direct ? add_branch(t, (uint64_t)in->op[0].imm) : NULL;
@@ -191,13 +206,21 @@ bool translate_ret(struct translator *t)
 {
     const struct insn *in = &t->in->insn;
     struct bt *bt = t->bt;
-    if (wants_check(t) || in->opsize)
+    if (wants_check(t) || in->opsize || bt->options.returns == BT_RETURN_CALLOUT)
         return put_callout(t, plain_emulation(in));
     put_store(t->hot, &bt->slot[0], RCX);
     put_store(t->hot, &bt->slot[1], RDX);
     add_point(t, RECOVER_RETURN, 0);
     put_bytes(t->hot, "\x48\x8b\x0c\x24", 4); // mov (%rsp), %rcx
     put_lookup(t, t->hot);
+    if (bt->options.returns == BT_RETURN_TABLE) {
+        put_store(t->hot, &bt->jump, RCX);
+        put_load(t->hot, RDX, &bt->slot[1]);
+        put_load(t->hot, RCX, &bt->slot[0]);
+        put_lea_sum(t->hot, RSP, RSP, X86_NO_REG, 8 + (in->operands ? (int32_t)(in->op[0].imm & 0xffff) : 0));
+        put_jmp_cell(t->hot, &bt->jump);
+        return false;
+    }
     put_bytes(t->hot, "\x48\x89\x0c\x24", 4); // mov %rcx, (%rsp)
     put_load(t->hot, RDX, &bt->slot[1]);
     put_bytes(t->hot, t->in->bytes, in->length);

@@ -76,6 +76,10 @@ static int create(struct vcpu *v)
     if (!bt)
         return -1;
     v->engine_data = bt;
+    if (bt_options_parse(&bt->options, v->settings, v->error, sizeof v->error)) {
+        destroy(v);
+        return -1;
+    }
     bt->vcpu = v;
     bt->ram = v->ram;
     bool decoder = x86_decoder_open(&bt->decoder) == 0;
@@ -244,6 +248,8 @@ const struct engine engine_bt = {
               EVENT_BIT(true_faults) | EVENT_BIT(interrupts) | EVENT_BIT(syscalls) | EVENT_BIT(hidden_faults) |
               EVENT_BIT(tlb_misses) | EVENT_BIT(tlb_flushes) | EVENT_BIT(tlb_invlpgs) | EVENT_BIT(insns_decoded) |
               EVENT_BIT(blocks) | EVENT_BIT(block_lookups) | EVENT_BIT(blocks_invalidated),
+    .options = bt_option_table,
+    .check_settings = bt_options_check,
     .probe = probe,
     .create = create,
     .destroy = destroy,

@@ -26,7 +26,7 @@ _Static_assert(offsetof(struct bt, go) == BT_GO, "world.S");
 static _Noreturn void raise_event(struct bt *bt, struct bt_event event)
 {
     bt->event = event;
-    longjmp(bt->fault, 1);
+    longjmp(bt->fault, BT_FAULT);
 }
 
 _Noreturn void raise_exception(struct bt *bt, unsigned vector)
@@ -62,7 +62,7 @@ _Noreturn void raise_engine_error(struct bt *bt, const char *format, ...)
 
 void bt_mode_changed(struct bt *bt)
 {
-    bt->world = bt->cpl == 3 ? WORLD_USER : bt->checked ? WORLD_CHECKED : WORLD_FAST;
+    bt->world = bt->cpl == 3 ? WORLD_USER : bt->options.checked ? WORLD_CHECKED : WORLD_FAST;
 }
 
 void bt_state_from_world(struct bt *bt)
@@ -250,7 +250,8 @@ static void step(struct bt *bt)
 
 static void go(struct bt *bt)
 {
-    if ((bt->rflags & FLAG_TF) || bt->inhibit) {
+    if ((bt->rflags & FLAG_TF) || bt->inhibit || bt->once) {
+        bt->once = false;
         step(bt);
         return;
     }
@@ -265,7 +266,7 @@ enum vcpu_exit bt_run(struct vcpu *v, uint64_t budget)
     (void)budget; // translated code does not count instructions
     region_enter_thread();
     signals_enter_thread(bt->signals);
-    if (setjmp(bt->fault)) {
+    if (setjmp(bt->fault) == BT_FAULT) {
         bt->stepping = false;
         bt->inhibit = bt->inhibit_debug = false;
         after_fault(bt);

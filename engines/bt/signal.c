@@ -17,6 +17,7 @@
 #include "engines/bt/map.h"
 #include "engines/bt/run.h"
 #include "engines/bt/tc.h"
+#include "engines/bt/world.h"
 
 #define STACK_BYTES (256u << 10)
 static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
@@ -57,7 +58,17 @@ static void recover_state(struct bt *bt, const struct point *point)
 static _Noreturn void to_run_loop(struct bt *bt)
 {
     bt->event.pending = false;
-    longjmp(bt->fault, 1);
+    longjmp(bt->fault, BT_FAULT);
+}
+
+// A privileged instruction by trap: the rest is as if it had left through its site.
+static _Noreturn void trap(struct bt *bt, const uint8_t *host)
+{
+    uint32_t site;
+    memcpy(&site, host + 1, sizeof site);
+    bt->site = site;
+    bt_left(bt);
+    longjmp(bt->fault, BT_TRAPPED);
 }
 
 // Has the operand of the instruction at bt->rip been translated in software already?
@@ -81,7 +92,9 @@ static void memory_fault(struct bt *bt, const siginfo_t *info, bool write, struc
         raise_page_fault(bt, va, error);
     if (!has_address && point->recover == RECOVER_SLOT && checked_form(bt))
         raise_error(bt, VEC_GP, 0); // not the address: cmpxchg16b on an operand that is not aligned
-    tc_guilty(bt, ccf, point);
+    bt->once = bt->options.no_adapt;
+    if (!bt->once)
+        tc_guilty(bt, ccf, point);
     to_run_loop(bt);
 }
 
@@ -104,6 +117,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
     save_state(bt, gregs);
     recover_state(bt, point);
     bt->rip = ccf->rip + point->guest;
+    if (point->recover == RECOVER_TRAP)
+        trap(bt, (const uint8_t *)(uintptr_t)gregs[REG_RIP]);
     if (number == SIGFPE)
         raise_exception(bt, VEC_DE);
     if (number == SIGILL)

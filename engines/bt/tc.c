@@ -470,10 +470,15 @@ static struct ccf *make_from(struct bt *bt, const struct tu *tu, bool polls, boo
     return ccf;
 }
 
+static unsigned tu_cap(const struct bt *bt)
+{
+    return bt->options.tu ? bt->options.tu : TU_MAX_INSNS;
+}
+
 static struct ccf *make(struct bt *bt, bool polls, bool single)
 {
     struct tu tu;
-    tu_read(bt, &tu, single ? 1 : TU_MAX_INSNS);
+    tu_read(bt, &tu, single ? 1 : tu_cap(bt));
     return make_from(bt, &tu, polls, single);
 }
 
@@ -491,8 +496,11 @@ uint8_t *tc_enter_single(struct bt *bt)
 
 // Could the branch's target follow it directly in memory, so that no jump is needed? Where the branch is a jmp and the
 // last thing written.
-static bool may_elide(const struct tc *tc, const struct site *site)
+static bool may_elide(const struct bt *bt, const struct site *site)
 {
+    const struct tc *tc = bt->tc;
+    if (bt->options.no_elision || bt->options.no_chaining)
+        return false;
     return site->field && site->field + 4 == tc->hot.at && site->field[-1] == 0xe9 && !site->backward;
 }
 
@@ -506,9 +514,10 @@ static bool worth_a_copy(struct bt *bt, uint64_t rip)
     return copies < CCF_MAX_COPIES;
 }
 
-static bool elide(struct tc *tc, struct site *site)
+static bool elide(struct bt *bt, struct site *site)
 {
-    if (!may_elide(tc, site))
+    struct tc *tc = bt->tc;
+    if (!may_elide(bt, site))
         return false;
     tc->hot.at = site->field - 1;
     if (site->from)
@@ -524,15 +533,15 @@ uint8_t *tc_branch(struct bt *bt, struct site *site)
     count(bt, EV_block_lookups);
     unsigned flushes = tc->flushes;
     struct ccf *to = find(bt, site->rip, site->backward);
-    if (!to || (may_elide(tc, site) && worth_a_copy(bt, site->rip))) {
+    if (!to || (may_elide(bt, site) && worth_a_copy(bt, site->rip))) {
         struct tu tu;
-        tu_read(bt, &tu, TU_MAX_INSNS); // raises before anything has moved
-        bool elided = elide(tc, site);
+        tu_read(bt, &tu, tu_cap(bt)); // raises before anything has moved
+        bool elided = elide(bt, site);
         to = make_from(bt, &tu, site->backward, false);
         if (elided && flushes == tc->flushes)
             return to->start;
     }
-    if (flushes == tc->flushes)
+    if (flushes == tc->flushes && !bt->options.no_chaining)
         chain(tc, site, to);
     return to->start;
 }

@@ -49,6 +49,7 @@ enum recover {
     RECOVER_NONE,   // not at all
     RECOVER_SLOT,   // slot[0] holds register `reg`
     RECOVER_RETURN, // slot[0] holds rcx, slot[1] rdx
+    RECOVER_TRAP,   // not at all; the instruction is hlt, and the number of its site follows
     RECOVER_STRING, // rsi and rdi are biased; slot[0] holds register `reg` where it is not RSP
 };
 

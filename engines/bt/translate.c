@@ -50,6 +50,26 @@ bool put_callout(struct translator *t, emulate_fn *emulate)
     return true;
 }
 
+// A callout by a fault: hlt faults at CPL 3, and the signal handler finds the site's number behind it. In place of a
+// callout, for comparison.
+static bool put_trap(struct translator *t, emulate_fn *emulate)
+{
+    struct site *site = add_site(t, SITE_EMULATE);
+    uint32_t number = tc_site_number(t->bt->tc, site);
+    site->insn = t->in->insn;
+    site->emulate = emulate;
+    add_point(t, RECOVER_TRAP, 0);
+    put_bytes(t->hot, "\xf4", 1);
+    put_bytes(t->hot, &number, sizeof number);
+    return !ends_tu(&t->in->insn);
+}
+
+bool put_privileged(struct translator *t, emulate_fn *emulate)
+{
+    bool trap = t->bt->options.emulate == BT_TRAP && !t->single;
+    return trap ? put_trap(t, emulate) : put_callout(t, emulate);
+}
+
 static bool put_raise(struct translator *t, unsigned vector, bool error)
 {
     struct site *site = add_site(t, SITE_RAISE);
@@ -186,8 +206,8 @@ static bool translate_cr8_write(struct translator *t)
     struct bt *bt = t->bt;
     unsigned reg = t->in->insn.op[1].reg;
     struct site *site;
-    if (bt->cpl || t->single || reg == RSP || !in_reach(bt->vcpu))
-        return put_callout(t, system_emulation(&t->in->insn));
+    if (!within_tc(t) || reg == RSP || !in_reach(bt->vcpu))
+        return put_privileged(t, system_emulation(&t->in->insn));
     uint8_t *stub = fallback(t, &site);
     put_store(t->hot, &bt->slot[2], RCX);
     // pext cr8_reserved(%rip), %reg, %rcx: 0 if none of these bits is set; like mov it keeps the flags
@@ -207,8 +227,8 @@ static bool translate_sti(struct translator *t)
     struct bt *bt = t->bt;
     // The instruction behind it must come before any interrupt: inside a CCF nothing gets between the two.
     bool last = t->in == &t->tu->insn[t->tu->count - 1];
-    if (bt->cpl || t->single || last)
-        return put_callout(t, system_emulation(&t->in->insn));
+    if (!within_tc(t) || last)
+        return put_privileged(t, system_emulation(&t->in->insn));
     struct site *site;
     uint8_t *stub = fallback(t, &site);
     put_store(t->hot, &bt->slot[2], RCX);
@@ -253,15 +273,15 @@ static bool translate_insn(struct translator *t)
     case KIND_JRCXZ:
         return translate_jrcxz(t);
     case KIND_CLI:
-        if (bt->cpl)
-            return put_callout(t, system_emulation(in));
+        if (!within_tc(t))
+            return put_privileged(t, system_emulation(in));
         put_store_imm(t->hot, &bt->interrupt_flag, 1, 0);
         return true;
     case KIND_STI:
         return translate_sti(t);
     case KIND_RDTSC:
-        if (bt->cpl || bt->tsc_offset)
-            return put_callout(t, system_emulation(in));
+        if (!within_tc(t) || bt->tsc_offset)
+            return put_privileged(t, system_emulation(in));
         put_ident(t->hot, t->in->bytes, in);
         return true;
     case KIND_EMULATE:
@@ -269,7 +289,7 @@ static bool translate_insn(struct translator *t)
     case KIND_SYSTEM:
         if (in->id == X86_INS_MOV && in->op[0].kind == OPERAND_CR && in->op[0].reg == 8)
             return translate_cr8_write(t);
-        return put_callout(t, system_emulation(in));
+        return put_privileged(t, system_emulation(in));
     default:
         return put_raise(t, VEC_UD, false);
     }

@@ -26,6 +26,13 @@ void add_point(struct translator *t, enum recover recover, unsigned reg);
 struct site *add_site(struct translator *t, enum site_kind kind); // rip is the instruction's
 void put_leave_inline(struct translator *t, struct code *code, struct site *site);
 bool put_callout(struct translator *t, emulate_fn *emulate);
+// A privileged instruction: by a callout, or a trap where that was asked for.
+bool put_privileged(struct translator *t, emulate_fn *emulate);
+// May a privileged instruction be emulated within the translation cache?
+static inline bool within_tc(const struct translator *t)
+{
+    return t->bt->options.emulate == BT_IN_TC && !t->bt->cpl && !t->single;
+}
 
 // control.c
 #define ALWAYS 16 // besides the condition codes 0-15

@@ -4,6 +4,7 @@
 
 #include "run/exit_status.h"
 #include "run/suggest.h"
+#include "run/variant.h"
 #include "tests/unit/check.h"
 
 static struct options parsed;
@@ -81,6 +82,36 @@ static void refused(void)
     CHECK_EQ(parse("list", "a", NULL), -1);
 }
 
+static void engine_options(void)
+{
+    struct variant v;
+    CHECK_EQ(parse("run", "--bt-tu=3", "crc"), 0);
+    CHECK_EQ(parsed.engine_word_count, 1);
+    CHECK_EQ(variant_parse(&v, "bt:no-chaining", &parsed, message, sizeof message), 0);
+    CHECK_STR(v.name, "bt:no-chaining:tu=3");
+    CHECK_STR(variant_settings(v.name), "no-chaining:tu=3");
+    CHECK_EQ(variant_takes_all(&v, &parsed, message, sizeof message), 0);
+    CHECK_EQ(variant_parse(&v, "interp", &parsed, message, sizeof message), 0);
+    CHECK_STR(v.name, "interp");
+    CHECK_STR(variant_settings(v.name), "");
+    CHECK_EQ(variant_takes_all(&v, &parsed, message, sizeof message), -1);
+    CHECK_EQ(parse("run", "--bt-tu", "crc"), -1);
+    CHECK_EQ(parse("run", "--bt-checked=1", "crc"), -1);
+    CHECK_EQ(parse("list", "--bt-checked", NULL), -1);
+    CHECK_EQ(parse("run", "--bt-chekced", "crc"), -1);
+    CHECK(strstr(message, "did you mean '--bt-checked'?"));
+    CHECK_EQ(parse("run", "crc", NULL), 0);
+    const char *const bad[] = {"interp:x", "bt:x",         "bt:tu=0",       "bt:tu=13", "bt:tu=+1",
+                               "bt:tu",    "bt:checked=1", "bt:emulate=no", "x:tu=1",   "bt:returns="};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (!CHECK(variant_parse(&v, bad[i], &parsed, message, sizeof message) == -1))
+            printf("# accepted: %s\n", bad[i]);
+    char longest[300] = "bt";
+    while (strlen(longest) < sizeof longest - 9)
+        strcat(longest, ":checked");
+    CHECK_EQ(variant_parse(&v, longest, &parsed, message, sizeof message), -1);
+}
+
 static void hints(void)
 {
     CHECK_EQ(parse("rnu", NULL, NULL), -1);
@@ -110,6 +141,7 @@ int main(void)
     defaults();
     values();
     refused();
+    engine_options();
     hints();
     statuses();
     return check_done("options");
