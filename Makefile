@@ -4,6 +4,7 @@
 CC := gcc
 SANITIZE ?= 0
 QUICK ?= 0
+ABLATION ?= 0
 
 ifeq ($(SANITIZE),1)
 B := build/san
@@ -123,9 +124,9 @@ build/native/%: bench/%.c guest/native.h Makefile
 	$(CC) -std=gnu17 -O2 -g $(WARN) -D_GNU_SOURCE -DNATIVE -I. -MMD -MP -mgeneral-regs-only -fno-tree-loop-distribute-patterns \
 	    -fcf-protection=none -fno-stack-protector -fno-pie -no-pie -mno-red-zone -o $@ $<
 
-bench: setup ## run the benchmarks; QUICK=1 for a run of under two minutes
+bench: setup ## run the benchmarks; QUICK=1: in under two minutes; ABLATION=1: what each of bt's techniques is worth
 	@$(MAKE) --no-print-directory all
-	@scripts/bench.sh $(if $(filter 1,$(QUICK)),--quick)
+	@scripts/bench.sh $(if $(filter 1,$(ABLATION)),--ablation) $(if $(filter 1,$(QUICK)),--quick)
 
 bench-peers: setup ## the same images under QEMU (TCG) and Bochs, beside ours
 	@scripts/setup.sh --peers

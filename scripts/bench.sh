@@ -2,10 +2,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Runs the benchmarks, then makes the tables and pictures beside the results file. Arguments go to `ringside bench`:
 # --quick, suites or names, --engines=..., --seed=... Ctrl-C during measuring still gives tables of what there is.
+# With --ablation first: the translator against itself, each time with one technique off (scripts/ablation.py).
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
-out=results/local/$(date -u +%Y%m%dT%H%M%SZ)-$(uname -n).jsonl
+kind=""
+table=scripts/table.py
+if [ "${1:-}" = --ablation ]; then
+    shift
+    kind=-ablation
+    table=scripts/ablation.py
+    set -- "--engines=$(python3 scripts/ablation.py --engines)" "$@"
+fi
+out=results/local/$(date -u +%Y%m%dT%H%M%SZ)-$(uname -n)$kind.jsonl
 mkdir -p results/local
 
 # The program takes the signal and ends its run in good order; this script only goes on.
@@ -20,7 +29,7 @@ if [ ! -s "$out" ]; then
     exit $((status ? status : 1))
 fi
 tables=${out%.jsonl}.md
-python3 scripts/table.py "$out" >"$tables" || exit 1
+python3 "$table" "$out" >"$tables" || exit 1
 cat "$tables"
 echo "results:  $out"
 echo "tables:   $tables"

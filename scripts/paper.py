@@ -9,6 +9,7 @@ import os
 import re
 import sys
 
+import ablation
 import peers_table
 import plot
 import results
@@ -57,16 +58,27 @@ BENCH_BLOCKS = {
     "nano-picture": picture("nano", "Cost of each nano benchmark: the paper's columns and this machine's engines"),
     "micro": last(lambda run: table.costs_table(run, "micro")),
     "micro-slowdown": last(lambda run: table.slowdown_table(run, "micro")),
+    "bt-native": last(table.native_share_table),
     "micro-events": events("micro"),
     "micro-picture": picture("micro", "Slowdown of each micro benchmark against its native program"),
 }
+ABLATION_BLOCKS = {
+    "ablation": last(ablation.table),
+    "ablation-legend": last(ablation.legend),
+    "ablation-scope": last(table.scope),
+    "ablation-picture": picture("ablation", "What each of the translator's techniques is worth on each benchmark"),
+    "rdtsc": last(ablation.rdtsc_table),
+}
 PEERS_BLOCKS = {"peers": last(peers_table.table), "peers-scope": last(peers_table.scope)}
-BLOCKS = {**BENCH_BLOCKS, **PEERS_BLOCKS}
+BLOCKS = {**BENCH_BLOCKS, **PEERS_BLOCKS, **ABLATION_BLOCKS}
 
 
 def blocks_of(path):
     """Names of the blocks that a file can fill."""
-    return PEERS_BLOCKS if results.load(path)[-1].header.get("tool") == "peers" else BENCH_BLOCKS
+    run = results.load(path)[-1]
+    if run.header.get("tool") == "peers":
+        return PEERS_BLOCKS
+    return ABLATION_BLOCKS if ablation.columns(run) else BENCH_BLOCKS
 
 
 def content(name, path):
@@ -110,7 +122,7 @@ def main(args):
                 file.write(new)
             print(f"{page}: rewritten")
     for path in paths:
-        if blocks_of(path) is BENCH_BLOCKS:
+        if blocks_of(path) is not PEERS_BLOCKS:
             print("\n".join(plot.pictures(path)))
     return stale
 

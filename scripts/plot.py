@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Pictures (PNG and SVG, gnuplot) from a results file, beside the file: FILE-nano in the manner of the paper's Figure
-4, and FILE-micro, the slowdown against native programs. Prints the paths. `scripts/plot.py FILE [FOLDER]`."""
+4, and FILE-micro, the slowdown against native programs; of a run with variants of bt instead FILE-ablation, what each
+technique is worth on each benchmark. Prints the paths. `scripts/plot.py FILE [FOLDER]`."""
 import os
 import subprocess
 import sys
 
+import ablation
+import heatmap
 import results
 
 PAPER_COLOURS = ["#c9c9c9", "#a6cde6", "#fdc792"]
@@ -35,8 +38,13 @@ class Panel:
         return ", ".join(f"'{p:,.12g}' {p:g}" for p in powers)
 
 
+def shown(run):
+    """The engines with bars of their own: variants of one are the ablation picture's."""
+    return [e for e in results.engine_order(run) if results.base_engine(e) == e]
+
+
 def engine_colour(run, engine):
-    others = [e for e in results.engine_order(run) if e not in COLOURS]
+    others = [e for e in shown(run) if e not in COLOURS]
     return COLOURS.get(engine) or OTHER_COLOURS[others.index(engine) % len(OTHER_COLOURS)]
 
 
@@ -135,6 +143,10 @@ def script(panels, title, subtitle):
 def draw(base, panels, title, subtitle):
     """Writes base.png and base.svg; the paths."""
     commands, height = script(panels, title, subtitle)
+    return write(base, commands, height)
+
+
+def write(base, commands, height):
     terminals = {"png": f"set terminal pngcairo size {WIDTH},{height} font 'DejaVu Sans,14' background 'white'",
                  "svg": f"set terminal svg size {WIDTH},{height} font 'DejaVu Sans,14' background 'white'"}
     for suffix, terminal in terminals.items():
@@ -159,7 +171,7 @@ def medians(run, suite, engine, benches):
 
 def engine_series(run, suite, benches):
     return [Series(f"here: {results.column(run, e)}", engine_colour(run, e), medians(run, suite, e, benches), column=1)
-            for e in results.engine_order(run)]
+            for e in shown(run)]
 
 
 def decades(series, low):
@@ -191,7 +203,7 @@ def micro(run, base):
     benches = [(i, b) for i, b in benches if base_of[b]]
     if not benches:
         return []
-    series = [s for e, s in zip(results.engine_order(run), engine_series(run, "micro", benches)) if e != "native"]
+    series = [s for e, s in zip(shown(run), engine_series(run, "micro", benches)) if e != "native"]
     for s in series:
         s.values = {b: v / base_of[b] if v is not None else None for b, v in s.values.items()}
     low, high = decades(series, 0.3)
@@ -211,6 +223,8 @@ def pictures(path, folder=None):
     base = os.path.splitext(os.path.basename(path))[0]
     base = os.path.join(folder or os.path.dirname(path) or ".", base)
     made = []
+    if ablation.columns(run):
+        return write(f"{base}-ablation", *heatmap.script(run, caveat(run)))
     for suite, draw_suite in (("nano", nano), ("micro", micro)):
         if any(s["suite"] == suite for s in run.samples):
             made += draw_suite(run, f"{base}-{suite}")

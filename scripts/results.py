@@ -233,13 +233,28 @@ def machine_line(run):
     return f"{m.get('cpu_model') or 'unknown CPU'}{clock}, {place}"
 
 
-def base(name):
-    """The engine of a variant: bt for bt:no-chaining."""
+def base_engine(name):
+    """The engine that a variant (`bt:no-chaining`) is one of; any other name is its own."""
     return name.split(":")[0]
 
 
 def engine_order(run):
-    """Names of the run's engines in the order of the tables' columns."""
+    """Names of the run's engines in the order of the tables' columns; variants behind their engine, as the run had them."""
     known = ["native", "interp", "bt", "vtx"]
     names = list(dict.fromkeys(list(run.engines) + [r["engine"] for r in run.samples]))
-    return sorted(names, key=lambda n: (known.index(base(n)) if base(n) in known else len(known), n))
+
+    def key(name):
+        base = base_engine(name)
+        place = known.index(base) if base in known else len(known)
+        return place, base, base != name, names.index(name) if base != name else 0
+    return sorted(names, key=key)
+
+
+def variants(run):
+    """The run's variants of engines, such as `bt:no-chaining`."""
+    return [name for name in engine_order(run) if base_engine(name) != name]
+
+
+def geometric_mean(values):
+    """None of no values."""
+    return math.exp(statistics.fmean(math.log(v) for v in values)) if values else None

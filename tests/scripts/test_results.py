@@ -77,6 +77,8 @@ def tables(folder):
     check("a wrong instruction count is found",
           table.disagreements("in", {"insns_kernel": 2.0, "insns_user": 0.0}) == ["retired 2, not 1.125"])
     check("an unexpected exception is found", table.disagreements("out", {"exit_pio": 1.0, "exceptions": 0.5}))
+    check("what only bt must not do is found there only", table.disagreements("in", {"blocks": 1.0}, "bt") and
+          not table.disagreements("in", {"blocks": 1.0}, "interp"))
     check("what is not counted is not held against anything", table.disagreements("in", {}) == [])
     slow = "\n".join(table.slowdown_table(run, "micro"))
     check("a CPL 3 row is held against its image's native program", "| crc_user | 12.2 | 1.02 |" in slow)
