@@ -148,6 +148,7 @@ int main(int argc, char **argv)
         native_parse(argv[i]);
     if (native_options.pinned)
         native_pin();
+    setvbuf(stdout, NULL, _IOLBF, 0); // who reads may time the lines (scripts/peers.py)
     printf("rs1 begin name=%s\n", image_name);
     int status = image_main();
     printf("rs1 end name=%s status=%d\n", image_name, status);

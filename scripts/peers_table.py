@@ -28,7 +28,7 @@ def agreement(run, engine):
 def agreements(run):
     out = []
     for engine in results.engine_order(run):
-        apart = agreement(run, engine) if engine != "bochs" else None
+        apart = agreement(run, engine) if engine not in ("bochs", "native") else None
         if apart:
             out.append(f"- {engine}, micro: over the same runs the guest's own TSC is {apart[0]:.2%} apart from this clock "
                        f"(median of the benchmarks; {apart[1]:.2%} at most).")
@@ -53,15 +53,77 @@ def number(value):
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
 
 
+# (whose speed, times whose): columns where a run has both.
+RATIOS = {("bt", "native"): "bt, times native speed", ("bt", "qemu-tcg"): "bt, times QEMU's speed",
+          ("interp", "bochs"): "interp, times Bochs' speed", ("interp", "qemu-tcg"): "interp, times QEMU's speed"}
+
+
+def ratios(run, suite):
+    """What can be compared; natively only whole programs, where the loop around a subject is no part of the figure."""
+    return [pair for pair in RATIOS if all(engine in run.engines for engine in pair)
+            and (suite == "micro" or "native" not in pair)]
+
+
+def all_ns(run, suite, image, bench):
+    """Engine -> ns of an iteration. Code at CPL 3 has its image's native program."""
+    ns = {e: nanoseconds(run, suite, bench, e) for e in results.engine_order(run)}
+    if "native" in ns and ns["native"] is None:
+        ns["native"] = nanoseconds(run, suite, image, "native")
+    return ns
+
+
 def rows(run, suite, cell):
     """One row a benchmark: its name, its instructions, cell(ns, instructions) for each engine, the ratios."""
     made = []
     for image, bench in run.benches(suite):
         count = instructions(run, suite, image, bench)
-        ns = {e: nanoseconds(run, suite, bench, e) for e in results.engine_order(run)}
+        ns = all_ns(run, suite, image, bench)
         made.append([bench, number(count)] + [cell(ns[e], count) for e in ns] +
-                    [ratio(ns.get("bochs"), ns.get("interp")), ratio(ns.get("qemu-tcg"), ns.get("interp"))])
+                    [ratio(ns[other], ns[own]) for own, other in ratios(run, suite)])
     return made
+
+
+def means(run, suite):
+    """Geometric means of the ratios, kernels at CPL 0 and at CPL 3 apart; no mean of a group with a gap."""
+    made = []
+    for name, user in (("geometric mean, CPL 0", False), ("geometric mean, CPL 3", True)):
+        group = [all_ns(run, suite, i, b) for i, b in run.benches(suite) if b.endswith("_user") == user]
+        cells = []
+        for own, other in ratios(run, suite):
+            pairs = [(ns[other], ns[own]) for ns in group]
+            whole_group = pairs and all(a and b and a > 0 and b > 0 for a, b in pairs)
+            mean = results.geometric_mean([a / b for a, b in pairs]) if whole_group else None
+            cells.append(f"{mean:.2f}" if mean else "n/a")
+        made += [[f"*{name}*", ""] + [""] * len(results.engine_order(run)) + cells] if group else []
+    return made
+
+
+def times(ratio_of_costs):
+    return f"{ratio_of_costs:,.1f}" if ratio_of_costs < 100 else f"{ratio_of_costs:,.0f}"
+
+
+LEVEL = 1.05  # a difference below this is none
+
+
+def ahead(run, suite, own="bt", other="qemu-tcg"):
+    """Where bt costs less than QEMU, where more and how many times, and where the same."""
+    if (own, other) not in ratios(run, suite):
+        return []
+    better, worse, level = [], [], []
+    for image, bench in run.benches(suite):
+        ns = all_ns(run, suite, image, bench)
+        if bench == "idle" or not ns[own] or not ns[other] or min(ns[own], ns[other]) <= 0:
+            continue
+        factor = ns[own] / ns[other]
+        group = level if 1 / LEVEL <= factor <= LEVEL else worse if factor > 1 else better
+        group.append((max(factor, 1 / factor), bench))
+
+    def text(group):
+        return ", ".join(f"{b} ({times(r)} times)" for r, b in sorted(group, reverse=True)) or "nothing"
+    out = [f"- {suite}: bt is ahead of QEMU TCG on {text(better)}.", f"- {suite}: bt is behind on {text(worse)}."]
+    if level:
+        out.append(f"- {suite}: no difference to speak of on {', '.join(b for _, b in level)}.")
+    return out + [""]
 
 
 def markdown(columns, body):
@@ -75,8 +137,8 @@ def suite_table(run, suite):
         return number(count / ns * 1000) if ns and ns > 0 and count else "n/a"
     cell = speed if suite == "micro" else lambda ns, count: number(ns)
     columns = ["benchmark", "instructions an iteration"] + head(run)
-    columns += ["interp, times Bochs' speed", "interp, times QEMU's speed"]
-    return markdown(columns, rows(run, suite, cell))
+    columns += [RATIOS[pair] for pair in ratios(run, suite)]
+    return markdown(columns, rows(run, suite, cell) + (means(run, suite) if suite == "micro" else []))
 
 
 UNITS = {"micro": "million guest instructions a second"}
@@ -85,7 +147,7 @@ UNITS = {"micro": "million guest instructions a second"}
 def table(run):
     out = []
     for suite in run.suites():
-        out += [f"{suite}: {UNITS.get(suite, 'nanoseconds an iteration')}", ""] + suite_table(run, suite) + [""]
+        out += [f"{suite}: {UNITS.get(suite, 'nanoseconds an iteration')}", ""] + suite_table(run, suite) + [""] + ahead(run, suite)
     return out + agreements(run) + failures(run)
 
 
@@ -100,7 +162,7 @@ def failures(run):
 def scope(run):
     h = run.header
     versions = [e["version"] for e in run.engines.values() if e.get("version")]
-    out = [results.machine_line(run) + "; " + "; ".join(versions) + ".",
+    out = ["; ".join([results.machine_line(run)] + versions) + ".",
            f"{h['time']}: median of {results.count_text(h['runs'], 'process', 'processes')} x "
            f"{results.count_text(h['reps'], 'repetition')}, runs of n of at least "
            f"{h['seconds']} s, random order with seed {h['seed']}, all on CPU {h['cpu']}, by the host's clock."]

@@ -74,7 +74,27 @@ def tables():
     check("a failure says why", "- vtx, micro/fib: no end" in text)
 
 
+def translator():
+    run = results.Run({"machine": {}})
+    run.add({"type": "image", "suite": "nano", "bench": "in", "instructions": {}})
+    costs = {"crc": {"native": 800, "bt": 1000, "qemu-tcg": 4000}, "fib": {"native": 500, "bt": 1000, "qemu-tcg": 9000},
+             "crc_user": {"bt": 8000, "qemu-tcg": 2000}, "in": {"bt": 300, "qemu-tcg": 100}}
+    for bench, by_engine in costs.items():
+        for engine, ns in by_engine.items():
+            run.add({"type": "engine", "name": engine})
+            run.add({"type": "sample", "suite": "nano" if bench == "in" else "micro", "image": bench.split("_")[0],
+                     "bench": bench, "engine": engine, "n": 10, "t1": [1], "t2": [2], "run_n_ns": [10 * ns],
+                     "run_2n_ns": [20 * ns]})
+    text = "\n".join(peers_table.table(run))
+    check("bt beside native and QEMU", "| n/a | 0.80 | 4.00 |" in text and "| n/a | 0.50 | 9.00 |" in text)
+    check("geometric means, CPL 0 and CPL 3 apart", "| 0.63 | 6.00 |" in text and "| 0.10 | 0.25 |" in text)
+    check("a loop around a subject is not held against native", text.index("native speed") > text.index("| in |"))
+    check("who is ahead and who behind", "micro: bt is ahead of QEMU TCG on fib (9.0 times), crc (4.0 times)." in text and
+          "nano: bt is behind on in (3.0 times)." in text)
+
+
 timing()
 pairing()
 tables()
+translator()
 done()
