@@ -301,6 +301,49 @@ bool x86_decode(struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t 
     return true;
 }
 
+struct x86_code x86_code_at(const struct guest_ram *ram, gpa_t at)
+{
+    static const uint8_t nobody_there[X86_MAX_INSN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                       0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    unsigned left = GUEST_PAGE_SIZE - at.v % GUEST_PAGE_SIZE;
+    const uint8_t *bytes = ram_at(ram, at, left);
+    if (!bytes)
+        return (struct x86_code){nobody_there, left < X86_MAX_INSN ? left : X86_MAX_INSN};
+    return (struct x86_code){bytes, left};
+}
+
+// Instructions that take LOCK, with a memory destination (SDM vol. 2, LOCK).
+bool x86_lock_valid(const struct insn *in)
+{
+    if (!in->lock)
+        return true;
+    switch (in->id) {
+    case X86_INS_ADD:
+    case X86_INS_ADC:
+    case X86_INS_AND:
+    case X86_INS_BTC:
+    case X86_INS_BTR:
+    case X86_INS_BTS:
+    case X86_INS_CMPXCHG:
+    case X86_INS_CMPXCHG8B:
+    case X86_INS_CMPXCHG16B:
+    case X86_INS_DEC:
+    case X86_INS_INC:
+    case X86_INS_NEG:
+    case X86_INS_NOT:
+    case X86_INS_OR:
+    case X86_INS_SBB:
+    case X86_INS_SUB:
+    case X86_INS_XOR:
+    case X86_INS_XADD:
+        return in->op[0].kind == OPERAND_MEM;
+    case X86_INS_XCHG:
+        return in->op[0].kind == OPERAND_MEM || in->op[1].kind == OPERAND_MEM;
+    default:
+        return false;
+    }
+}
+
 void x86_format(const uint8_t *bytes, size_t n, uint64_t address, char *out, size_t size)
 {
     struct x86_decoder d;

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "include/guest_ram.h"
+
 #define X86_MAX_INSN 15 // SDM vol. 2, 2.3.11: longer is #GP
 
 enum x86_operand_kind {
@@ -64,6 +66,16 @@ void x86_decoder_close(struct x86_decoder *d);
 // Decode the 64-bit mode instruction at bytes[0..n) that lies at address. False where these bytes hold no whole valid
 // instruction (n may simply be too small).
 bool x86_decode(struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t address, struct insn *insn);
+
+// Guest code at a guest-physical address, up to the end of its page. Where there is no RAM, what nobody answers: ff.
+struct x86_code {
+    const uint8_t *bytes;
+    unsigned left;
+};
+struct x86_code x86_code_at(const struct guest_ram *ram, gpa_t at);
+
+// LOCK only where it may be: with a memory destination, on the instructions that take it (SDM vol. 2, LOCK).
+bool x86_lock_valid(const struct insn *in);
 
 // For messages: "48 89 d8  mov rax, rbx", or the bytes and "(not an instruction)".
 void x86_format(const uint8_t *bytes, size_t n, uint64_t address, char *out, size_t size);

@@ -70,6 +70,10 @@
 #define CR4_SMEP 0x100000
 #define CR4_SMAP 0x200000
 #define CR4_PKE 0x400000
+// What every x86-64 processor has, announced or not (so has KVM).
+#define CR4_ALWAYS                                                                                                     \
+    (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
+     CR4_OSXMMEXCPT)
 
 // efer
 #define EFER_SCE 0x1

@@ -42,10 +42,6 @@ static void write_cr3(struct bt *bt, uint64_t v)
 }
 
 // CR4 bits that can be set: what every x86-64 has, announced or not, and what CPUID announces. All others are reserved.
-#define CR4_ALWAYS                                                                                                     \
-    (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
-     CR4_OSXMMEXCPT)
-
 static uint64_t cr4_allowed(const struct bt *bt)
 {
     return CR4_ALWAYS | (cpuid_has(bt, FEATURE_FSGSBASE) ? CR4_FSGSBASE : 0) |

@@ -22,7 +22,7 @@ static bool has_other_operand(const struct insn *in)
 enum kind kind_of(const struct insn *in)
 {
     enum kind kind = in->id < X86_INS_ENDING ? kinds[in->id] : KIND_UNDEFINED;
-    if (kind == KIND_UNDEFINED || has_other_operand(in) || lock_is_wrong(in))
+    if (kind == KIND_UNDEFINED || has_other_operand(in) || !x86_lock_valid(in))
         return KIND_UNDEFINED;
     // movs and cmps share their names with SSE instructions, mov and push and pop their own with privileged forms.
     if (kind == KIND_STRING && in->opcode[0] == 0x0f)
@@ -63,36 +63,5 @@ bool ends_tu(const struct insn *in)
         }
     default:
         return false;
-    }
-}
-
-bool lock_is_wrong(const struct insn *in)
-{
-    if (!in->lock)
-        return false;
-    switch (in->id) {
-    case X86_INS_ADD:
-    case X86_INS_ADC:
-    case X86_INS_AND:
-    case X86_INS_BTC:
-    case X86_INS_BTR:
-    case X86_INS_BTS:
-    case X86_INS_CMPXCHG:
-    case X86_INS_CMPXCHG8B:
-    case X86_INS_CMPXCHG16B:
-    case X86_INS_DEC:
-    case X86_INS_INC:
-    case X86_INS_NEG:
-    case X86_INS_NOT:
-    case X86_INS_OR:
-    case X86_INS_SBB:
-    case X86_INS_SUB:
-    case X86_INS_XOR:
-    case X86_INS_XADD:
-        return in->op[0].kind != OPERAND_MEM;
-    case X86_INS_XCHG:
-        return in->op[0].kind != OPERAND_MEM && in->op[1].kind != OPERAND_MEM;
-    default:
-        return true;
     }
 }

@@ -28,7 +28,5 @@ enum kind {
 
 enum kind kind_of(const struct insn *in);
 bool ends_tu(const struct insn *in); // nothing of the same TU can follow
-// LOCK is there and must not be (SDM vol. 2, LOCK).
-bool lock_is_wrong(const struct insn *in);
 
 #endif

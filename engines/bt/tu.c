@@ -7,22 +7,6 @@
 #include "engines/bt/memory.h"
 #include "engines/bt/translate.h"
 
-struct source {
-    const uint8_t *bytes;
-    unsigned left;
-};
-
-static struct source source_at(const struct bt *bt, gpa_t at)
-{
-    static const uint8_t nobody_there[X86_MAX_INSN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                                       0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    unsigned left = GUEST_PAGE_SIZE - at.v % GUEST_PAGE_SIZE;
-    const uint8_t *bytes = ram_at(bt->ram, at, left);
-    if (!bytes)
-        return (struct source){nobody_there, left < X86_MAX_INSN ? left : X86_MAX_INSN};
-    return (struct source){bytes, left};
-}
-
 static bool fits(struct bt *bt, const uint8_t *bytes, unsigned left)
 {
     struct insn in;
@@ -130,14 +114,14 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
     tu->rip = bt->rip;
     tu->gpa = mem_fetch(bt, bt->rip).v;
     tu->second_page = NO_PAGE;
-    struct source s = source_at(bt, gpa(tu->gpa));
+    struct x86_code s = x86_code_at(bt->ram, gpa(tu->gpa));
     bool ended;
     if (fits(bt, s.bytes, s.left)) {
         ended = read_insn(bt, tu, s.bytes, s.left, &eflags[0]);
     } else {
         uint8_t both[X86_MAX_INSN];
         gpa_t second = mem_fetch(bt, (tu->rip & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE);
-        struct source tail = source_at(bt, second);
+        struct x86_code tail = x86_code_at(bt->ram, second);
         memcpy(both, s.bytes, s.left);
         memcpy(both + s.left, tail.bytes, X86_MAX_INSN - s.left);
         tu->second_page = second.v & GUEST_PAGE_MASK;

@@ -175,33 +175,17 @@ void block_invalidate(struct cpu *c, uint64_t ram_offset, unsigned size)
 
 // ---- Building ----
 
-struct source {
-    const uint8_t *bytes; // of the page at rip, up to its end
-    unsigned left;
-};
-
-static struct source source_at(const struct cpu *c, gpa_t at)
-{
-    static const uint8_t nobody_there[X86_MAX_INSN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                                       0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    unsigned left = GUEST_PAGE_SIZE - at.v % GUEST_PAGE_SIZE;
-    const uint8_t *bytes = ram_at(c->ram, at, left);
-    if (!bytes)
-        return (struct source){nobody_there, left < X86_MAX_INSN ? left : X86_MAX_INSN};
-    return (struct source){bytes, left};
-}
-
 // One instruction that may go on in the next page. Sets b->second_page where it does.
 static void build_first(struct cpu *c, struct lowering *low, struct block *b)
 {
-    struct source s = source_at(c, gpa(b->gpa));
+    struct x86_code s = x86_code_at(c->ram, gpa(b->gpa));
     if (s.left >= X86_MAX_INSN || lowering_fits(low, s.bytes, s.left)) {
         lowering_insn(low, s.bytes, s.left);
         return;
     }
     uint8_t both[X86_MAX_INSN];
     gpa_t second = mmu_fetch(c, (b->rip & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE);
-    struct source tail = source_at(c, second);
+    struct x86_code tail = x86_code_at(c->ram, second);
     memcpy(both, s.bytes, s.left);
     memcpy(both + s.left, tail.bytes, X86_MAX_INSN - s.left);
     b->second_page = second.v & GUEST_PAGE_MASK;
@@ -219,7 +203,7 @@ static void build(struct cpu *c, struct block *b, uint64_t rip, uint64_t at, uns
     struct lowering low;
     lowering_start(&low, c, rip, b->op);
     build_first(c, &low, b);
-    struct source s = source_at(c, gpa(at));
+    struct x86_code s = x86_code_at(c->ram, gpa(at));
     const struct op *full = b->op + BLOCK_MAX_OPS - 2 * LOWER_MAX_OPS; // room for one more and the closing jump
     while (!low.l.ends && b->second_page == NO_PAGE && low.insns < max_insns && low.l.next < full &&
            low.bytes < s.left && lowering_fits(&low, s.bytes + low.bytes, s.left - low.bytes))

@@ -52,10 +52,6 @@ static void write_cr3(struct cpu *c, const struct op *op, uint64_t v)
 
 // CR4 bits that every x86-64 processor has, announced or not (so has KVM), and those of features; all others are
 // reserved.
-#define CR4_ALWAYS                                                                                                     \
-    (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
-     CR4_OSXMMEXCPT)
-
 static uint64_t cr4_allowed(const struct cpu *c)
 {
     return CR4_ALWAYS | (cpuid_has(c, FEATURE_FSGSBASE) ? CR4_FSGSBASE : 0) |

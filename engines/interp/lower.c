@@ -53,36 +53,6 @@ struct op *emit_mem(struct lower *l, op_fn *fn, const struct insn *in, const str
     return op;
 }
 
-// Instructions that take LOCK, with a memory destination (SDM vol. 2, LOCK).
-static bool lock_allowed(const struct insn *in)
-{
-    switch (in->id) {
-    case X86_INS_ADD:
-    case X86_INS_ADC:
-    case X86_INS_AND:
-    case X86_INS_BTC:
-    case X86_INS_BTR:
-    case X86_INS_BTS:
-    case X86_INS_CMPXCHG:
-    case X86_INS_CMPXCHG8B:
-    case X86_INS_CMPXCHG16B:
-    case X86_INS_DEC:
-    case X86_INS_INC:
-    case X86_INS_NEG:
-    case X86_INS_NOT:
-    case X86_INS_OR:
-    case X86_INS_SBB:
-    case X86_INS_SUB:
-    case X86_INS_XOR:
-    case X86_INS_XADD:
-        return in->op[0].kind == OPERAND_MEM;
-    case X86_INS_XCHG:
-        return in->op[0].kind == OPERAND_MEM || in->op[1].kind == OPERAND_MEM;
-    default:
-        return false;
-    }
-}
-
 static HANDLER(op_undefined)
 {
     raise_exception(c, op, VEC_UD);
@@ -125,7 +95,7 @@ void lowering_insn(struct lowering *low, const uint8_t *bytes, unsigned left)
     bool decoded = x86_decode(&l->c->decoder, bytes, left, l->rip, &in);
     l->len = decoded ? in.length : 1;
 
-    bool exists = decoded && in.id < X86_INS_ENDING && rows[in.id].fn && (!in.lock || lock_allowed(&in)) &&
+    bool exists = decoded && in.id < X86_INS_ENDING && rows[in.id].fn && x86_lock_valid(&in) &&
                   rows[in.id].fn(l, &in, rows[in.id].arg);
     if (!exists) {
         l->next = first;
