@@ -66,7 +66,7 @@ ABLATION_BLOCKS = {
     "ablation": last(ablation.table),
     "ablation-legend": last(ablation.legend),
     "ablation-scope": last(table.scope),
-    "ablation-picture": picture("ablation", "What each of the translator's techniques is worth on each benchmark"),
+    "ablation-picture": picture("factors", "What each of the translator's techniques is worth on each benchmark"),
     "rdtsc": last(ablation.rdtsc_table),
 }
 PEERS_BLOCKS = {"peers": last(peers_table.table), "peers-scope": last(peers_table.scope)}

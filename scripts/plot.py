@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Pictures (PNG and SVG, gnuplot) from a results file, beside the file: FILE-nano in the manner of the paper's Figure
-4, and FILE-micro, the slowdown against native programs; of a run with variants of bt instead FILE-ablation, what each
+4, and FILE-micro, the slowdown against native programs; of a run with variants of bt instead FILE-factors, what each
 technique is worth on each benchmark. Prints the paths. `scripts/plot.py FILE [FOLDER]`."""
 import os
 import subprocess
@@ -224,7 +224,7 @@ def pictures(path, folder=None):
     base = os.path.join(folder or os.path.dirname(path) or ".", base)
     made = []
     if ablation.columns(run):
-        return write(f"{base}-ablation", *heatmap.script(run, caveat(run)))
+        return write(f"{base}-factors", *heatmap.script(run, caveat(run)))
     for suite, draw_suite in (("nano", nano), ("micro", micro)):
         if any(s["suite"] == suite for s in run.samples):
             made += draw_suite(run, f"{base}-{suite}")

@@ -84,7 +84,7 @@ def blocks(path):
     check("all blocks of an ablation can be made", all(paper.content(name, path) for name in paper.ABLATION_BLOCKS))
     check("the file fills those blocks and no others", paper.blocks_of(path) is paper.ABLATION_BLOCKS)
     made = plot.pictures(path)
-    check("its picture is the one of factors", [os.path.basename(p) for p in made] == ["a-ablation.png", "a-ablation.svg"])
+    check("its picture is the one of factors", [os.path.basename(p) for p in made] == ["a-factors.png", "a-factors.svg"])
     svg = open(made[1], encoding="utf-8").read()
     check("which shows them", ">2.00<" in svg and "no-chaining" in svg)
     script = os.path.join(SCRIPTS, "ablation.py")
