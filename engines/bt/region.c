@@ -90,7 +90,12 @@ void region_fix_layout(char **argv)
         unsetenv(RESTARTS);
         keep_name(argv[0]);
     }
-    if (region_layout_ok(reason, sizeof reason) || restarts >= (stop_randomizing() ? 1 : MAX_RESTARTS))
+    // A layout that is good by chance may still have something of ours where struct bt goes.
+    bool ok = region_layout_ok(reason, sizeof reason);
+    if (ok && (personality(0xffffffff) & ADDR_NO_RANDOMIZE))
+        return;
+    bool stops = stop_randomizing();
+    if ((ok && !stops) || restarts >= (stops ? 1 : MAX_RESTARTS))
         return;
     snprintf(count, sizeof count, "%u", restarts + 1);
     if (setenv(RESTARTS, count, 1))
