@@ -217,6 +217,7 @@ static enum exit_status loop(struct run *r)
         uint64_t budget = budget_left(r);
         watch_deadline(r->watch, machine_next_deadline(r->machine));
         enum vcpu_exit exit = budget == UINT64_MAX ? VCPU_EXIT_BUDGET : r->vcpu->engine->run(r->vcpu, budget);
+        watch_seen(r->watch);
         if (machine_serial_refused(r->machine))
             return ends(r, STATUS_FLOOD, "the guest sent more than %llu bytes on the serial line (--serial-limit)",
                         (unsigned long long)r->request->serial_limit);

@@ -25,6 +25,7 @@ enum { FD_SIGNAL, FD_TIMEOUT, FD_DEADLINE, FD_STOP, FD_COUNT };
 
 enum {
     LOOK_MS = 250,          // how often to look whether the vCPU's thread still runs
+    REPEAT_MS = 10,         // how often to repeat a kick that the vCPU's thread has not seen
     ASLEEP_NS = 1000 * 1000 // CPU time that a running thread uses between two looks, at the very least
 };
 
@@ -37,6 +38,7 @@ struct watch {
     int fd[FD_COUNT];
     uint64_t deadline; // as armed; the vCPU thread's own
     atomic_bool interrupted, timed_out;
+    atomic_bool unseen;    // there was a kick, and the vCPU's thread has not come out yet
     pthread_mutex_t mutex; // with woken, for watch_sleep
     pthread_cond_t woken;
 };
@@ -57,6 +59,7 @@ static void drain(int fd)
 
 static void wake(struct watch *w)
 {
+    atomic_store(&w->unseen, true);
     w->vcpu->engine->kick(w->vcpu);
     pthread_mutex_lock(&w->mutex);
     pthread_cond_broadcast(&w->woken);
@@ -85,12 +88,14 @@ static void *watch_thread(void *arg)
     for (int i = 0; i < FD_COUNT; i++)
         polled[i] = (struct pollfd){.fd = w->fd[i], .events = POLLIN};
     for (;;) {
-        int ready = poll(polled, FD_COUNT, LOOK_MS);
-        if (ready <= 0) {
-            if (ready == 0)
-                kick_sleeper(w, &cpu_time);
+        bool unseen = atomic_load(&w->unseen);
+        int ready = poll(polled, FD_COUNT, unseen ? REPEAT_MS : LOOK_MS);
+        if (ready == 0 && unseen && atomic_load(&w->unseen))
+            w->vcpu->engine->kick(w->vcpu);
+        else if (ready == 0 && !unseen)
+            kick_sleeper(w, &cpu_time);
+        if (ready <= 0)
             continue;
-        }
         for (int i = 0; i < FD_COUNT; i++)
             if (polled[i].revents)
                 drain(w->fd[i]);
@@ -199,6 +204,11 @@ void watch_stop(struct watch *w)
     pthread_join(w->thread, NULL);
     pthread_sigmask(SIG_SETMASK, &w->old_mask, NULL);
     close_all(w);
+}
+
+void watch_seen(struct watch *w)
+{
+    atomic_store(&w->unseen, false);
 }
 
 bool watch_interrupted(struct watch *w)

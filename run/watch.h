@@ -18,6 +18,9 @@ struct watch;
 struct watch *watch_start(struct vcpu *v, int vcpu_cpu, uint64_t timeout_ns, char *err, size_t err_size);
 void watch_stop(struct watch *w); // NULL is fine
 
+// run() has come back: a kick before now need not be repeated. Engines may take one for the time being.
+void watch_seen(struct watch *w);
+
 // What has come up since the start; both stay true.
 bool watch_interrupted(struct watch *w);
 bool watch_timed_out(struct watch *w);

@@ -229,10 +229,11 @@ static void inject_nmi(struct vcpu *v)
 static void kick(struct vcpu *v)
 {
     struct bt *bt = v->engine_data;
-    atomic_store(&bt->kicked, true);
+    bool again = atomic_exchange(&bt->kicked, true);
     bt->attention = 1;
     atomic_store(&bt->poll_armed, true);
     mprotect(bt->poll, sizeof bt->poll, PROT_NONE);
+    signals_kicked(bt->signals, again);
 }
 
 static void read_counters(struct vcpu *v, struct counters *out)

@@ -265,16 +265,19 @@ enum vcpu_exit bt_run(struct vcpu *v, uint64_t budget)
     struct bt *bt = v->engine_data;
     (void)budget; // translated code does not count instructions
     region_enter_thread();
-    signals_enter_thread(bt->signals);
+    signals_begin_run(bt->signals);
     if (setjmp(bt->fault) == BT_FAULT) {
         bt->stepping = false;
         bt->inhibit = bt->inhibit_debug = false;
         after_fault(bt);
     }
+    signals_rearm(bt->signals);
     for (;;) {
         enum vcpu_exit exit = between(bt);
-        if (exit != VCPU_CONTINUE)
+        if (exit != VCPU_CONTINUE) {
+            signals_end_run(bt->signals);
             return exit;
+        }
         go(bt);
     }
 }

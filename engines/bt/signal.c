@@ -4,14 +4,17 @@
 // run loop by longjmp, which costs less than returning through the kernel.
 //
 // That is sound because the handler runs on a stack of its own with no signal blocked (SA_ONSTACK, SA_NODEFER), and
-// interrupts translated code only, never C code that holds anything.
+// interrupts translated code only, never C code that holds anything. rsp is the guest's, who may point it into that
+// stack; so the kernel must not ask where it is, which SS_AUTODISARM tells it. After a longjmp the stack is armed anew.
 #include "engines/bt/signal.h"
 
-#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <ucontext.h>
 
 #include "engines/bt/map.h"
@@ -20,7 +23,23 @@
 #include "engines/bt/world.h"
 
 #define STACK_BYTES (256u << 10)
-static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+#define NUDGE SIGURG // ignored where no handler is installed
+static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, NUDGE};
+#define SIGNALS (sizeof signals / sizeof signals[0])
+#ifndef SS_AUTODISARM // Linux 4.7; not in every libc's header
+#define SS_AUTODISARM (1u << 31)
+#endif
+#define PATIENCE_NS (5 * 1000 * 1000) // of the vCPU thread's CPU time, before a kick is repeated by a signal
+
+struct signals {
+    void *stack;
+    struct sigaction old[SIGNALS];
+    volatile bool disarmed; // a handler is running, or was left by longjmp: there is no alternate stack
+    atomic_bool running;    // `thread` is in bt_run()
+    pthread_t thread;
+    clockid_t cpu_clock;
+    atomic_ullong kicked_at; // CPU time when the kick came that has not been seen
+};
 
 // ucontext's order of registers, by the numbers that instructions use
 static const uint8_t greg_of[GPR_COUNT] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
@@ -55,6 +74,7 @@ static void recover_state(struct bt *bt, const struct point *point)
     }
 }
 
+// Where the instruction at bt->rip is to be run again.
 static _Noreturn void to_run_loop(struct bt *bt)
 {
     bt->event.pending = false;
@@ -86,8 +106,11 @@ static void memory_fault(struct bt *bt, const siginfo_t *info, bool write, struc
     uint32_t error = 0;
     if (has_address)
         result = map_fault(bt, va, write, &error);
-    if (result == MAP_DONE)
+    if (result == MAP_DONE) {
+        if (bt->attention && !bt->stepping) // a string instruction may fault a million times
+            to_run_loop(bt);
         return;
+    }
     if (result == MAP_TRUE && !(point->recover == RECOVER_RETURN && write)) // ret itself only reads
         raise_page_fault(bt, va, error);
     if (!has_address && point->recover == RECOVER_SLOT && checked_form(bt))
@@ -98,10 +121,16 @@ static void memory_fault(struct bt *bt, const siginfo_t *info, bool write, struc
     to_run_loop(bt);
 }
 
-// Not a fault of the guest's: let it be fatal.
-static void give_up(int number)
+// Outside of hot code. The guest cannot get there but by overwriting the monitor (layout.h), or by a mistake of ours.
+static void stray_fault(struct bt *bt, int number, const void *address, uint64_t rip)
 {
-    signal(number, SIG_DFL);
+    if (!bt->signals->running || !pthread_equal(pthread_self(), bt->signals->thread)) {
+        signal(number, SIG_DFL); // not in the vCPU's run: let it be fatal
+        return;
+    }
+    bt->signals->running = false; // no second attempt
+    raise_engine_error(bt, "signal %d at host address %#" PRIx64 ", which touched %p: the monitor is damaged", number,
+                       rip, address);
 }
 
 static void on_fault(int number, siginfo_t *info, void *context)
@@ -109,9 +138,10 @@ static void on_fault(int number, siginfo_t *info, void *context)
     struct bt *bt = (struct bt *)BT_REGION;
     greg_t *gregs = ((ucontext_t *)context)->uc_mcontext.gregs;
     const struct point *point;
+    bt->signals->disarmed = true;
     struct ccf *ccf = tc_ccf_at(bt->tc, (const uint8_t *)(uintptr_t)gregs[REG_RIP], &point);
     if (!ccf) {
-        give_up(number);
+        stray_fault(bt, number, info->si_addr, (uint64_t)gregs[REG_RIP]);
         return;
     }
     save_state(bt, gregs);
@@ -129,12 +159,31 @@ static void on_fault(int number, siginfo_t *info, void *context)
         to_run_loop(bt);
     }
     memory_fault(bt, info, gregs[REG_ERR] & 2, ccf, point);
+    bt->signals->disarmed = false; // returning restores the alternate stack
 }
 
-struct signals {
-    void *stack;
-    struct sigaction old[sizeof signals / sizeof signals[0]];
-};
+// A kick has not been seen for a while: the guest is in a string instruction, or in a loop that comes by no poll, which
+// is made of returns then. The one can be left here; the other finds its way when no target is known any more.
+static void on_nudge(int number, siginfo_t *info, void *context)
+{
+    struct bt *bt = (struct bt *)BT_REGION;
+    greg_t *gregs = ((ucontext_t *)context)->uc_mcontext.gregs;
+    const uint8_t *host = (const uint8_t *)(uintptr_t)gregs[REG_RIP];
+    const struct point *point;
+    (void)number, (void)info;
+    if (!bt->signals->running || !tc_contains(bt->tc, host) || !atomic_load(&bt->kicked))
+        return; // in C code, which looks by itself
+    struct ccf *ccf = tc_ccf_at(bt->tc, host, &point);
+    if (!ccf || point->recover != RECOVER_STRING || bt->stepping) {
+        tc_forget_targets(bt);
+        return;
+    }
+    bt->signals->disarmed = true;
+    save_state(bt, gregs);
+    recover_state(bt, point);
+    bt->rip = ccf->rip + point->guest;
+    to_run_loop(bt);
+}
 
 struct signals *signals_install(struct bt *bt)
 {
@@ -146,23 +195,64 @@ struct signals *signals_install(struct bt *bt)
         return NULL;
     }
     s->stack = stack;
-    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART};
     sigemptyset(&action.sa_mask);
-    for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
+    for (unsigned i = 0; i < SIGNALS; i++) {
+        action.sa_sigaction = signals[i] == NUDGE ? on_nudge : on_fault;
         sigaction(signals[i], &action, &s->old[i]);
+    }
     return s;
 }
 
 void signals_remove(struct signals *s)
 {
-    for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
+    for (unsigned i = 0; i < SIGNALS; i++)
         sigaction(signals[i], &s->old[i], NULL);
     free(s->stack);
     free(s);
 }
 
-int signals_enter_thread(struct signals *s)
+static void arm(struct signals *s)
 {
-    stack_t stack = {.ss_sp = s->stack, .ss_size = STACK_BYTES};
-    return sigaltstack(&stack, NULL);
+    stack_t stack = {.ss_sp = s->stack, .ss_size = STACK_BYTES, .ss_flags = (int)SS_AUTODISARM};
+    s->disarmed = false;
+    sigaltstack(&stack, NULL);
+}
+
+void signals_begin_run(struct signals *s)
+{
+    s->thread = pthread_self();
+    pthread_getcpuclockid(s->thread, &s->cpu_clock);
+    arm(s);
+    atomic_store(&s->running, true);
+}
+
+void signals_end_run(struct signals *s)
+{
+    atomic_store(&s->running, false);
+}
+
+void signals_rearm(struct signals *s)
+{
+    if (s->disarmed)
+        arm(s);
+}
+
+// ---- Kicks that are not seen ----
+
+static unsigned long long cpu_time(const struct signals *s)
+{
+    struct timespec now;
+    return clock_gettime(s->cpu_clock, &now) ? 0
+                                             : (unsigned long long)now.tv_sec * 1000000000 + (unsigned long)now.tv_nsec;
+}
+
+void signals_kicked(struct signals *s, bool again)
+{
+    if (!atomic_load(&s->running))
+        return;
+    if (!again)
+        atomic_store(&s->kicked_at, cpu_time(s));
+    else if (cpu_time(s) - atomic_load(&s->kicked_at) > PATIENCE_NS)
+        pthread_kill(s->thread, NUDGE);
 }

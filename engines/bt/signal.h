@@ -11,7 +11,11 @@ struct signals;
 // was.
 struct signals *signals_install(struct bt *bt);
 void signals_remove(struct signals *s);
-// The calling thread takes its faults on the handlers' own stack. 0, or -1 with errno.
-int signals_enter_thread(struct signals *s);
+// Around a run: the calling thread is the vCPU's now, and takes its faults on the handlers' own stack.
+void signals_begin_run(struct signals *s);
+void signals_end_run(struct signals *s);
+void signals_rearm(struct signals *s); // a longjmp has come: perhaps out of a handler
+// The vCPU was kicked; again: it has not seen the last kick yet. From any thread, async-signal-safe.
+void signals_kicked(struct signals *s, bool again);
 
 #endif

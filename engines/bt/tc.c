@@ -76,6 +76,16 @@ static void clear_targets(struct tc *tc, struct bt *bt)
             bt->targets[world][i] = (uint64_t)(uintptr_t)tc->miss_stub;
 }
 
+void tc_forget_targets(struct bt *bt)
+{
+    clear_targets(bt->tc, bt);
+}
+
+bool tc_contains(const struct tc *tc, const uint8_t *host)
+{
+    return host >= tc->buffer && host < tc->buffer + HOT_BYTES + COLD_BYTES;
+}
+
 struct tc *tc_create(struct bt *bt)
 {
     struct tc *tc = calloc(1, sizeof *tc);

@@ -118,6 +118,10 @@ uint8_t *tc_miss(struct bt *bt);
 struct site *tc_site(struct tc *tc, uint64_t number);
 uint32_t tc_site_number(const struct tc *tc, const struct site *site);
 
+// Indirect branches and returns come by tc_miss again, all of them.
+void tc_forget_targets(struct bt *bt);
+
+bool tc_contains(const struct tc *tc, const uint8_t *host); // cold code and stubs included
 // The CCF and point that hold a host address, for faults; NULL where it is not hot code.
 struct ccf *tc_ccf_at(struct tc *tc, const uint8_t *host, const struct point **point);
 // An access by the instruction at rip cannot be made as it is (a device, a traced page, out of the bias's reach): from
