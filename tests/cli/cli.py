@@ -230,6 +230,16 @@ def interrupted(files, engine):
 
 # ---- Bench ----
 
+def endless(engine):
+    """Loops of every sort, with interrupts off: only the time limit can end them, and it does, at once."""
+    for loop in ("jmp", "forward", "ret", "ret_computed", "call", "jrcxz", "stos", "movs", "scas"):
+        begin = time.monotonic()
+        if refused(f"{engine}: endless loop ({loop})", TIMEOUT, ["run", f"--engine={engine}", "--timeout=0.05",
+                                                                  "test/abuse_loop", f"--append=loop={loop}"]):
+            seconds = time.monotonic() - begin
+            report(seconds < (30 if SANITIZED else 2), f"{engine}: the time limit ends {loop} at once", f"{seconds} s")
+
+
 def lines_of(path):
     with open(path, encoding="utf-8") as file:
         return [json.loads(line) for line in file]
@@ -314,6 +324,7 @@ def main():
         for engine in [e["name"] for e in engines_here()]:
             bad_guests(files, engine)
             interrupted(files, engine)
+            endless(engine)
         only_interp(files)
         bench(files)
         bench_interrupted(files)
