@@ -257,7 +257,13 @@ static const struct row rows[] = {
     ROW(UNBIASED_DEAD, "\x48\x83\xe4\xf0", "and rsp, 0xfffffffffffffff0"),
     ROW(UNBIASED_DEAD, "\x48\x01\xc4", "add rsp, rax"),
     ROW(UNBIASED, "\x48\x83\xec\x18",
-        "mov [slot], rax; movabs rax, 0xffff810000000000; lea rsp, [rsp + rax]; sub rsp, 0x18; movabs rax, "
+        "mov [slot], rax; movabs rax, 0xffff810000000000; lea rax, [rsp + rax]; sub rax, 0x18; mov rax, [slot]; "
+        "lea rsp, [rsp - 0x18]"),
+    ROW(UNBIASED, "\x48\x83\xc4\x08",
+        "mov [slot], rax; movabs rax, 0xffff810000000000; lea rax, [rsp + rax]; add rax, 8; mov rax, [slot]; "
+        "lea rsp, [rsp + 8]"),
+    ROW(UNBIASED, "\x48\x83\xcc\x18",
+        "mov [slot], rax; movabs rax, 0xffff810000000000; lea rsp, [rsp + rax]; or rsp, 0x18; movabs rax, "
         "0x7f0000000000; lea rsp, [rsp + rax]; mov rax, [slot]"),
     ROW(UNBIASED, "\x66\x39\xe0", "cmp ax, sp"),
     ROW(UNBIASED, "\x54",
