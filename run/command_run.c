@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "run/bt_stats.h"
 #include "run/commands.h"
 #include "run/images.h"
 #include "run/one_run.h"
@@ -68,6 +69,8 @@ static enum exit_status run_image(const struct options *o, struct run_request *r
         print_json(request, path, &outcome);
     else if (o->counters)
         print_counters(request, &outcome);
+    if (o->bt_stats && !o->json)
+        print_bt_stats(stdout, &outcome);
     enum exit_status status = outcome.status;
     snprintf(err, err_size, "%s: %s", path, outcome.reason);
     run_outcome_free(&outcome);
@@ -80,6 +83,10 @@ enum exit_status command_run(const struct options *o, char *err, size_t err_size
     struct variant variant;
     if (variant_parse(&variant, o->engine, o, err, err_size) || variant_takes_all(&variant, o, err, err_size))
         return STATUS_USAGE;
+    if (o->bt_stats && variant.engine != &engine_bt) {
+        snprintf(err, err_size, "option --bt-stats is not for engine %s", variant.engine->name);
+        return STATUS_USAGE;
+    }
     struct run_request request = {
         .engine = variant.engine,
         .engine_name = variant.name,

@@ -58,6 +58,8 @@ static const struct option_row options[] = {
      "the guest's command line, e.g. 'reps=2 cycles=1000'"},
     {"--counters", NULL, BIT(RUN), KIND_FLAG, AT(counters), 0, 0, 0, "print what the engine counted"},
     {"--pmu", NULL, BIT(RUN), KIND_FLAG, AT(pmu), 0, 0, 0, "count core events between the guest's marks (see --json)"},
+    {"--bt-stats", NULL, BIT(RUN), KIND_FLAG, AT(bt_stats), 0, 0, 0,
+     "print what the binary translator did: kinds of translation, expansion, cost, callouts, faults"},
     {"--budget", "N", BIT(RUN), KIND_NUMBER, AT(budget), 0, 1, UINT64_MAX,
      "end after N guest instructions, on an engine that counts them"},
     {"--serial-limit", "SIZE", BIT(RUN), KIND_SIZE, AT(serial_limit), 0, 1, 1024 * GIB,

@@ -16,7 +16,7 @@ struct options {
     enum command command;
     bool help;
     // Values; what is not given has the default that the table says, or 0, or NULL.
-    bool all, json, counters, pmu, quick;
+    bool all, json, counters, pmu, quick, bt_stats;
     const char *engine, *engines, *append, *out;
     uint64_t ram, serial_limit; // bytes
     uint64_t timeout_ns;        // 0: the command's default

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engines/bt/how.h"
 #include "engines/bt/layout.h"
 #include "engines/bt/options.h"
 #include "include/vcpu.h"
@@ -103,6 +104,7 @@ struct bt {
     struct signals *signals; // signal.h
 
     struct bt_options options;
+    struct bt_stats stats;
     bool once;     // the next instruction is run on its own, in its checked form (no-adapt)
     bool stepping; // the code being executed is one instruction on its own (run.c)
     atomic_bool poll_armed;

@@ -67,6 +67,7 @@ bool put_checked(struct translator *t, unsigned operand)
     const struct insn *in = &t->in->insn;
     unsigned access = access_of(in, operand);
     unsigned reg = pick_scratch(in, 0);
+    t->how = HOW_CHECKED;
     struct site *site = add_site(t, SITE_ACCESS);
     site->insn = *in;
     site->operand = (uint8_t)operand;

@@ -239,6 +239,26 @@ static void kick(struct vcpu *v)
 static void read_counters(struct vcpu *v, struct counters *out)
 {
     *out = v->counters;
+    for (unsigned e = EV_callout_privileged; e <= EV_callout_other; e++)
+        out->n[EV_callouts] += out->n[e];
+    for (unsigned e = EV_trap_memory; e <= EV_trap_exception; e++)
+        out->n[EV_traps] += out->n[e];
+}
+
+static void read_stats(struct vcpu *v, stat_fn *fn, void *ctx)
+{
+    const struct bt *bt = v->engine_data;
+    const struct bt_stats *s = &bt->stats;
+    char name[64];
+    fn(ctx, "units", s->units);
+    fn(ctx, "guest_bytes", s->guest_bytes);
+    fn(ctx, "hot_bytes", s->hot_bytes);
+    fn(ctx, "cold_bytes", s->cold_bytes);
+    fn(ctx, "cycles", s->cycles);
+    for (unsigned how = HOW_IDENT; how < HOWS; how++) {
+        snprintf(name, sizeof name, "%s: %s", how_table[how].name, how_table[how].meaning);
+        fn(ctx, name, s->insns[how]);
+    }
 }
 
 const struct engine engine_bt = {
@@ -248,7 +268,12 @@ const struct engine engine_bt = {
               EVENT_BIT(exit_shutdown) | EVENT_BIT(exit_mark) | EVENT_BIT(exit_host) | EVENT_BIT(exceptions) |
               EVENT_BIT(true_faults) | EVENT_BIT(interrupts) | EVENT_BIT(syscalls) | EVENT_BIT(hidden_faults) |
               EVENT_BIT(tlb_misses) | EVENT_BIT(tlb_flushes) | EVENT_BIT(tlb_invlpgs) | EVENT_BIT(insns_decoded) |
-              EVENT_BIT(blocks) | EVENT_BIT(block_lookups) | EVENT_BIT(blocks_invalidated),
+              EVENT_BIT(blocks) | EVENT_BIT(block_lookups) | EVENT_BIT(blocks_invalidated) |
+              EVENT_BIT(callout_privileged) | EVENT_BIT(callout_memory) | EVENT_BIT(callout_branch) |
+              EVENT_BIT(callout_miss) | EVENT_BIT(callout_other) | EVENT_BIT(chains) | EVENT_BIT(elisions) |
+              EVENT_BIT(adaptations) | EVENT_BIT(forwards) | EVENT_BIT(tc_flushes) | EVENT_BIT(traps) |
+              EVENT_BIT(trap_memory) | EVENT_BIT(trap_privileged) | EVENT_BIT(trap_poll) | EVENT_BIT(trap_exception) |
+              EVENT_BIT(callouts),
     .options = bt_option_table,
     .check_settings = bt_options_check,
     .probe = probe,
@@ -261,4 +286,5 @@ const struct engine engine_bt = {
     .inject_nmi = inject_nmi,
     .kick = kick,
     .counters = read_counters,
+    .stats = read_stats,
 };

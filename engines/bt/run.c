@@ -123,6 +123,7 @@ static uint8_t *commit(struct bt *bt, const struct site *site)
 
 static uint8_t *leave_through(struct bt *bt, struct site *site)
 {
+    count(bt, site->event);
     switch (site->kind) {
     case SITE_BRANCH:
         bt->rip = site->rip;

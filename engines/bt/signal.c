@@ -144,17 +144,22 @@ static void on_fault(int number, siginfo_t *info, void *context)
         stray_fault(bt, number, info->si_addr, (uint64_t)gregs[REG_RIP]);
         return;
     }
+    uintptr_t address = (uintptr_t)info->si_addr, poll = (uintptr_t)bt->poll;
+    bool polled = number == SIGSEGV && address >= poll && address < poll + sizeof bt->poll;
     save_state(bt, gregs);
     recover_state(bt, point);
     bt->rip = ccf->rip + point->guest;
     if (point->recover == RECOVER_TRAP)
         trap(bt, (const uint8_t *)(uintptr_t)gregs[REG_RIP]);
+    if (polled)
+        count(bt, EV_trap_poll);
+    else
+        count(bt, number == SIGFPE || number == SIGILL ? EV_trap_exception : EV_trap_memory);
     if (number == SIGFPE)
         raise_exception(bt, VEC_DE);
     if (number == SIGILL)
         raise_exception(bt, VEC_UD);
-    uintptr_t address = (uintptr_t)info->si_addr, poll = (uintptr_t)bt->poll;
-    if (number == SIGSEGV && address >= poll && address < poll + sizeof bt->poll) {
+    if (polled) {
         atomic_store(&bt->poll_armed, true); // a kick may take the permission away after calm_down() gave it back
         to_run_loop(bt);
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <x86intrin.h>
 
 #include "engines/bt/code_pages.h"
 #include "engines/bt/map.h"
@@ -148,6 +149,7 @@ void tc_flush(struct bt *bt)
     tc->ccf_count = 0;
     tc->arena_used = 0;
     tc->flushes++;
+    count(bt, EV_tc_flushes);
     clear_targets(tc, bt);
 }
 
@@ -168,6 +170,12 @@ struct site *tc_site(struct tc *tc, uint64_t number)
     return &tc->sites[number < tc->site_count ? number : 0];
 }
 
+static const uint8_t callout_events[] = {
+    [SITE_NONE] = EV_callout_other,  [SITE_BRANCH] = EV_callout_branch, [SITE_MISS] = EV_callout_miss,
+    [SITE_LEAVE] = EV_callout_other, [SITE_EMULATE] = EV_callout_other, [SITE_ACCESS] = EV_callout_memory,
+    [SITE_RAISE] = EV_callout_other, [SITE_COMMIT] = EV_callout_memory,
+};
+
 struct site *tc_new_site(struct tc *tc, enum site_kind kind, uint64_t rip)
 {
     if (tc->site_count >= MAX_SITES) {
@@ -177,6 +185,7 @@ struct site *tc_new_site(struct tc *tc, enum site_kind kind, uint64_t rip)
     struct site *site = &tc->sites[tc->site_count++];
     memset(site, 0, sizeof *site);
     site->kind = (uint8_t)kind;
+    site->event = callout_events[kind];
     site->rip = rip;
     return site;
 }
@@ -322,14 +331,15 @@ static void unlist(struct bt *bt, struct ccf *dead)
 
 // ---- Chains ----
 
-static void chain(struct tc *tc, struct site *site, struct ccf *to)
+static void chain(struct bt *bt, struct site *site, struct ccf *to)
 {
     if (!site->field)
         return;
     patch_rel32(site->field, to->start);
     site->to = to;
+    count(bt, EV_chains);
     site->next_incoming = to->incoming;
-    to->incoming = tc_site_number(tc, site);
+    to->incoming = tc_site_number(bt->tc, site);
 }
 
 static void unchain_all(struct tc *tc, struct ccf *to)
@@ -348,13 +358,14 @@ static void unchain_all(struct tc *tc, struct ccf *to)
 }
 
 // Overwrites the first bytes at `at` by a jump. Chained branches of ccf under it must not be patched any more.
-static void overwrite_with_jump(struct tc *tc, struct ccf *ccf, uint8_t *at, const uint8_t *to)
+static void overwrite_with_jump(struct bt *bt, struct ccf *ccf, uint8_t *at, const uint8_t *to)
 {
     for (uint32_t i = ccf->first_site; i < ccf->end_site; i++) {
-        struct site *site = &tc->sites[i];
+        struct site *site = &bt->tc->sites[i];
         if (site->field && site->field + 4 > at && site->field < at + 5)
             site->field = NULL;
     }
+    count(bt, EV_forwards);
     struct code patch = {.at = at, .end = at + 128};
     put_jmp(&patch, to);
 }
@@ -372,7 +383,7 @@ static void drop(struct bt *bt, struct ccf *ccf)
     struct site *site = tc_new_site(tc, SITE_BRANCH, ccf->rip);
     if (!site) // no room for the stub: nothing of the cache is used again
         return;
-    overwrite_with_jump(tc, ccf, ccf->start, tc_stub(tc, site));
+    overwrite_with_jump(bt, ccf, ccf->start, tc_stub(tc, site));
 }
 
 static bool overlaps(const struct ccf *ccf, uint64_t page, unsigned first, unsigned last)
@@ -441,6 +452,16 @@ static void align_loop_head(struct code *hot)
     }
 }
 
+static void stats_add(struct bt_stats *stats, const struct ccf *ccf, uint64_t cold_bytes)
+{
+    for (unsigned i = 0; i < ccf->points; i++)
+        stats->insns[ccf->point[i].how]++;
+    stats->units++;
+    stats->guest_bytes += ccf->tu_bytes;
+    stats->hot_bytes += (uint64_t)(ccf->end - ccf->start);
+    stats->cold_bytes += cold_bytes;
+}
+
 static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool single)
 {
     struct tc *tc = bt->tc;
@@ -458,11 +479,13 @@ static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool
         align_loop_head(&tc->hot);
     ccf->alone = single;
     ccf->first_site = tc->site_count;
+    const uint8_t *cold = tc->cold.at;
     if (!translate(bt, tu, ccf, polls, single))
         return NULL;
     ccf->end_site = tc->site_count;
     tc->arena_used += (sizeof *ccf + ccf->points * sizeof(struct point) + 7) & ~(size_t)7; // the next one is aligned
     tc->order[tc->ccf_count++] = ccf;
+    stats_add(&bt->stats, ccf, (uint64_t)(tc->cold.at - cold));
     return ccf;
 }
 
@@ -477,6 +500,7 @@ static struct ccf *make_from(struct bt *bt, const struct tu *tu, bool polls, boo
     bt->vcpu->counters.n[EV_insns_decoded] += tu->count;
     if (!single)
         enlist(bt, ccf);
+    bt->stats.cycles += __rdtsc() - bt->stats.started;
     return ccf;
 }
 
@@ -488,6 +512,7 @@ static unsigned tu_cap(const struct bt *bt)
 static struct ccf *make(struct bt *bt, bool polls, bool single)
 {
     struct tu tu;
+    bt->stats.started = __rdtsc();
     tu_read(bt, &tu, single ? 1 : tu_cap(bt));
     return make_from(bt, &tu, polls, single);
 }
@@ -529,6 +554,7 @@ static bool elide(struct bt *bt, struct site *site)
     struct tc *tc = bt->tc;
     if (!may_elide(bt, site))
         return false;
+    count(bt, EV_elisions);
     tc->hot.at = site->field - 1;
     if (site->from)
         site->from->end = tc->hot.at;
@@ -545,6 +571,7 @@ uint8_t *tc_branch(struct bt *bt, struct site *site)
     struct ccf *to = find(bt, site->rip, site->backward);
     if (!to || (may_elide(bt, site) && worth_a_copy(bt, site->rip))) {
         struct tu tu;
+        bt->stats.started = __rdtsc();
         tu_read(bt, &tu, tu_cap(bt)); // raises before anything has moved
         bool elided = elide(bt, site);
         to = make_from(bt, &tu, site->backward, false);
@@ -552,7 +579,7 @@ uint8_t *tc_branch(struct bt *bt, struct site *site)
             return to->start;
     }
     if (flushes == tc->flushes && !bt->options.no_chaining)
-        chain(tc, site, to);
+        chain(bt, site, to);
     return to->start;
 }
 
@@ -605,6 +632,7 @@ void tc_guilty(struct bt *bt, struct ccf *ccf, const struct point *point)
 {
     struct tc *tc = bt->tc;
     convict(bt, bt->rip);
+    count(bt, EV_adaptations);
     unsigned flushes = tc->flushes;
     for (struct ccf *old = find(bt, bt->rip, false); old; old = find(bt, bt->rip, false))
         drop(bt, old); // those that begin with it would make the same mistake again
@@ -612,7 +640,7 @@ void tc_guilty(struct bt *bt, struct ccf *ccf, const struct point *point)
     while (point > ccf->point && point[-1].guest == point->guest) // where the instruction's code begins
         point--;
     if (flushes == tc->flushes && !ccf->dead)
-        overwrite_with_jump(tc, ccf, ccf->start + point->host, checked->start);
+        overwrite_with_jump(bt, ccf, ccf->start + point->host, checked->start);
 }
 
 // ---- The guest's mappings changed ----

@@ -25,6 +25,7 @@ enum site_kind {
 
 struct site {
     uint8_t kind;       // enum site_kind
+    uint8_t event;      // enum event: the kind of callout
     uint8_t vector;     // SITE_RAISE
     bool error;         // SITE_RAISE: with error code 0
     bool backward;      // SITE_BRANCH: not to a higher address, so that its target has to poll
@@ -56,9 +57,10 @@ enum recover {
 // From this host offset on, up to the next point, the code belongs to guest instruction nth.
 struct point {
     uint16_t host;   // offset from the CCF's start
-    uint8_t guest;   // offset of the instruction from the TU's start
+    uint8_t guest;   // offset of the instruction from the TU's start; the TU's length for the jump behind the last one
     uint8_t recover; // enum recover
     uint8_t reg;
+    uint8_t how; // enum how: of the instruction that begins here
 };
 
 struct ccf {

@@ -43,6 +43,9 @@ bool put_callout(struct translator *t, emulate_fn *emulate)
     struct site *site = add_site(t, SITE_EMULATE);
     site->insn = t->in->insn;
     site->emulate = emulate;
+    t->how = HOW_CALLOUT;
+    if (emulate == system_emulation(&t->in->insn))
+        site->event = EV_callout_privileged;
     put_leave_inline(t, t->hot, site);
     if (ends_tu(&t->in->insn))
         return false;
@@ -58,6 +61,8 @@ static bool put_trap(struct translator *t, emulate_fn *emulate)
     uint32_t number = tc_site_number(t->bt->tc, site);
     site->insn = t->in->insn;
     site->emulate = emulate;
+    site->event = EV_trap_privileged;
+    t->how = HOW_TRAP;
     add_point(t, RECOVER_TRAP, 0);
     put_bytes(t->hot, "\xf4", 1);
     put_bytes(t->hot, &number, sizeof number);
@@ -73,6 +78,7 @@ bool put_privileged(struct translator *t, emulate_fn *emulate)
 static bool put_raise(struct translator *t, unsigned vector, bool error)
 {
     struct site *site = add_site(t, SITE_RAISE);
+    t->how = HOW_RAISES;
     site->vector = (uint8_t)vector;
     site->error = error;
     put_leave_inline(t, t->hot, site);
@@ -313,6 +319,9 @@ bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, 
     bool falls = true;
     for (unsigned i = 0; i < tu->count && falls; i++) {
         t.in = &tu->insn[i];
+        t.how = HOW_NONE;
+        struct point *point = &ccf->point[ccf->points];
+        const uint8_t *from = t.hot->at;
         add_point(&t, RECOVER_NONE, 0);
         if (tu->undefined && i == tu->count - 1)
             falls = put_raise(&t, tu->too_long ? VEC_GP : VEC_UD, tu->too_long);
@@ -320,6 +329,11 @@ bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, 
             falls = translate_insn(&t);
         if (t.hot->full || t.cold->full)
             return false;
+        point->how = (uint8_t)how_translated(&t, from, t.hot->at);
+    }
+    if (falls && !single) {
+        add_point(&t, RECOVER_NONE, 0);
+        ccf->point[ccf->points - 1].guest = (uint8_t)tu->bytes;
     }
     if (falls && single) {
         struct site *site = add_site(&t, SITE_LEAVE);

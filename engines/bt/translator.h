@@ -4,6 +4,7 @@
 #ifndef RINGSIDE_BT_TRANSLATOR_H
 #define RINGSIDE_BT_TRANSLATOR_H
 
+#include "engines/bt/how.h"
 #include "engines/bt/translate.h"
 
 struct translator {
@@ -12,7 +13,8 @@ struct translator {
     const struct tu *tu;
     const struct tu_insn *in; // the instruction at hand
     struct ccf *ccf;
-    bool single; // the run loop wants its turn behind this one instruction
+    enum how how; // of the instruction at hand, where the code that translates it says so
+    bool single;  // the run loop wants its turn behind this one instruction
 };
 
 // Is the instruction's access to memory to be looked up in software, or the instruction to be a callout where it goes
