@@ -22,6 +22,7 @@ enum kind {
     KIND_CLI,
     KIND_STI,
     KIND_RDTSC,
+    KIND_PUSHF,
     KIND_EMULATE, // unprivileged, always a callout
     KIND_SYSTEM,  // privileged or sensitive: a callout
 };

@@ -173,79 +173,6 @@ static bool translate_bitmem(struct translator *t)
     return true;
 }
 
-// An instruction of one of ours with a rip-relative operand: opcode and ModRM bytes, then the distance to the cell.
-static void put_on_cell(struct code *code, const void *opcode, unsigned n, const void *cell)
-{
-    int32_t zero = 0;
-    put_bytes(code, opcode, n);
-    put_bytes(code, &zero, 4);
-    if (!code->full)
-        patch_rel32(code->at - 4, cell);
-}
-
-// Goes on behind itself where rcx is 0, else to the stub with rcx reloaded; flags kept.
-static void put_unless_zero(struct translator *t, const uint8_t *stub)
-{
-    put_bytes(t->hot, "\xe3\x0c", 2); // jrcxz over the next two, 7 + 5 bytes
-    put_load(t->hot, RCX, &t->bt->slot[2]);
-    put_jmp(t->hot, stub);
-}
-
-// The stub of a callout that does the instruction at hand where its short form in the translation cache cannot.
-static uint8_t *fallback(struct translator *t, struct site **site)
-{
-    *site = add_site(t, SITE_EMULATE);
-    (*site)->insn = t->in->insn;
-    (*site)->emulate = system_emulation(&t->in->insn);
-    return tc_stub(t->bt->tc, *site);
-}
-
-static bool in_reach(const void *cell)
-{
-    int64_t distance = (int64_t)((uintptr_t)cell - (uintptr_t)BT_REGION);
-    return distance > -(1ll << 30) - (1 << 28) && distance < 1ll << 30;
-}
-
-// mov %reg, %cr8: a byte store, where no reserved bit is set and the local APIC has set no threshold.
-static bool translate_cr8_write(struct translator *t)
-{
-    struct bt *bt = t->bt;
-    unsigned reg = t->in->insn.op[1].reg;
-    struct site *site;
-    if (!within_tc(t) || reg == RSP || !in_reach(bt->vcpu))
-        return put_privileged(t, system_emulation(&t->in->insn));
-    uint8_t *stub = fallback(t, &site);
-    put_store(t->hot, &bt->slot[2], RCX);
-    // pext cr8_reserved(%rip), %reg, %rcx: 0 if none of these bits is set; like mov it keeps the flags
-    put_on_cell(t->hot, (uint8_t[]){0xc4, 0xe2, (uint8_t)(0x82 | (~reg & 15) << 3), 0xf5, 0x0d}, 5, &bt->cr8_reserved);
-    put_unless_zero(t, stub);
-    put_on_cell(t->hot, "\x0f\xb6\x0d", 3, &bt->vcpu->tpr_threshold); // movzbl
-    put_unless_zero(t, stub);
-    put_load(t->hot, RCX, &bt->slot[2]);
-    put_on_cell(t->hot, (uint8_t[]){(uint8_t)(0x40 | (reg >> 3) << 2), 0x88, (uint8_t)((reg & 7) << 3 | 5)}, 3,
-                &bt->vcpu->cr8); // movb
-    site->resume = t->hot->at;
-    return true;
-}
-
-static bool translate_sti(struct translator *t)
-{
-    struct bt *bt = t->bt;
-    // The instruction behind it must come before any interrupt: inside a CCF nothing gets between the two.
-    bool last = t->in == &t->tu->insn[t->tu->count - 1];
-    if (!within_tc(t) || last)
-        return put_privileged(t, system_emulation(&t->in->insn));
-    struct site *site;
-    uint8_t *stub = fallback(t, &site);
-    put_store(t->hot, &bt->slot[2], RCX);
-    put_on_cell(t->hot, "\x0f\xb6\x0d", 3, &bt->interrupt_waits); // movzbl
-    put_unless_zero(t, stub);
-    put_load(t->hot, RCX, &bt->slot[2]);
-    put_store_imm(t->hot, &bt->interrupt_flag, 1, 1);
-    site->resume = t->hot->at;
-    return true;
-}
-
 static bool translate_insn(struct translator *t)
 {
     const struct insn *in = &t->in->insn;
@@ -279,26 +206,30 @@ static bool translate_insn(struct translator *t)
     case KIND_JRCXZ:
         return translate_jrcxz(t);
     case KIND_CLI:
-        if (!within_tc(t))
-            return put_privileged(t, system_emulation(in));
-        put_store_imm(t->hot, &bt->interrupt_flag, 1, 0);
-        return true;
+        return translate_cli(t);
     case KIND_STI:
         return translate_sti(t);
     case KIND_RDTSC:
-        if (!within_tc(t) || bt->tsc_offset)
-            return put_privileged(t, system_emulation(in));
-        put_ident(t->hot, t->in->bytes, in);
-        return true;
+        return translate_rdtsc(t);
+    case KIND_PUSHF:
+        return translate_pushf(t);
     case KIND_EMULATE:
         return put_callout(t, plain_emulation(in));
     case KIND_SYSTEM:
-        if (in->id == X86_INS_MOV && in->op[0].kind == OPERAND_CR && in->op[0].reg == 8)
-            return translate_cr8_write(t);
-        return put_privileged(t, system_emulation(in));
+        return translate_system(t);
     default:
         return put_raise(t, VEC_UD, false);
     }
+}
+
+// An instruction of one of ours with a rip-relative operand: opcode and ModRM bytes, then the distance to the cell.
+void put_on_cell(struct code *code, const void *opcode, unsigned n, const void *cell)
+{
+    int32_t zero = 0;
+    put_bytes(code, opcode, n);
+    put_bytes(code, &zero, 4);
+    if (!code->full)
+        patch_rel32(code->at - 4, cell);
 }
 
 // movd poll(%rip), %xmm15: a load, no flag, and no register of the guest's, which has no vector registers yet.

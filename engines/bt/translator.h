@@ -36,6 +36,15 @@ static inline bool within_tc(const struct translator *t)
     return t->bt->options.emulate == BT_IN_TC && !t->bt->cpl && !t->single;
 }
 
+void put_on_cell(struct code *code, const void *opcode, unsigned n, const void *cell);
+
+// privileged.c
+bool translate_cli(struct translator *t);
+bool translate_sti(struct translator *t);
+bool translate_rdtsc(struct translator *t);
+bool translate_pushf(struct translator *t);
+bool translate_system(struct translator *t);
+
 // control.c
 #define ALWAYS 16 // besides the condition codes 0-15
 void put_branch(struct translator *t, unsigned condition, uint64_t rip);

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Privileged and sensitive instructions within the translation cache, where that is short: a few of the guest's virtual
+// registers change places or get a store, and the guest's flags and registers stay as they are. So these sequences use
+// only what keeps the flags: mov, lea, jrcxz, and pext, pdep and rorx of BMI2. Whatever they do not cover goes to the
+// callout, which is also what --bt-emulate=callout makes of all of them.
+#include "engines/bt/emulate.h"
+#include "engines/bt/translator.h"
+
+// Goes on behind itself where rcx is 0, else to the stub with rcx reloaded; flags kept.
+static void put_unless_zero(struct translator *t, const uint8_t *stub)
+{
+    put_bytes(t->hot, "\xe3\x0c", 2); // jrcxz over the next two, 7 + 5 bytes
+    put_load(t->hot, RCX, &t->bt->slot[2]);
+    put_jmp(t->hot, stub);
+}
+
+// The stub of a callout that does the instruction at hand where its short form in the translation cache cannot.
+static uint8_t *fallback(struct translator *t, struct site **site)
+{
+    *site = add_site(t, SITE_EMULATE);
+    (*site)->insn = t->in->insn;
+    (*site)->emulate = system_emulation(&t->in->insn);
+    return tc_stub(t->bt->tc, *site);
+}
+
+static bool in_reach(const void *cell)
+{
+    int64_t distance = (int64_t)((uintptr_t)cell - (uintptr_t)BT_REGION);
+    return distance > -(1ll << 30) - (1 << 28) && distance < 1ll << 30;
+}
+
+// mov %reg, %cr8: a byte store, where no reserved bit is set and the local APIC has set no threshold.
+static bool translate_cr8_write(struct translator *t)
+{
+    struct bt *bt = t->bt;
+    unsigned reg = t->in->insn.op[1].reg;
+    struct site *site;
+    if (!within_tc(t) || reg == RSP || !in_reach(bt->vcpu))
+        return put_privileged(t, system_emulation(&t->in->insn));
+    uint8_t *stub = fallback(t, &site);
+    put_store(t->hot, &bt->slot[2], RCX);
+    // pext cr8_reserved(%rip), %reg, %rcx: 0 if none of these bits is set; like mov it keeps the flags
+    put_on_cell(t->hot, (uint8_t[]){0xc4, 0xe2, (uint8_t)(0x82 | (~reg & 15) << 3), 0xf5, 0x0d}, 5, &bt->cr8_reserved);
+    put_unless_zero(t, stub);
+    put_on_cell(t->hot, "\x0f\xb6\x0d", 3, &bt->vcpu->tpr_threshold); // movzbl
+    put_unless_zero(t, stub);
+    put_load(t->hot, RCX, &bt->slot[2]);
+    put_on_cell(t->hot, (uint8_t[]){(uint8_t)(0x40 | (reg >> 3) << 2), 0x88, (uint8_t)((reg & 7) << 3 | 5)}, 3,
+                &bt->vcpu->cr8); // movb
+    site->resume = t->hot->at;
+    return true;
+}
+
+// sti: a byte store, where no interrupt waits for it.
+bool translate_sti(struct translator *t)
+{
+    struct bt *bt = t->bt;
+    // The instruction behind it must come before any interrupt: inside a CCF nothing gets between the two.
+    bool last = t->in == &t->tu->insn[t->tu->count - 1];
+    if (!within_tc(t) || last)
+        return put_privileged(t, system_emulation(&t->in->insn));
+    struct site *site;
+    uint8_t *stub = fallback(t, &site);
+    put_store(t->hot, &bt->slot[2], RCX);
+    put_on_cell(t->hot, "\x0f\xb6\x0d", 3, &bt->interrupt_waits); // movzbl
+    put_unless_zero(t, stub);
+    put_load(t->hot, RCX, &bt->slot[2]);
+    put_store_imm(t->hot, &bt->interrupt_flag, 1, 1);
+    site->resume = t->hot->at;
+    return true;
+}
+
+bool translate_cli(struct translator *t)
+{
+    if (!within_tc(t))
+        return put_privileged(t, system_emulation(&t->in->insn));
+    put_store_imm(t->hot, &t->bt->interrupt_flag, 1, 0);
+    return true;
+}
+
+// The host's own, while the guest's time is the host's.
+bool translate_rdtsc(struct translator *t)
+{
+    if (!within_tc(t) || t->bt->tsc_offset)
+        return put_privileged(t, system_emulation(&t->in->insn));
+    put_ident(t->hot, t->in->bytes, &t->in->insn);
+    return true;
+}
+
+// swapgs: two cells change places.
+static bool translate_swapgs(struct translator *t)
+{
+    struct bt *bt = t->bt;
+    put_store(t->hot, &bt->slot[2], RCX);
+    put_store(t->hot, &bt->slot[3], RDX);
+    put_load(t->hot, RCX, &bt->seg_base[SEG_GS]);
+    put_load(t->hot, RDX, &bt->kernel_gs_base);
+    put_store(t->hot, &bt->kernel_gs_base, RCX);
+    put_store(t->hot, &bt->seg_base[SEG_GS], RDX);
+    put_load(t->hot, RCX, &bt->slot[2]);
+    put_load(t->hot, RDX, &bt->slot[3]);
+    return true;
+}
+
+// pushfq: the host's, which can only fault before anything has changed; then the bits that are the guest's own in the
+// host's register (bt->host_flags) are kept, and those that live in *bt are added: they are disjoint, so lea can do it.
+bool translate_pushf(struct translator *t)
+{
+    struct bt *bt = t->bt;
+    if (!within_tc(t) || wants_check(t) || bt->world != WORLD_FAST || t->in->insn.opsize)
+        return put_callout(t, plain_emulation(&t->in->insn));
+    put_ident(t->hot, t->in->bytes, &t->in->insn);
+    put_store(t->hot, &bt->slot[2], RCX);
+    put_store(t->hot, &bt->slot[3], RDX);
+    put_bytes(t->hot, "\x48\x8b\x0c\x24", 4);                        // mov (%rsp), %rcx
+    put_on_cell(t->hot, "\xc4\xe2\xf2\xf5\x0d", 5, &bt->host_flags); // pext host_flags(%rip), %rcx, %rcx
+    put_on_cell(t->hot, "\xc4\xe2\xf3\xf5\x0d", 5, &bt->host_flags); // pdep host_flags(%rip), %rcx, %rcx
+    put_load(t->hot, RDX, &bt->rflags);
+    put_lea_sum(t->hot, RCX, RCX, RDX, FLAG_FIXED1);
+    put_on_cell(t->hot, "\x0f\xb6\x15", 3, &bt->interrupt_flag); // movzbl interrupt_flag(%rip), %edx
+    put_bytes(t->hot, "\xc4\xe3\xfb\xf0\xd2\x37", 6);            // rorx $55, %rdx, %rdx: to bit 9
+    put_lea_sum(t->hot, RCX, RCX, RDX, 0);
+    put_bytes(t->hot, "\x48\x89\x0c\x24", 4); // mov %rcx, (%rsp)
+    put_load(t->hot, RCX, &bt->slot[2]);
+    put_load(t->hot, RDX, &bt->slot[3]);
+    return true;
+}
+
+bool translate_system(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    if (in->id == X86_INS_MOV && in->op[0].kind == OPERAND_CR && in->op[0].reg == 8)
+        return translate_cr8_write(t);
+    if (in->id == X86_INS_SWAPGS && within_tc(t))
+        return translate_swapgs(t);
+    return put_privileged(t, system_emulation(in));
+}
