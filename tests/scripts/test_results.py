@@ -79,6 +79,9 @@ def tables(folder):
     check("an unexpected exception is found", table.disagreements("out", {"exit_pio": 1.0, "exceptions": 0.5}))
     check("what only bt must not do is found there only", table.disagreements("in", {"blocks": 1.0}, "bt") and
           not table.disagreements("in", {"blocks": 1.0}, "interp"))
+    check("a signal of the host's in warm translated code is found", table.disagreements("in", {"traps": 1.0}, "bt"))
+    check("a division by zero takes one", table.disagreements("divzero", {"traps": 1.0, "exceptions": 1.0}, "bt") == [])
+    check("a variant is not held against bt's counts", table.disagreements("in", {"traps": 1.0}, "bt:emulate=trap") == [])
     check("what is not counted is not held against anything", table.disagreements("in", {}) == [])
     slow = "\n".join(table.slowdown_table(run, "micro"))
     check("a CPL 3 row is held against its image's native program", "| crc_user | 12.2 | 1.02 |" in slow)
