@@ -18,6 +18,7 @@
 #define MAX_CCFS (1u << 17)
 #define ARENA_BYTES (64u << 20)
 #define HASH_BITS 14
+#define MAX_DROPS 256u // by one write; for more than that everything goes
 #define GUILTY_SLOTS 4096u
 #define CCF_MAX_COPIES 3
 
@@ -402,10 +403,15 @@ void tc_invalidate(struct bt *bt, uint64_t offset, unsigned size)
         page += RAM_HOLE_END - RAM_HOLE_START;
     unsigned first = offset % GUEST_PAGE_SIZE;
     struct ccf *next, *ccf = tc->page[offset / GUEST_PAGE_SIZE];
-    for (; ccf; ccf = next) {
+    for (unsigned drops = 0; ccf; ccf = next) {
         next = *next_on_page(ccf, page);
-        if (overlaps(ccf, page, first, first + size - 1))
-            drop(bt, ccf);
+        if (!overlaps(ccf, page, first, first + size - 1))
+            continue;
+        if (++drops > MAX_DROPS) { // one by one would take quadratic time
+            tc_flush(bt);
+            return;
+        }
+        drop(bt, ccf);
     }
 }
 
@@ -529,6 +535,16 @@ uint8_t *tc_enter_single(struct bt *bt)
     return make(bt, false, true)->start;
 }
 
+// A jump may come to stand where the last instruction's code begins, and must not reach into what follows.
+static void leave_room_for_jump(struct code *hot, const struct ccf *ccf)
+{
+    unsigned last = ccf->points - 1u;
+    while (last && ccf->point[last - 1].guest == ccf->point[last].guest)
+        last--;
+    while (hot->at < ccf->start + ccf->point[last].host + 5)
+        *hot->at++ = 0x90;
+}
+
 // Could the branch's target follow it directly in memory, so that no jump is needed? Where the branch is a jmp and the
 // last thing written.
 static bool may_elide(const struct bt *bt, const struct site *site)
@@ -556,8 +572,10 @@ static bool elide(struct bt *bt, struct site *site)
         return false;
     count(bt, EV_elisions);
     tc->hot.at = site->field - 1;
-    if (site->from)
+    if (site->from) {
+        leave_room_for_jump(&tc->hot, site->from);
         site->from->end = tc->hot.at;
+    }
     site->field = NULL;
     return true;
 }
