@@ -14,6 +14,7 @@ import peers_table
 import plot
 import results
 import table
+import translation
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 PAGES = ["README.md", "PAPER.md"]
@@ -69,15 +70,17 @@ ABLATION_BLOCKS = {
     "ablation-picture": picture("factors", "What each of the translator's techniques is worth on each benchmark"),
     "rdtsc": last(ablation.rdtsc_table),
 }
+TRANSLATION_BLOCKS = {"translation": last(translation.table), "translation-kinds": last(translation.kinds_table)}
 PEERS_BLOCKS = {"peers": last(peers_table.table), "peers-scope": last(peers_table.scope)}
-BLOCKS = {**BENCH_BLOCKS, **PEERS_BLOCKS, **ABLATION_BLOCKS}
+BLOCKS = {**BENCH_BLOCKS, **PEERS_BLOCKS, **ABLATION_BLOCKS, **TRANSLATION_BLOCKS}
 
 
 def blocks_of(path):
     """Names of the blocks that a file can fill."""
     run = results.load(path)[-1]
-    if run.header.get("tool") == "peers":
-        return PEERS_BLOCKS
+    of_tool = {"peers": PEERS_BLOCKS, "translation": TRANSLATION_BLOCKS}.get(run.header.get("tool"))
+    if of_tool:
+        return of_tool
     return ABLATION_BLOCKS if ablation.columns(run) else BENCH_BLOCKS
 
 
@@ -122,7 +125,7 @@ def main(args):
                 file.write(new)
             print(f"{page}: rewritten")
     for path in paths:
-        if blocks_of(path) is not PEERS_BLOCKS:
+        if blocks_of(path) in (BENCH_BLOCKS, ABLATION_BLOCKS):
             print("\n".join(plot.pictures(path)))
     return stale
 

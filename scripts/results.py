@@ -21,7 +21,7 @@ class Run:
         self.header = header
         self.machine = header.get("machine") or {}
         self.engines, self.images = {}, {}
-        self.samples, self.failed, self.skipped = [], [], []
+        self.samples, self.failed, self.skipped, self.translations = [], [], [], []
         self.end = None
 
     def add(self, record):
@@ -32,8 +32,9 @@ class Run:
             self.images[record["suite"], record["bench"]] = record
         elif kind == "end":
             self.end = record
-        elif kind in ("sample", "failed", "skipped"):
-            {"sample": self.samples, "failed": self.failed, "skipped": self.skipped}[kind].append(record)
+        elif kind in ("sample", "failed", "skipped", "translation"):
+            {"sample": self.samples, "failed": self.failed, "skipped": self.skipped,
+             "translation": self.translations}[kind].append(record)
 
     def suites(self):
         """Suites from the smallest benchmarks to the largest."""
