@@ -91,6 +91,7 @@ struct bt {
     bool intr;                   // INTR pin
     atomic_bool kicked;
     struct bt_event event;
+    bool met_special;    // C code met a device or a traced page on the guest's behalf
     uint8_t delivering;  // vector being delivered, for the double-fault rules; NOT_DELIVERING otherwise
     enum vcpu_exit exit; // what an instruction asked for; VCPU_CONTINUE otherwise
 

@@ -274,7 +274,7 @@ const struct engine engine_bt = {
               EVENT_BIT(callout_miss) | EVENT_BIT(callout_other) | EVENT_BIT(chains) | EVENT_BIT(elisions) |
               EVENT_BIT(adaptations) | EVENT_BIT(forwards) | EVENT_BIT(tc_flushes) | EVENT_BIT(traps) |
               EVENT_BIT(trap_memory) | EVENT_BIT(trap_privileged) | EVENT_BIT(trap_poll) | EVENT_BIT(trap_exception) |
-              EVENT_BIT(callouts),
+              EVENT_BIT(callouts) | EVENT_BIT(traced_writes) | EVENT_BIT(reversions),
     .options = bt_option_table,
     .check_settings = bt_options_check,
     .probe = probe,

@@ -424,10 +424,10 @@ void map_invlpg(struct bt *bt, uint64_t va)
 
 // ---- Faults ----
 
-static bool reachable(uint64_t va)
+bool map_reaches(uint64_t va)
 {
     uint64_t host = va + BT_BIAS;
-    return host >= LOWEST_HOST && host < BT_VMM_START;
+    return canonical(va) && host >= LOWEST_HOST && host < BT_VMM_START;
 }
 
 // Pages around `page` that are to be mapped like it, counting up in RAM with it, and are not yet.
@@ -517,10 +517,23 @@ enum map_result map_fault(struct bt *bt, uint64_t va, bool write, uint32_t *erro
     struct translation t;
     if (!paging_walk(bt->ram, &rules.paging, va, write ? PF_WRITE : 0, &t, error))
         return MAP_TRUE;
-    if (!reachable(va) || !map_page(bt->map, &rules, va, write))
+    if (!map_reaches(va) || !map_page(bt->map, &rules, va, write))
         return MAP_CHECKED;
     count(bt, EV_hidden_faults);
     return MAP_DONE;
+}
+
+const char *map_refusal(const struct bt *bt, uint64_t va)
+{
+    struct rules rules = rules_of(bt);
+    struct paging_leaf leaf;
+    if (!map_reaches(va))
+        return "an address that the bias cannot reach";
+    if (!paging_peek(bt->ram, &rules.paging, va, &leaf) || !ram_at(bt->ram, leaf.page, GUEST_PAGE_SIZE))
+        return "a device";
+    if (bt->map->traced[ram_offset(leaf.page) / GUEST_PAGE_SIZE])
+        return "a traced page";
+    return "rights that a host mapping cannot express";
 }
 
 // ---- Traces ----

@@ -21,6 +21,11 @@ enum map_result {
 // malloc.
 enum map_result map_fault(struct bt *bt, uint64_t va, bool write, uint32_t *error);
 
+// Why map_fault() said MAP_CHECKED, in words.
+const char *map_refusal(const struct bt *bt, uint64_t va);
+// Can translated code reach va at all, whatever is mapped there?
+bool map_reaches(uint64_t va);
+
 // The guest flushed: see which mappings still agree with its page tables (cr3, cr0, cr4, efer as they are now).
 void map_revalidate(struct bt *bt);
 void map_invlpg(struct bt *bt, uint64_t va);

@@ -119,6 +119,7 @@ static unsigned locate_aligned(struct bt *bt, uint64_t va, unsigned size, uint32
 
 static void device_exit(struct bt *bt, enum vcpu_exit exit)
 {
+    bt->met_special = true;
     count(bt, EV_exits);
     count(bt, EV_exit_mmio);
     if (exit != VCPU_CONTINUE) {
@@ -172,6 +173,7 @@ static void read_parts(struct bt *bt, const struct part *part, unsigned parts, u
 static void write_ram(struct bt *bt, uint8_t *host, unsigned size, const uint8_t *from)
 {
     if (has_code(bt, host)) {
+        bt->met_special = true;
         count(bt, EV_traced_writes);
         tc_invalidate(bt, (uint64_t)(host - bt->ram->base), size);
     }

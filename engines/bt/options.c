@@ -8,12 +8,13 @@
 
 #include "engines/bt/translate.h"
 
-enum option { NO_CHAINING, NO_ELISION, NO_ADAPT, CHECKED, TU, EMULATE, RETURNS, OPTION_COUNT };
+enum option { NO_CHAINING, NO_ELISION, NO_ADAPT, LOG_ADAPT, CHECKED, TU, EMULATE, RETURNS, OPTION_COUNT };
 
 const struct engine_option bt_option_table[] = {
     [NO_CHAINING] = {"no-chaining", NULL, "no chains: every branch between CCFs leaves the translation cache"},
     [NO_ELISION] = {"no-elision", NULL, "a jump to what follows in memory is kept"},
     [NO_ADAPT] = {"no-adapt", NULL, "no adaptation: an instruction that cannot stay IDENT faults every time"},
+    [LOG_ADAPT] = {"log-adapt", NULL, "a line on standard error for each adaptation, and for each that is taken back"},
     [CHECKED] = {"checked", NULL, "every access of kernel code is checked by the guest's page tables"},
     [TU] = {"tu", "N", "at most N instructions in a TU, 1 to 12 (default 12)"},
     [EMULATE] = {"emulate", "WAY", "privileged instructions by trap, callout or in-tc (default in-tc)"},
@@ -46,6 +47,8 @@ static bool set_option(struct bt_options *o, enum option option, const char *val
         return o->no_elision = true;
     case NO_ADAPT:
         return o->no_adapt = true;
+    case LOG_ADAPT:
+        return o->log_adapt = true;
     case CHECKED:
         return o->checked = true;
     case TU:

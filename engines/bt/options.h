@@ -23,6 +23,7 @@ struct bt_options {
     bool no_chaining;
     bool no_elision;
     bool no_adapt;
+    bool log_adapt;
     bool checked;
     unsigned tu; // most instructions in a TU; 0: as many as there may be
     enum bt_emulate emulate;

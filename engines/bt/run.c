@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "engines/bt/deliver.h"
+#include "engines/bt/map.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/region.h"
 #include "engines/bt/signal.h"
@@ -90,7 +91,10 @@ static uint8_t *emulate(struct bt *bt, const struct site *site)
     unsigned flushes = tc_flushes(bt->tc);
     enum world world = bt->world;
     bt->rip = site->rip;
+    bt->met_special = false;
     site->emulate(bt, &site->insn); // may flush the cache; what the site and its CCF say stays until tc_enter
+    if (site->guilty)
+        tc_tried(bt, site, bt->met_special);
     if (!calm(bt))
         return NULL;
     bool same = flushes == tc_flushes(bt->tc) && !site->from->dead && world == bt->world;
@@ -105,6 +109,8 @@ static uint8_t *access_memory(struct bt *bt, const struct site *site)
     uint64_t va = effective_address(bt, &site->insn, o);
     bool plain = mem_access(bt, va, o->size, site->reads, site->writes, site->insn.stack_segment, &host);
     bt->access = (uint64_t)(uintptr_t)host;
+    if (site->guilty && tc_tried(bt, site, !plain || !map_reaches(va)))
+        return tc_enter(bt);
     return plain ? site->resume : site->special;
 }
 

@@ -117,7 +117,7 @@ static void memory_fault(struct bt *bt, const siginfo_t *info, bool write, struc
         raise_error(bt, VEC_GP, 0); // not the address: cmpxchg16b on an operand that is not aligned
     bt->once = bt->options.no_adapt;
     if (!bt->once)
-        tc_guilty(bt, ccf, point);
+        tc_guilty(bt, ccf, point, has_address ? map_refusal(bt, va) : "an address that is not canonical for the host");
     to_run_loop(bt);
 }
 

@@ -2,12 +2,15 @@
 // The translation cache: memory, lookup, chaining, invalidation, flush. See tc.h.
 #include "engines/bt/tc.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <x86intrin.h>
 
 #include "engines/bt/code_pages.h"
+#include "engines/bt/guilt.h"
 #include "engines/bt/map.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/translate.h"
@@ -19,7 +22,6 @@
 #define ARENA_BYTES (64u << 20)
 #define HASH_BITS 14
 #define MAX_DROPS 256u // by one write; for more than that everything goes
-#define GUILTY_SLOTS 4096u
 #define CCF_MAX_COPIES 3
 
 struct tc {
@@ -38,8 +40,7 @@ struct tc {
     struct ccf **page; // per page of RAM: CCFs made from it
     struct code_pages *code_pages;
     struct ccf *hash[1u << HASH_BITS];
-    uint64_t guilty[GUILTY_SLOTS]; // rip of instructions whose checked form is used; 0 free
-    unsigned guilty_count;
+    struct guilt guilt;
     unsigned flushes;
 };
 
@@ -227,32 +228,9 @@ void tc_set_target(struct bt *bt, enum world world, uint64_t rip, const uint8_t 
 
 // ---- Guilt ----
 
-static uint64_t *guilty_slot(const struct tc *tc, uint64_t rip)
+bool tc_is_guilty(struct tc *tc, uint64_t rip)
 {
-    uint64_t i = (rip * 0x9e3779b97f4a7c15ull) >> 40;
-    for (;; i++) {
-        const uint64_t *slot = &tc->guilty[i % GUILTY_SLOTS];
-        if (*slot == rip || *slot == 0)
-            return (uint64_t *)(uintptr_t)slot;
-    }
-}
-
-bool tc_is_guilty(const struct tc *tc, uint64_t rip)
-{
-    return rip && *guilty_slot(tc, rip) == rip;
-}
-
-static void convict(struct bt *bt, uint64_t rip)
-{
-    struct tc *tc = bt->tc;
-    if (tc->guilty_count > GUILTY_SLOTS / 2) { // everybody is innocent again
-        memset(tc->guilty, 0, sizeof tc->guilty);
-        tc->guilty_count = 0;
-    }
-    uint64_t *slot = guilty_slot(tc, rip);
-    if (!*slot)
-        tc->guilty_count++;
-    *slot = rip;
+    return guilt_verdict(&tc->guilt, rip) != NULL;
 }
 
 // ---- Lists ----
@@ -646,10 +624,12 @@ struct ccf *tc_ccf_at(struct tc *tc, const uint8_t *host, const struct point **p
     return ccf->points ? ccf : NULL;
 }
 
-void tc_guilty(struct bt *bt, struct ccf *ccf, const struct point *point)
+void tc_guilty(struct bt *bt, struct ccf *ccf, const struct point *point, const char *reason)
 {
     struct tc *tc = bt->tc;
-    convict(bt, bt->rip);
+    if (bt->options.log_adapt)
+        fprintf(stderr, "bt: 0x%" PRIx64 " met %s: checked from now on\n", bt->rip, reason);
+    guilt_convict(&tc->guilt, bt->rip);
     count(bt, EV_adaptations);
     unsigned flushes = tc->flushes;
     for (struct ccf *old = find(bt, bt->rip, false); old; old = find(bt, bt->rip, false))
@@ -659,6 +639,23 @@ void tc_guilty(struct bt *bt, struct ccf *ccf, const struct point *point)
         point--;
     if (flushes == tc->flushes && !ccf->dead)
         overwrite_with_jump(bt, ccf, ccf->start + point->host, checked->start);
+}
+
+// With the translations that hold the instruction go its forwarding jumps too: what is made next is IDENT.
+bool tc_tried(struct bt *bt, const struct site *site, bool special)
+{
+    struct verdict *v = guilt_verdict(&bt->tc->guilt, site->rip);
+    if (v ? !guilt_try(v, special) : special)
+        return false;
+    uint64_t at = site->from->gpa + (site->rip - site->from->rip), index;
+    if (page_index(bt, at & GUEST_PAGE_MASK, &index))
+        tc_invalidate(bt, index * GUEST_PAGE_SIZE + at % GUEST_PAGE_SIZE, 1);
+    if (!v)
+        return true;
+    count(bt, EV_reversions);
+    if (bt->options.log_adapt)
+        fprintf(stderr, "bt: 0x%" PRIx64 " met nothing for %" PRIu32 " times: IDENT again\n", site->rip, v->patience);
+    return true;
 }
 
 // ---- The guest's mappings changed ----

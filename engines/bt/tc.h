@@ -30,6 +30,7 @@ struct site {
     bool error;         // SITE_RAISE: with error code 0
     bool backward;      // SITE_BRANCH: not to a higher address, so that its target has to poll
     bool writes, reads; // SITE_ACCESS
+    bool guilty;        // SITE_EMULATE, SITE_ACCESS: made because the instruction is guilty
     uint8_t operand;    // SITE_ACCESS: which of insn.op[] is in memory
     uint64_t rip;
     uint8_t *resume;        // SITE_EMULATE, SITE_ACCESS (operand in plain RAM), SITE_COMMIT
@@ -107,7 +108,7 @@ struct code *tc_cold(struct tc *tc);
 struct site *tc_new_site(struct tc *tc, enum site_kind kind, uint64_t rip);
 // Writes the stub that leaves through the site, into the cold half; gives its address.
 uint8_t *tc_stub(struct tc *tc, struct site *site);
-bool tc_is_guilty(const struct tc *tc, uint64_t rip);
+bool tc_is_guilty(struct tc *tc, uint64_t rip);
 const uint8_t *tc_leave_stub(const struct tc *tc); // bt->site is set: leave
 const uint8_t *tc_miss_stub(const struct tc *tc);  // bt->target is set: leave for it
 unsigned tc_flushes(const struct tc *tc);          // how often everything was dropped: sites do not outlive that
@@ -128,6 +129,9 @@ bool tc_contains(const struct tc *tc, const uint8_t *host); // cold code and stu
 struct ccf *tc_ccf_at(struct tc *tc, const uint8_t *host, const struct point **point);
 // An access by the instruction at rip cannot be made as it is (a device, a traced page, out of the bias's reach): from
 // now on its checked form is used. The old one gets a forwarding jump.
-void tc_guilty(struct bt *bt, struct ccf *ccf, const struct point *point);
+void tc_guilty(struct bt *bt, struct ccf *ccf, const struct point *point, const char *reason);
+// The checked form of a guilty instruction ran; did it meet anything that its IDENT form could not do? True: it is
+// innocent again, and the translations that hold it have been dropped.
+bool tc_tried(struct bt *bt, const struct site *site, bool special);
 
 #endif

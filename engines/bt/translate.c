@@ -28,6 +28,7 @@ struct site *add_site(struct translator *t, enum site_kind kind)
     if (!site)
         return &nowhere;
     site->from = t->ccf;
+    site->guilty = !t->single && t->bt->world == WORLD_FAST && tc_is_guilty(t->bt->tc, site->rip);
     return site;
 }
 
