@@ -13,6 +13,7 @@
 #include "include/events.h"
 #include "include/guest_ram.h"
 #include "include/vcpu_state.h"
+#include "include/view.h"
 
 struct vcpu;
 
@@ -124,6 +125,10 @@ struct engine {
 
     void (*counters)(struct vcpu *v, struct counters *out);
     void (*stats)(struct vcpu *v, stat_fn *fn, void *ctx); // NULL where there are none
+
+    // Translate the guest's code at rip and what it leads to, at most max units, without running it; each is told to
+    // fn. 0, or -1 with v->error. NULL for engines that do not translate.
+    int (*view)(struct vcpu *v, uint64_t rip, unsigned max, view_fn *fn, void *ctx);
 };
 
 extern const struct engine engine_interp; // engines/interp/engine.c

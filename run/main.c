@@ -48,6 +48,8 @@ static enum exit_status run_command(const struct options *o, char *err, size_t e
         return command_run(o, err, err_size);
     case COMMAND_BENCH:
         return command_bench(o, err, err_size);
+    case COMMAND_TRANSLATE:
+        return command_translate(o, err, err_size);
     case COMMAND_NONE:
         break;
     }

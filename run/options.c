@@ -30,6 +30,8 @@ static const struct command_row commands[] = {
     {COMMAND_RUN, "run", "IMAGE",
      "run one image, its serial line on standard output; IMAGE is a name of `list` or a path"},
     {COMMAND_BENCH, "bench", "[SUITE|NAME ...]", "measure images on all engines, and write a results file"},
+    {COMMAND_TRANSLATE, "translate", "IMAGE SYMBOL|ADDRESS",
+     "show what the binary translator makes of the code there, and of what it branches to"},
 };
 
 struct option_row {
@@ -58,6 +60,7 @@ static const struct option_row options[] = {
      "the guest's command line, e.g. 'reps=2 cycles=1000'"},
     {"--counters", NULL, BIT(RUN), KIND_FLAG, AT(counters), 0, 0, 0, "print what the engine counted"},
     {"--pmu", NULL, BIT(RUN), KIND_FLAG, AT(pmu), 0, 0, 0, "count core events between the guest's marks (see --json)"},
+    {"--dot", NULL, BIT(TRANSLATE), KIND_FLAG, AT(dot), 0, 0, 0, "a Graphviz graph of the chained fragments instead"},
     {"--bt-stats", NULL, BIT(RUN), KIND_FLAG, AT(bt_stats), 0, 0, 0,
      "print what the binary translator did: kinds of translation, expansion, cost, callouts, faults"},
     {"--budget", "N", BIT(RUN), KIND_NUMBER, AT(budget), 0, 1, UINT64_MAX,
@@ -171,7 +174,7 @@ static bool applies(const struct option_row *row, enum command command)
 
 static bool takes_engine_options(enum command command)
 {
-    return command == COMMAND_RUN || command == COMMAND_BENCH;
+    return command == COMMAND_RUN || command == COMMAND_BENCH || command == COMMAND_TRANSLATE;
 }
 
 // "--ENGINE-NAME"
@@ -293,6 +296,10 @@ static int check_names(const struct options *o, char *err, size_t err_size)
     }
     if (o->command == COMMAND_RUN && o->name_count != 1) {
         snprintf(err, err_size, "run takes one IMAGE, not %zu", o->name_count);
+        return -1;
+    }
+    if (o->command == COMMAND_TRANSLATE && o->name_count != 2) {
+        snprintf(err, err_size, "translate takes an IMAGE and a SYMBOL or ADDRESS");
         return -1;
     }
     if ((o->command == COMMAND_ENGINES || o->command == COMMAND_LIST) && o->name_count) {

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum command { COMMAND_NONE, COMMAND_ENGINES, COMMAND_LIST, COMMAND_RUN, COMMAND_BENCH };
+enum command { COMMAND_NONE, COMMAND_ENGINES, COMMAND_LIST, COMMAND_RUN, COMMAND_BENCH, COMMAND_TRANSLATE };
 
 enum { ENGINE_WORDS_MAX = 16 };
 
@@ -16,7 +16,7 @@ struct options {
     enum command command;
     bool help;
     // Values; what is not given has the default that the table says, or 0, or NULL.
-    bool all, json, counters, pmu, quick, bt_stats;
+    bool all, json, counters, pmu, quick, bt_stats, dot;
     const char *engine, *engines, *append, *out;
     uint64_t ram, serial_limit; // bytes
     uint64_t timeout_ns;        // 0: the command's default

@@ -11,6 +11,7 @@
 #include "engines/bt/run.h"
 #include "engines/bt/signal.h"
 #include "engines/bt/tc.h"
+#include "engines/bt/view.h"
 #include "engines/bt/world.h"
 
 // IDENT translation runs the guest's instructions on the host's CPU, so that has to have what our CPUID announces.
@@ -288,4 +289,5 @@ const struct engine engine_bt = {
     .kick = kick,
     .counters = read_counters,
     .stats = read_stats,
+    .view = bt_view,
 };

@@ -192,6 +192,16 @@ struct site *tc_new_site(struct tc *tc, enum site_kind kind, uint64_t rip)
     return site;
 }
 
+uint32_t tc_site_count(const struct tc *tc)
+{
+    return tc->site_count;
+}
+
+const struct ccf *tc_ccf(const struct tc *tc, uint32_t i)
+{
+    return i < tc->ccf_count ? tc->order[i] : NULL;
+}
+
 uint32_t tc_site_number(const struct tc *tc, const struct site *site)
 {
     return (uint32_t)(site - tc->sites);

@@ -119,6 +119,8 @@ void tc_set_target(struct bt *bt, enum world world, uint64_t rip, const uint8_t 
 uint8_t *tc_branch(struct bt *bt, struct site *site);
 uint8_t *tc_miss(struct bt *bt);
 struct site *tc_site(struct tc *tc, uint64_t number);
+uint32_t tc_site_count(const struct tc *tc);               // one more than the last one's number
+const struct ccf *tc_ccf(const struct tc *tc, uint32_t i); // in the order of their addresses; NULL behind the last
 uint32_t tc_site_number(const struct tc *tc, const struct site *site);
 
 // Indirect branches and returns come by tc_miss again, all of them.

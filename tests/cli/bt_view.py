@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the translator says of itself: counters under each switch, and `run --bt-stats`."""
+"""What the translator says of itself: counters under each switch, `run --bt-stats`, and `translate`."""
 import json
 import os
 import subprocess
@@ -71,6 +71,48 @@ def readable():
     report(status == 2 and err == "ringside: option --bt-stats is not for engine interp\n", "--bt-stats of interp", err)
 
 
+def is_prime():
+    """The slides' example: TUs, kinds, chains and elided jumps are theirs; the loop head polls besides."""
+    status, out, err = ringside("translate", "isprime", "isPrime")
+    units = out.split("\n\n")[1:]
+    first = units[0].splitlines()
+    report(status == 0 and first[0].startswith("isPrime: TU of 4 instructions, 11 bytes;"), "translate isPrime",
+           f"{status} {out[:300]!r} {err!r}")
+    report([line.split("; ")[-1].strip() for line in first[1:]] == ["IDENT"] * 3 + ["control flow", "elided"],
+           "isPrime: kinds", "; ".join(first))
+    report(all(" ".join(line.split("|")[0].split()[1:]) == line.split("|")[1].split(";")[0].strip()
+               for line in first[1:4]), "isPrime: IDENT is the same on both sides", "; ".join(first))
+    starts = [unit.split(":")[0] for unit in units if unit.strip()]
+    report(starts[:4] == ["isPrime", "isPrime+0xb", "isPrime+0x14", "isPrime+0x1a"] and "isPrime+0x20" in starts,
+           "isPrime: fragments in the order of execution", f"{starts}")
+    report("jl isPrime+0xb'" in out and "je isPrime+0x20'" in out and "[stub]" not in out, "isPrime: all are chained")
+    report("; poll" in out, "isPrime: its loop polls")
+    report("jmp [stub]" in ringside("translate", "--bt-no-chaining", "isprime", "isPrime")[1], "translate with a switch")
+    _, one, _ = ringside("translate", "--bt-tu=1", "isprime", "isPrime")
+    report("TU of 1 instruction," in one and "TU of 2" not in one, "translate with --bt-tu=1", one[:300])
+
+
+def graph():
+    status, out, err = ringside("translate", "--dot", "isprime", "isPrime")
+    nodes = {line.split('"')[1] for line in out.splitlines() if "[label=" in line and "->" not in line}
+    edges = [line.split('"')[1::2][:2] for line in out.splitlines() if "->" in line and "translator" not in line]
+    report(status == 0 and out.startswith("digraph ccfs {\n") and out.endswith("}\n"), "--dot", err)
+    report(len(nodes) >= 5 and len(edges) >= 8 and all(a in nodes and b in nodes for a, b in edges),
+           "--dot: edges join nodes", out)
+
+
+def refusals():
+    cases = [(2, ("isprime", "isPrim"), "did you mean 'isPrime'?"), (2, ("isprime", "0x"), "bad address"),
+             (2, ("isprime", "99999999999999999999"), "bad address"), (2, ("isprime",), "SYMBOL or ADDRESS"),
+             (4, ("isprime", "0x800000000000"), "exception 13"), (4, ("isprime", "0xffff900000000000"), "exception 14"),
+             (4, ("tests/cli/bt_view.py", "main"), "ELF"), (2, ("--bt-tu=0", "isprime", "isPrime"), "tu=0")]
+    for want, args, text in cases:
+        status, _, err = ringside("translate", *args)
+        report(status == want and text in err and err.count("\n") == 1, f"translate {' '.join(args)}", f"{status} {err!r}")
+    status, out, _ = ringside("translate", "isprime", "0")
+    report(status == 0 and "biased" in out, "translate what is no code: it is looked at, not run")
+
+
 def main():
     status, _, err = ringside("run", "--engine=bt", "--append=reps=1 cycles=1000", "nano/idle")
     if status == UNAVAILABLE:
@@ -79,6 +121,9 @@ def main():
     counters()
     adaptation()
     readable()
+    is_prime()
+    graph()
+    refusals()
     return 1 if failed else 0
 
 
