@@ -527,6 +527,8 @@ uint8_t *tc_enter_single(struct bt *bt)
 static void leave_room_for_jump(struct code *hot, const struct ccf *ccf)
 {
     unsigned last = ccf->points - 1u;
+    while (last && ccf->point[last].guest == ccf->tu_bytes) // the jump that is elided
+        last--;
     while (last && ccf->point[last - 1].guest == ccf->point[last].guest)
         last--;
     while (hot->at < ccf->start + ccf->point[last].host + 5)

@@ -98,7 +98,10 @@ static void tell_insns(const struct ccf *ccf, const struct tu *tu, struct view_u
     struct view_insn *jump = &unit->insn[unit->insn_count++];
     jump->rip = tu->rip + tu->bytes;
     tell_host(ccf, tu->bytes, jump);
-    jump->kind = jump->host_length ? "continuation" : "elided";
+    jump->kind = "continuation";
+    for (unsigned i = 0; i < unit->link_count; i++)
+        if (unit->link[i].elided)
+            jump->kind = "elided";
 }
 
 static void tell_links(struct bt *bt, const struct ccf *ccf, const struct ccf *next, struct view_unit *unit)
@@ -131,8 +134,8 @@ static void tell(struct bt *bt, uint32_t from, view_fn *fn, void *ctx)
         struct tu tu;
         if (ccf->dead || !read_again(bt, ccf, &tu))
             continue;
-        tell_insns(ccf, &tu, &unit);
         tell_links(bt, ccf, tc_ccf(bt->tc, i + 1), &unit);
+        tell_insns(ccf, &tu, &unit);
         fn(ctx, &unit);
     }
 }
