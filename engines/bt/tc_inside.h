@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The translation cache's own state, for tc.c and tc_drop.c alone.
+#ifndef RINGSIDE_BT_TC_INSIDE_H
+#define RINGSIDE_BT_TC_INSIDE_H
+
+#include "engines/bt/code_pages.h"
+#include "engines/bt/guilt.h"
+#include "engines/bt/tc.h"
+
+#define HOT_BYTES (32u << 20)
+#define COLD_BYTES (32u << 20)
+#define MAX_SITES (1u << 18)
+#define MAX_CCFS (1u << 17)
+#define ARENA_BYTES (64u << 20)
+#define HASH_BITS 14
+#define MAX_DROPS 256u // by one write; for more than that everything goes
+#define CCF_MAX_COPIES 3
+
+struct tc {
+    uint8_t *buffer; // hot half, then cold half
+    struct code hot, cold;
+    uint8_t *cold_start; // behind the fixed stubs
+    uint8_t *leave_stub; // rdi saved, rdi = bt, to bt_world_left
+    uint8_t *miss_stub;  // SITE_MISS
+    struct site *sites;  // [0] is never used
+    uint32_t site_count;
+    struct ccf **order; // in the order of their hot code's addresses
+    uint32_t ccf_count;
+    uint8_t *arena; // struct ccf, one behind the other
+    size_t arena_used;
+    uint64_t ram_pages;
+    struct ccf **page; // per page of RAM: CCFs made from it
+    struct code_pages *code_pages;
+    struct ccf *hash[1u << HASH_BITS];
+    struct guilt guilt;
+    unsigned flushes;
+};
+
+// Where the list begins of the CCFs that may have been made from guest address rip.
+struct ccf **tc_hash_slot(struct tc *tc, uint64_t rip);
+// Number of the page of RAM at this guest-physical address; false where there is none.
+bool tc_page_index(const struct bt *bt, uint64_t page, uint64_t *index);
+// From now on it is found, and dropped when its code or its mapping changes.
+void tc_enlist(struct bt *bt, struct ccf *ccf);
+// Patches the branch that the site belongs to, to go to the CCF directly.
+void tc_chain(struct bt *bt, struct site *site, struct ccf *to);
+// Nothing leads to it any more, and its start leads to the dispatcher.
+void tc_drop(struct bt *bt, struct ccf *ccf);
+// A jump over what is at `at` in the CCF.
+void tc_overwrite(struct bt *bt, struct ccf *ccf, uint8_t *at, const uint8_t *to);
+
+#endif
