@@ -45,6 +45,7 @@ enum how how_translated(const struct translator *t, const uint8_t *from, const u
         return HOW_CONTROL;
     case KIND_CLI:
     case KIND_STI:
+    case KIND_PUSHF:
     case KIND_SYSTEM:
         return HOW_IN_TC;
     case KIND_STRING:

@@ -18,6 +18,7 @@ static void put_unless_zero(struct translator *t, const uint8_t *stub)
 static uint8_t *fallback(struct translator *t, struct site **site)
 {
     *site = add_site(t, SITE_EMULATE);
+    (*site)->event = EV_callout_privileged;
     (*site)->insn = t->in->insn;
     (*site)->emulate = system_emulation(&t->in->insn);
     return tc_stub(t->bt->tc, *site);
