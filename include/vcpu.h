@@ -102,6 +102,11 @@ struct engine {
     int (*create)(struct vcpu *v);
     void (*destroy)(struct vcpu *v);
 
+    // Give up, for good and for the whole process, what is not needed to run the guest from here on: called before the
+    // first run where nothing else is to come in this process. 0, or -1 with v->error. NULL: the guest is contained
+    // without.
+    int (*contain)(struct vcpu *v);
+
     // Run guest code until something needs the caller. budget: at most this many guest instructions where the engine
     // can count them exactly (0: no limit; engines that cannot ignore it).
     enum vcpu_exit (*run)(struct vcpu *v, uint64_t budget);

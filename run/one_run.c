@@ -248,6 +248,8 @@ static enum exit_status run_loaded(struct run *r)
         return STATUS_UNAVAILABLE;
     if (request->count_pmu)
         pmu_open(&outcome->pmu, pmu_core_events, pmu_core_event_count);
+    if (r->vcpu->engine->contain && r->vcpu->engine->contain(r->vcpu))
+        return ends(r, STATUS_UNAVAILABLE, "%s: %s", r->vcpu->engine->name, r->vcpu->error);
     uint64_t start = monotonic_ns();
     enum exit_status status = loop(r);
     outcome->wall_ns = monotonic_ns() - start;

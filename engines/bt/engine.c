@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "engines/bt/contain.h"
 #include "engines/bt/map.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/region.h"
@@ -281,6 +282,7 @@ const struct engine engine_bt = {
     .probe = probe,
     .create = create,
     .destroy = destroy,
+    .contain = bt_contain,
     .run = bt_run,
     .get_state = get_state,
     .set_state = set_state,

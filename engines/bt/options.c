@@ -8,7 +8,7 @@
 
 #include "engines/bt/translate.h"
 
-enum option { NO_CHAINING, NO_ELISION, NO_ADAPT, LOG_ADAPT, CHECKED, TU, EMULATE, RETURNS, OPTION_COUNT };
+enum option { NO_CHAINING, NO_ELISION, NO_ADAPT, LOG_ADAPT, CHECKED, TU, EMULATE, RETURNS, NO_SECCOMP, OPTION_COUNT };
 
 const struct engine_option bt_option_table[] = {
     [NO_CHAINING] = {"no-chaining", NULL, "no chains: every branch between CCFs leaves the translation cache"},
@@ -19,6 +19,7 @@ const struct engine_option bt_option_table[] = {
     [TU] = {"tu", "N", "at most N instructions in a TU, 1 to 12 (default 12)"},
     [EMULATE] = {"emulate", "WAY", "privileged instructions by trap, callout or in-tc (default in-tc)"},
     [RETURNS] = {"returns", "WAY", "returns by call, table or callout (default call)"},
+    [NO_SECCOMP] = {"no-seccomp", NULL, "the process keeps all system calls: for debugging the monitor"},
     [OPTION_COUNT] = {0},
 };
 
@@ -51,6 +52,8 @@ static bool set_option(struct bt_options *o, enum option option, const char *val
         return o->log_adapt = true;
     case CHECKED:
         return o->checked = true;
+    case NO_SECCOMP:
+        return o->no_seccomp = true;
     case TU:
         o->tu = (unsigned)strtoul(value, &end, 10);
         return value[0] >= '0' && value[0] <= '9' && !*end && o->tu >= 1 && o->tu <= TU_MAX_INSNS;

@@ -25,6 +25,7 @@ struct bt_options {
     bool no_adapt;
     bool log_adapt;
     bool checked;
+    bool no_seccomp;
     unsigned tu; // most instructions in a TU; 0: as many as there may be
     enum bt_emulate emulate;
     enum bt_returns returns;

@@ -240,6 +240,28 @@ def endless(engine):
             report(seconds < (30 if SANITIZED else 2), f"{engine}: the time limit ends {loop} at once", f"{seconds} s")
 
 
+def breakout(files):
+    """A kernel that writes its own code over bt's translation cache, to make a file named `canary`."""
+    shell = (b"\x48\x8d\x3d" + struct.pack("<i", 29) +           # lea canary(%rip), %rdi
+             b"\xbe\x41\0\0\0\xba\xa4\1\0\0\xb8\2\0\0\0\x0f\5"  # open(canary, O_CREAT | O_WRONLY, 0644)
+             b"\xbf\x4d\0\0\0\xb8\xe7\0\0\0\x0f\5canary\0")     # exit_group(77)
+    cache = 0xD040000000  # BT_REGION as the guest sees it
+    code = (b"\x48\x8d\x35" + struct.pack("<i", 39) +            # lea shell(%rip), %rsi
+            b"\x48\xbf" + struct.pack("<Q", cache + 0x200000) +   # movabs $..., %rdi
+            b"\xb9" + struct.pack("<I", len(shell)) + b"\xf3\xa4"  # mov $..., %ecx; rep movsb
+            b"\x48\xbf" + struct.pack("<Q", cache + 0x1FFFFF) +
+            b"\xb9" + struct.pack("<I", 0x90000) + b"\xb0\x90\xfd\xf3\xaa"  # mov $0x90, %al; std; rep stosb
+            b"\x0f\x0b" + shell)
+    path = files("breakout", elf(code))
+    with tempfile.TemporaryDirectory() as folder:
+        canary = os.path.join(folder, "canary")
+        refused("bt: a breakout ends in one line", ENGINE_ERROR, ["run", "--engine=bt", path], "contained", cwd=folder)
+        report(not os.path.exists(canary), "bt: a breakout opens no file")
+        status, _, _ = ringside("run", "--engine=bt", "--bt-no-seccomp", path, cwd=folder)
+        report(status == 77 and os.path.exists(canary), "bt: the breakout is one where nothing stops it", str(status))
+        refused("bt: no breakout from checked translation", SHUTDOWN, ["run", "--engine=bt", "--bt-checked", path])
+
+
 def lines_of(path):
     with open(path, encoding="utf-8") as file:
         return [json.loads(line) for line in file]
@@ -325,6 +347,8 @@ def main():
             bad_guests(files, engine)
             interrupted(files, engine)
             endless(engine)
+            if engine == "bt":
+                breakout(files)
         only_interp(files)
         bench(files)
         bench_interrupted(files)
