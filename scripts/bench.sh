@@ -12,7 +12,7 @@ if [ "${1:-}" = --ablation ]; then
     shift
     kind=-ablation
     table=scripts/ablation.py
-    [ "${1:-}" != --quick ] || set -- "$@" --runs=3 # so many columns take their time
+    [ "${1:-}" != --quick ] || set -- "$@" --runs=1 # so many columns take their time
     set -- "--engines=$(python3 scripts/ablation.py --engines)" "$@"
 fi
 out=results/local/$(date -u +%Y%m%dT%H%M%SZ)-$(uname -n)$kind.jsonl
