@@ -271,13 +271,13 @@ static enum exit_status prepare_and_run(struct run *r)
                                           .serial_out = on_serial,
                                           .mark = on_mark,
                                           .ctx = r};
-    struct engine_info info = {0};
     outcome->records = records_create();
     if (!outcome->records)
         return ends(r, STATUS_UNAVAILABLE, "no memory for the records");
-    request->engine->probe(&info);
-    if (!info.available)
-        return ends(r, STATUS_UNAVAILABLE, "engine %s cannot run here: %s", request->engine->name, info.reason);
+    request->engine->probe(&outcome->engine);
+    if (!outcome->engine.available)
+        return ends(r, STATUS_UNAVAILABLE, "engine %s cannot run here: %s", request->engine->name,
+                    outcome->engine.reason);
     if (request->budget && !counts_instructions(request->engine))
         return ends(r, STATUS_UNAVAILABLE, "engine %s cannot count instructions, so it knows no --budget",
                     request->engine->name);

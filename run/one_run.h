@@ -34,8 +34,9 @@ struct engine_stat {
 
 struct run_outcome {
     enum exit_status status;
-    char reason[512]; // one line; empty where the status is STATUS_OK
-    uint64_t wall_ns; // from entering the guest to its end
+    char reason[512];          // one line; empty where the status is STATUS_OK
+    struct engine_info engine; // as probed before the run: afterwards the process may not be allowed to look
+    uint64_t wall_ns;          // from entering the guest to its end
     struct counters counters;
     struct engine_stat *stats;
     size_t stat_count;

@@ -248,11 +248,9 @@ static void add_counts(json_t *o, const struct run_request *request, const struc
 
 json_t *json_run(const struct run_request *request, const char *image, const struct run_outcome *outcome)
 {
-    struct engine_info info = {0};
-    request->engine->probe(&info);
     json_t *o = json_object();
     json_object_set_new(o, "image", json_text(image));
-    json_object_set_new(o, "engine", json_engine(request->engine_name, &info, request->engine->counts));
+    json_object_set_new(o, "engine", json_engine(request->engine_name, &outcome->engine, request->engine->counts));
     json_object_set_new(o, "status", json_integer(outcome->status));
     json_object_set_new(o, "result", json_string(exit_status_name(outcome->status)));
     json_object_set_new(o, "reason", json_text(outcome->reason));

@@ -84,6 +84,7 @@ int bt_contain(struct vcpu *v)
         ALLOW(SYS_clock_gettime),
         ALLOW_IF_FIRST(SYS_tgkill, (unsigned)getpid()),
         ALLOW(SYS_brk),
+        ALLOW(SYS_getrandom),
         ALLOW(SYS_madvise),
         ALLOW(SYS_mremap),
         ALLOW(SYS_rt_sigprocmask),
@@ -100,6 +101,7 @@ int bt_contain(struct vcpu *v)
         ALLOW(SYS_close),
         ALLOW(SYS_exit),
         ALLOW(SYS_exit_group),
+        REFUSE(SYS_openat, EACCES),     // libraries look for random numbers or time zones, and can do without
         REFUSE(SYS_newfstatat, EACCES), // stdio asks what it writes to, and does without an answer
         REFUSE(SYS_ioctl, ENOTTY),
         REFUSE(SYS_lseek, ESPIPE),

@@ -213,6 +213,8 @@ void signals_remove(struct signals *s)
 {
     for (unsigned i = 0; i < SIGNALS; i++)
         sigaction(signals[i], &s->old[i], NULL);
+    const stack_t none = {.ss_flags = SS_DISABLE};
+    sigaltstack(&none, NULL);
     free(s->stack);
     free(s);
 }
