@@ -3,6 +3,7 @@
 """What the translator says of itself: counters under each switch, `run --bt-stats`, and `translate`."""
 import json
 import os
+import random
 import subprocess
 import sys
 
@@ -113,6 +114,22 @@ def refusals():
     report(status == 0 and "biased" in out, "translate what is no code: it is looked at, not run")
 
 
+def anywhere():
+    """Addresses that nobody meant to be code, under switches that translate them in other ways."""
+    chance = random.Random(7)
+    places = [lambda: 0xFFFFFFFF80100000 + chance.randrange(1 << 17), lambda: chance.randrange(1 << 32),
+              lambda: chance.randrange(1 << 64), lambda: 0xFEE00000 + chance.randrange(4096),
+              lambda: 0x8000000000 + chance.randrange(1 << 20), lambda: (1 << 64) - chance.randrange(1, 20)]
+    switches = [[], ["--bt-tu=1"], ["--bt-checked"], ["--bt-emulate=trap"], ["--bt-returns=table"], ["--dot"]]
+    wrong = []
+    for i in range(36):
+        args = [*switches[i // 6], "isprime", hex(places[i % 6]())]
+        status, _, err = ringside("translate", *args)
+        if status not in (0, 4) or err.count("\n") > 1:
+            wrong.append(f"{' '.join(args)}: {status} {err[-100:]}")
+    report(not wrong, "translate anywhere: code or one line", "; ".join(wrong))
+
+
 def main():
     status, _, err = ringside("run", "--engine=bt", "--append=reps=1 cycles=1000", "nano/idle")
     if status == UNAVAILABLE:
@@ -124,6 +141,7 @@ def main():
     is_prime()
     graph()
     refusals()
+    anywhere()
     return 1 if failed else 0
 
 
