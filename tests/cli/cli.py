@@ -259,6 +259,8 @@ def breakout(files):
         report(not os.path.exists(canary), "bt: a breakout opens no file")
         status, _, _ = ringside("run", "--engine=bt", "--bt-no-seccomp", path, cwd=folder)
         report(status == 77 and os.path.exists(canary), "bt: the breakout is one where nothing stops it", str(status))
+        status, out, err = ringside("run", "--engine=bt", "--json", "--append=reps=1 cycles=1000", "nano/in")
+        report(status == OK and json.loads(out)["benchmarks"], "bt: JSON from a process that is contained", repr(err))
         refused("bt: no breakout from checked translation", SHUTDOWN, ["run", "--engine=bt", "--bt-checked", path])
 
 
