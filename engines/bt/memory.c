@@ -339,8 +339,20 @@ uint64_t mem_code_frame(struct bt *bt, uint64_t va, unsigned cpl, bool *large)
 
 // ---- Flushes ----
 
+// The guest maps something where the fast world has the monitor (layout.h: one entry of the top level covers just
+// that): such a guest runs in the checked world, from now on.
+static void leave_monitor_alone(struct bt *bt)
+{
+    const uint64_t *entry = ram_at(bt->ram, gpa((bt->cr3 & PTE_ADDR) + 8), 8);
+    if (bt->options.checked || !entry || !(*entry & PTE_P))
+        return;
+    bt->options.checked = true;
+    bt_mode_changed(bt);
+}
+
 void mem_flush(struct bt *bt)
 {
+    leave_monitor_alone(bt);
     tlb_flush(bt->tlb);
     map_revalidate(bt);
     tc_revalidate(bt);
@@ -350,6 +362,7 @@ void mem_invlpg(struct bt *bt, uint64_t va)
 {
     if (!canonical(va)) // SDM vol. 2, INVLPG: nothing is done then
         return;
+    leave_monitor_alone(bt);
     tlb_invlpg(bt->tlb, va);
     map_invlpg(bt, va);
     tc_invlpg(bt, va);
