@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "engines/bt/map.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/tc.h"
 
@@ -91,6 +92,7 @@ void code_pages_add(struct bt *bt, struct code_pages *p, uint64_t va, unsigned c
     }
     bool large = false;
     mem_code_frame(bt, va, cpl, &large);
+    map_trace_tables(bt, va);
     p->large |= large;
     uint32_t *slot = hash_slot(p, va);
     page = &p->page[p->count];
@@ -114,6 +116,7 @@ static bool look(struct bt *bt, struct code_pages *p, uint32_t i, code_page_move
     if (mem_code_frame(bt, page->va, page->cpl, &large) == page->frame) {
         page->large = large;
         p->large |= large;
+        map_trace_tables(bt, page->va);
         return true;
     }
     struct code_page copy = *page;

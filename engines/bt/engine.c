@@ -207,6 +207,7 @@ static int set_state(struct vcpu *v, const struct vcpu_state *s)
     memcpy(bt->xsave, s->xsave, sizeof bt->xsave);
     bt_mode_changed(bt);
     tc_flush(bt);
+    map_note_all(bt); // nobody told us about writes from outside
     mem_flush(bt);
     return 0;
 }

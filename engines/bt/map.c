@@ -5,60 +5,12 @@
 // so that one look at the upper levels serves all of a chunk's pages. A fault maps the page that it is about and those
 // beside it that would be mapped in the same way, without having been accessed: only where their A bits, and for
 // writing their D bits, are set already. All memory is reserved beforehand, as faults arrive in a signal handler.
-#include "engines/bt/map.h"
+#include "engines/bt/map_inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#include "x86/paging.h"
-
-#define CHUNK_SHIFT 21
-#define CHUNK_SIZE (1ull << CHUNK_SHIFT)
-#define PAGES 512u // of a chunk
-#define MAX_CHUNKS 8192u
-#define HASH_SLOTS 4096u
-#define NO_CHUNK (~0u)
-#define POPULATE_PAGES 32u // up to so many are entered into the host's page tables at once
-
-#define LOWEST_HOST CHUNK_SIZE // hosts keep the first pages of the address space from everybody
-
-// What is mapped at a page of a chunk: 0, or
-#define MAPPED 1u
-#define WRITABLE 2u
-#define RAM_PAGE_SHIFT 2 // number of the page in RAM
-
-struct chunk {
-    uint64_t va;
-    uint32_t hash_next; // also links free chunks
-    uint32_t live_at;   // in map->live
-    uint32_t mapped;    // pages
-    bool large;         // some of them by a large page of the guest's
-    uint32_t ram_low, ram_high;
-    // What is mapped agreed, in the circumstances agreed_key, with the guest's entries as they were noted: agreed_entry
-    // for a large page, else map->noted for each mapped page. Where nothing differs nothing has to be looked at again.
-    bool agreed;
-    uint16_t agreed_page; // one that was present then
-    uint64_t agreed_entry, agreed_key;
-    uint32_t page[PAGES];
-};
-
-struct map {
-    const struct guest_ram *ram;
-    struct chunk *chunks;     // MAX_CHUNKS
-    uint64_t (*noted)[PAGES]; // for each chunk: entries of the guest's page table
-    uint32_t first_free;
-    uint32_t live_count;
-    uint32_t live[MAX_CHUNKS]; // chunks with pages mapped
-    uint32_t hash[HASH_SLOTS];
-    bool huge;            // somewhere a 1 GiB page was mapped: one invlpg concerns many chunks
-    unsigned areas;       // the host's memory areas that we have made, at most
-    unsigned areas_limit; // beyond it, everything is dropped
-    uint64_t ram_pages;
-    uint8_t *traced;    // one byte for each page of RAM
-    uint32_t *writable; // how often each page of RAM is mapped writable
-};
 
 // ---- Creation ----
 
@@ -103,7 +55,9 @@ struct map *map_create(const struct guest_ram *ram)
     m->noted = reserve(MAX_CHUNKS * sizeof *m->noted);
     m->traced = reserve(m->ram_pages);
     m->writable = reserve(m->ram_pages * sizeof *m->writable);
-    if (!m->chunks || !m->noted || !m->traced || !m->writable) {
+    m->tables = reserve(m->ram_pages * sizeof *m->tables);
+    m->tables_changed = true;
+    if (!m->tables || !m->chunks || !m->noted || !m->traced || !m->writable) {
         map_destroy(m);
         return NULL;
     }
@@ -129,6 +83,8 @@ void map_destroy(struct map *m)
         munmap(m->traced, m->ram_pages);
     if (m->writable)
         munmap(m->writable, m->ram_pages * sizeof *m->writable);
+    if (m->tables)
+        munmap(m->tables, m->ram_pages * sizeof *m->tables);
     munmap(m, sizeof *m);
 }
 
@@ -229,11 +185,6 @@ static void drop_pages(struct map *m, struct chunk *c, unsigned from, unsigned c
 }
 
 // ---- What the guest's tables allow ----
-
-struct rules { // as CPL 0 has them
-    struct paging paging;
-    bool no_user_pages; // CR4.SMAP: what AC allows for a moment must not stay mapped
-};
 
 static struct rules rules_of(const struct bt *bt)
 {
@@ -517,6 +468,7 @@ enum map_result map_fault(struct bt *bt, uint64_t va, bool write, uint32_t *erro
     struct translation t;
     if (!paging_walk(bt->ram, &rules.paging, va, write ? PF_WRITE : 0, &t, error))
         return MAP_TRUE;
+    map_trace_tables(bt, va);
     if (!map_reaches(va) || !map_page(bt->map, &rules, va, write))
         return MAP_CHECKED;
     count(bt, EV_hidden_faults);
@@ -553,13 +505,9 @@ static bool make_read_only(struct map *m, struct chunk *c, uint32_t value)
     return true;
 }
 
-void map_set_trace(struct bt *bt, uint64_t offset, bool traced)
+static void set_trace(struct map *m, uint32_t page, uint8_t kind)
 {
-    struct map *m = bt->map;
-    uint32_t page = (uint32_t)(offset / GUEST_PAGE_SIZE);
-    m->traced[page] = traced;
-    if (!traced)
-        return;
+    m->traced[page] |= kind;
     uint32_t value = page << RAM_PAGE_SHIFT | MAPPED | WRITABLE;
     for (uint32_t i = 0; i < m->live_count && m->writable[page]; i++) {
         struct chunk *c = &m->chunks[m->live[i]];
@@ -568,7 +516,83 @@ void map_set_trace(struct bt *bt, uint64_t offset, bool traced)
     }
 }
 
+void map_set_trace(struct bt *bt, uint64_t offset, bool traced)
+{
+    uint32_t page = (uint32_t)(offset / GUEST_PAGE_SIZE);
+    if (traced)
+        set_trace(bt->map, page, TRACED_CODE);
+    else
+        bt->map->traced[page] &= (uint8_t)~TRACED_CODE;
+}
+
 bool map_is_traced(const struct map *m, uint64_t offset)
 {
     return m->traced[offset / GUEST_PAGE_SIZE];
+}
+
+// ---- Traced page tables ----
+
+static void trace_table(struct map *m, uint32_t page)
+{
+    if (m->traced[page] & TRACED_TABLE)
+        return;
+    m->tables[m->table_count++] = page;
+    set_trace(m, page, TRACED_TABLE);
+}
+
+void map_trace_tables(struct bt *bt, uint64_t va)
+{
+    if (!bt->options.trace_tables)
+        return;
+    uint64_t table = bt->cr3 & PTE_ADDR;
+    for (unsigned level = 4; level >= 1; level--) {
+        const uint64_t *entries = (const uint64_t *)ram_at(bt->ram, gpa(table), GUEST_PAGE_SIZE);
+        if (!entries)
+            return;
+        trace_table(bt->map, (uint32_t)(ram_offset(gpa(table)) / GUEST_PAGE_SIZE));
+        uint64_t entry = entries[va >> (3 + 9 * level) & 511];
+        if (!(entry & PTE_P) || (level < 4 && (entry & PTE_PS)))
+            return;
+        table = entry & PTE_ADDR;
+    }
+}
+
+void map_note_write(struct bt *bt, uint64_t offset)
+{
+    if (bt->map->traced[offset / GUEST_PAGE_SIZE] & TRACED_TABLE)
+        bt->map->tables_changed = true;
+}
+
+void map_note_all(struct bt *bt)
+{
+    bt->map->tables_changed = true;
+}
+
+// All that decides about translations besides the tables.
+static bool same_circumstances(const struct rules *a, const struct rules *b)
+{
+    return a->paging.cr3 == b->paging.cr3 && a->paging.wp == b->paging.wp && a->paging.nxe == b->paging.nxe &&
+           a->paging.smep == b->paging.smep && a->no_user_pages == b->no_user_pages;
+}
+
+bool map_tables_unchanged(const struct bt *bt)
+{
+    struct rules rules = rules_of(bt);
+    return bt->options.trace_tables && !bt->map->tables_changed && same_circumstances(&rules, &bt->map->looked_under);
+}
+
+void map_looked_at_all(struct bt *bt)
+{
+    struct map *m = bt->map;
+    if (!bt->options.trace_tables)
+        return;
+    for (uint32_t i = 0; i < m->table_count; i++)
+        m->traced[m->tables[i]] &= (uint8_t)~TRACED_TABLE;
+    m->table_count = 0;
+    m->tables_changed = false;
+    m->looked_under = rules_of(bt);
+    for (uint32_t i = m->live_count; i-- > 0;) {
+        if (i < m->live_count) // a trace that the host has no room for drops everything
+            map_trace_tables(bt, m->chunks[m->live[i]].va + m->chunks[m->live[i]].agreed_page * GUEST_PAGE_SIZE);
+    }
 }

@@ -35,4 +35,15 @@ void map_invlpg(struct bt *bt, uint64_t va);
 void map_set_trace(struct bt *bt, uint64_t ram_offset, bool traced);
 bool map_is_traced(const struct map *m, uint64_t ram_offset);
 
+// ---- mmu=trace: page tables that mappings and CCFs were made from are traced, so that flushes need not look at what
+// nobody wrote. All of it does nothing under mmu=vtlb.
+void map_trace_tables(struct bt *bt, uint64_t va); // those that translate va now
+// The RAM at this offset is about to get another value: mappings may not agree any more from the next flush on.
+void map_note_write(struct bt *bt, uint64_t ram_offset);
+void map_note_all(struct bt *bt);               // something unknown may have been written
+bool map_tables_unchanged(const struct bt *bt); // since the last map_looked_at_all(), in the same circumstances
+// All mappings and CCFs have been looked at: what they do not rest on any more loses its trace. The caller then traces
+// what CCFs rest on; mappings are done here.
+void map_looked_at_all(struct bt *bt);
+
 #endif

@@ -76,9 +76,9 @@ static uint8_t *hit_write(struct bt *bt, enum tlb_mode mode, uint64_t va, unsign
     return e->write == ((va + size - 1) & GUEST_PAGE_MASK) ? (uint8_t *)(uintptr_t)(va + e->addend) : NULL;
 }
 
-static bool has_code(const struct bt *bt, const uint8_t *host)
+static bool is_traced(const struct bt *bt, const uint8_t *host)
 {
-    return tc_page_has_code(bt->tc, (uint64_t)(host - bt->ram->base));
+    return map_is_traced(bt->map, (uint64_t)(host - bt->ram->base));
 }
 
 // #AC: CPL 3, CR0.AM and RFLAGS.AC, unaligned (SDM vol. 3, 6.15). Operands that may lie anywhere have other sizes than
@@ -172,9 +172,11 @@ static void read_parts(struct bt *bt, const struct part *part, unsigned parts, u
 
 static void write_ram(struct bt *bt, uint8_t *host, unsigned size, const uint8_t *from)
 {
-    if (has_code(bt, host)) {
+    if (is_traced(bt, host)) {
         bt->met_special = true;
         count(bt, EV_traced_writes);
+        if (memcmp(host, from, size)) // else it means nothing to anybody
+            map_note_write(bt, (uint64_t)(host - bt->ram->base));
         tc_invalidate(bt, (uint64_t)(host - bt->ram->base), size);
     }
     memcpy(host, from, size);
@@ -262,7 +264,7 @@ void *mem_plain(struct bt *bt, uint64_t va, unsigned size, bool write)
     uint32_t error;
     if (!host && walk(bt, mode, va, write ? PF_WRITE : 0, &part, &error))
         host = part.host;
-    return host && write && has_code(bt, host) ? NULL : host;
+    return host && write && is_traced(bt, host) ? NULL : host;
 }
 
 // ---- The checked form of memory operands ----
@@ -271,13 +273,13 @@ bool mem_access(struct bt *bt, uint64_t va, unsigned size, bool read, bool write
 {
     struct tlb *tlb = bt->tlb;
     uint8_t *at = write ? hit_write(bt, mode_of(bt), va, size) : hit_read(bt, mode_of(bt), va, size);
-    if (at && !misaligned(bt, va, size) && !(write && has_code(bt, at))) {
+    if (at && !misaligned(bt, va, size) && !(write && is_traced(bt, at))) {
         *host = at;
         return true;
     }
     tlb->pending_parts = locate_aligned(bt, va, size, write ? PF_WRITE : 0, stack, tlb->pending);
     struct part *first = tlb->pending;
-    if (tlb->pending_parts == 1 && first->host && !(write && has_code(bt, first->host))) {
+    if (tlb->pending_parts == 1 && first->host && !(write && is_traced(bt, first->host))) {
         *host = first->host;
         return true;
     }
@@ -354,7 +356,10 @@ void mem_flush(struct bt *bt)
 {
     leave_monitor_alone(bt);
     tlb_flush(bt->tlb);
+    if (map_tables_unchanged(bt))
+        return;
     map_revalidate(bt);
+    map_looked_at_all(bt);
     tc_revalidate(bt);
 }
 
@@ -364,6 +369,8 @@ void mem_invlpg(struct bt *bt, uint64_t va)
         return;
     leave_monitor_alone(bt);
     tlb_invlpg(bt->tlb, va);
+    if (map_tables_unchanged(bt))
+        return;
     map_invlpg(bt, va);
     tc_invlpg(bt, va);
 }

@@ -8,7 +8,19 @@
 
 #include "engines/bt/translate.h"
 
-enum option { NO_CHAINING, NO_ELISION, NO_ADAPT, LOG_ADAPT, CHECKED, TU, EMULATE, RETURNS, NO_SECCOMP, OPTION_COUNT };
+enum option {
+    NO_CHAINING,
+    NO_ELISION,
+    NO_ADAPT,
+    LOG_ADAPT,
+    CHECKED,
+    TU,
+    EMULATE,
+    RETURNS,
+    NO_SECCOMP,
+    MMU,
+    OPTION_COUNT
+};
 
 const struct engine_option bt_option_table[] = {
     [NO_CHAINING] = {"no-chaining", NULL, "no chains: every branch between CCFs leaves the translation cache"},
@@ -20,6 +32,8 @@ const struct engine_option bt_option_table[] = {
     [EMULATE] = {"emulate", "WAY", "privileged instructions by trap, callout or in-tc (default in-tc)"},
     [RETURNS] = {"returns", "WAY", "returns by call, table or callout (default call)"},
     [NO_SECCOMP] = {"no-seccomp", NULL, "the process keeps all system calls: for debugging the monitor"},
+    [MMU] = {"mmu", "WAY",
+             "mappings kept true by looking again at flushes (vtlb, default) or by traced page tables (trace)"},
     [OPTION_COUNT] = {0},
 };
 
@@ -37,6 +51,7 @@ static bool set_option(struct bt_options *o, enum option option, const char *val
     static const char *const emulations[] = {[BT_IN_TC] = "in-tc", [BT_CALLOUT] = "callout", [BT_TRAP] = "trap", NULL};
     static const char *const returns[] = {
         [BT_RETURN_CALL] = "call", [BT_RETURN_TABLE] = "table", [BT_RETURN_CALLOUT] = "callout", NULL};
+    static const char *const mmus[] = {"vtlb", "trace", NULL};
     char *end;
     int way;
     if (!value != !bt_option_table[option].value)
@@ -60,6 +75,10 @@ static bool set_option(struct bt_options *o, enum option option, const char *val
     case EMULATE:
         way = way_of(value, emulations);
         o->emulate = (enum bt_emulate)way;
+        return way >= 0;
+    case MMU:
+        way = way_of(value, mmus);
+        o->trace_tables = way == 1;
         return way >= 0;
     default:
         way = way_of(value, returns);

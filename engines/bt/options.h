@@ -24,6 +24,7 @@ struct bt_options {
     bool no_elision;
     bool no_adapt;
     bool log_adapt;
+    bool trace_tables; // mmu=trace
     bool checked;
     bool no_seccomp;
     unsigned tu; // most instructions in a TU; 0: as many as there may be

@@ -11,7 +11,7 @@ import sys
 BUILD = os.environ.get("BUILD", "build")
 RINGSIDE = os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside"))
 SWITCHES = ["no-chaining", "no-elision", "no-adapt", "checked", "tu=1", "tu=4", "emulate=callout", "emulate=trap",
-            "returns=table", "returns=callout", "no-chaining:no-adapt:tu=2:emulate=trap:returns=table"]
+            "returns=table", "returns=callout", "mmu=trace", "no-chaining:no-adapt:tu=2:emulate=trap:returns=table"]
 EACH = 3  # of SWITCHES for every image, in turn
 WORKERS = 2
 SECONDS = 60

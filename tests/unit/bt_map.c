@@ -320,6 +320,45 @@ static void entries_that_come_back(void)
     tear_down(&f);
 }
 
+// mmu=trace: a write to a table that a mapping rests on is seen; without one, a flush has nothing to do.
+static void traced_tables(void)
+{
+    struct fixture f;
+    set_up(&f);
+    *cell(&f, PT, 1) = PT | RIGHTS | PTE_A | PTE_D; // the guest sees its own table at PAGE
+    CHECK_EQ(store(PAGE + 511 * 8, 0), MAP_DONE);   // vtlb: nobody looks
+    map_looked_at_all(f.bt);
+    CHECK(!map_tables_unchanged(f.bt));
+
+    f.bt->options.trace_tables = true;
+    CHECK_EQ(peek(0), 1);
+    CHECK(map_is_traced(f.bt->map, PML4) && map_is_traced(f.bt->map, PDPT) && map_is_traced(f.bt->map, PD) &&
+          map_is_traced(f.bt->map, PT));
+    CHECK(!map_is_traced(f.bt->map, FRAMES));
+    CHECK_EQ(store(PAGE + 511 * 8, 0), MAP_CHECKED);
+    CHECK(!map_tables_unchanged(f.bt)); // nothing has been looked at yet
+    map_revalidate(f.bt);
+    map_looked_at_all(f.bt);
+    CHECK(map_tables_unchanged(f.bt));
+    map_note_write(f.bt, FRAMES);
+    CHECK(map_tables_unchanged(f.bt));
+    f.bt->cr3 = PD;
+    CHECK(!map_tables_unchanged(f.bt));
+    f.bt->cr3 = PML4;
+    CHECK(map_tables_unchanged(f.bt));
+    map_note_write(f.bt, PT + 8);
+    CHECK(!map_tables_unchanged(f.bt));
+
+    *cell(&f, PD, 0) = PT_SHARED | RIGHTS; // the old table is none any more
+    map_revalidate(f.bt);
+    map_looked_at_all(f.bt);
+    CHECK(!map_is_traced(f.bt->map, PT));
+    *cell(&f, PT_SHARED, 1) = PT | RIGHTS;
+    CHECK_EQ(store(PAGE + 511 * 8, 0), MAP_DONE);
+    CHECK(map_is_traced(f.bt->map, PT_SHARED));
+    tear_down(&f);
+}
+
 static void invlpg(void)
 {
     struct fixture f;
@@ -450,6 +489,7 @@ int main(int argc, char **argv)
     traces();
     flushes();
     entries_that_come_back();
+    traced_tables();
     invlpg();
     rights();
     out_of_reach();
