@@ -44,9 +44,10 @@ def short(engine):
 
 
 def factor(run, suite, bench, engine):
-    """How many times full bt's cost the benchmark has on the variant; None where one of both has none."""
+    """How many times full bt's cost the benchmark has on the variant; None where one of both has none, or so disturbed a
+    figure that it is negative."""
     full, other = (results.figure(run, suite, bench, e) for e in (BASE, engine))
-    if full is None or other is None:
+    if full is None or other is None or min(full.median, other.median) < -ONE_CYCLE:
         return None
     return max(other.median, ONE_CYCLE) / max(full.median, ONE_CYCLE)
 
@@ -69,6 +70,13 @@ def factor_text(value):
     return f"{value:.2f}" if value < 9.95 else f"{value:,.1f}" if value < 99.5 else f"{value:,.0f}"
 
 
+def cell_text(run, suite, bench, engine):
+    """The factor, marked where it rests on a figure that spreads too much (results.Figure.unsteady)."""
+    value = factor(run, suite, bench, engine)
+    figures = [results.figure(run, suite, bench, e) for e in (BASE, engine)]
+    return factor_text(value) + (" ~" if value is not None and any(f.unsteady() for f in figures) else "")
+
+
 def mean(run, suite, benches, engine):
     found = [f for f in (factor(run, suite, b, engine) for b in benches) if f is not None]
     return results.geometric_mean(found) if len(found) == len(benches) else None
@@ -82,11 +90,12 @@ def table(run):
     for name, suite, benches in groups(run):
         for bench in benches:
             own = results.figure(run, suite, bench, BASE)
-            cells = [factor_text(factor(run, suite, bench, e)) for e in shown]
+            cells = [cell_text(run, suite, bench, e) for e in shown]
             out.append(" | ".join([f"| {bench}", results.cycles_text(own.median) if own else "n/a"] + cells) + " |")
         cells = [factor_text(mean(run, suite, benches, e)) for e in shown]
         out.append(" | ".join([f"| *{name}: geometric mean*", ""] + cells) + " |")
-    return out + ["", "Factor to full bt's median; costs below one cycle count as one.  ", ""] + missing(run)
+    return out + ["", "Factor to full bt's median; costs below one cycle count as one; ~: unsteady, the middle 80 % of one "
+                  "of both spread over more than half of its median; n/a without a reason below: negative.  ", ""] + missing(run)
 
 
 def missing(run):

@@ -39,12 +39,15 @@ def quoted(text):
 
 
 def text_rows(run):
-    """(label, bold, cells) from top to bottom, None for a gap between groups; cells: factors, None for n/a."""
+    """(label, bold, cells) from top to bottom, None for a gap between groups; cells: factor, None for n/a,
+    and its text."""
     shown, rows = ablation.columns(run), []
     for name, suite, benches in ablation.groups(run):
         rows += [None] if rows else []
-        rows += [(b, False, [ablation.factor(run, suite, b, e) for e in shown]) for b in benches]
-        rows.append((f"mean: {name}", True, [ablation.mean(run, suite, benches, e) for e in shown]))
+        rows += [(b, False, [(ablation.factor(run, suite, b, e), ablation.cell_text(run, suite, b, e)) for e in shown])
+                 for b in benches]
+        means = [ablation.mean(run, suite, benches, e) for e in shown]
+        rows.append((f"mean: {name}", True, [(m, ablation.factor_text(m)) for m in means]))
     return rows
 
 
@@ -78,10 +81,10 @@ def cells(page, run, rows, top):
             continue
         label, mean, factors = row
         page.text(label, LEFT - 0.006, y + step / 2, 13 if not mean else 12, "right", "#111111" if not mean else "#555555")
-        for n, factor in enumerate(factors):
+        for n, (factor, text) in enumerate(factors):
             fill = colour(factor) if factor else (240, 240, 240)
             page.box(LEFT + width * n + 0.0008, y + 0.0006, width - 0.0016, step - 0.0012, code(fill))
-            page.text(ablation.factor_text(factor), LEFT + width * (n + 0.5), y + step / 2, 12, "center",
+            page.text(text, LEFT + width * (n + 0.5), y + step / 2, 12, "center",
                       ink(fill) if factor else "#999999")
     return y
 
@@ -103,7 +106,7 @@ def script(run, caveat):
     page = Page(height)
     page.text("What each of the translator's techniques is worth", 0.02, 1 - 28 / height, 21, fill="#111111")
     page.text("cost with one technique off or done another way, times the cost of the whole translator; log colours; "
-              "costs below one cycle count as one", 0.02, 1 - 58 / height, 13, fill="#555555")
+              "costs below one cycle count as one; ~: unsteady", 0.02, 1 - 58 / height, 13, fill="#555555")
     page.text(results.machine_line(run) + caveat, 0.02, 1 - 80 / height, 13, fill="#555555")
     bottom = cells(page, run, rows, 1 - HEAD / height)
     scale(page, bottom - 48 / height)
