@@ -51,7 +51,7 @@ enum special {
 #define ENTER ENTER_
 #define LEAVE LEAVE_
 
-enum map { MAP_NONE, MAP_0F, MAP_0F38, MAP_0F3A, MAP_VEX38, MAP_VEX3A };
+enum opcode_map { MAP_NONE, MAP_0F, MAP_0F38, MAP_0F3A, MAP_VEX38, MAP_VEX3A };
 
 struct row {
     const char *name;

@@ -63,14 +63,4 @@ static bool make_sequence(uint64_t *rng, struct test_case *t)
     return true;
 }
 
-static void make_case(uint64_t seed, uint64_t number, struct test_case *t)
-{
-    uint64_t mixed = seed, rng;
-    mixed = rng_next(&mixed) + number;
-    rng = rng_next(&mixed); // so that one case's numbers are not the next one's shifted by a place
-    do
-        start_case(&rng, t);
-    while (one_in(&rng, 3) ? !make_sequence(&rng, t) : !make_single(&rng, t));
-}
-
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the host's CPU cannot judge from an ordinary process: popf and pushf by privilege, repeated string instructions
 // that stop in the middle, and exact instruction counts of both.
-#include "tests/cpu/subject.h"
+#include "tests/cpu/subject_interp.h"
 #include "tests/unit/check.h"
 
 static struct subject subject;

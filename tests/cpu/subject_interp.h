@@ -2,8 +2,8 @@
 // What is judged: the interpreter, with page tables that show a guest at CPL 3 the addresses that the host has too. A
 // single instruction goes the way of the run loop's single step, several that of blocks; what they raise is read from
 // cpu->event, not delivered.
-#ifndef RINGSIDE_TESTS_CPU_SUBJECT_H
-#define RINGSIDE_TESTS_CPU_SUBJECT_H
+#ifndef RINGSIDE_TESTS_CPU_SUBJECT_INTERP_H
+#define RINGSIDE_TESTS_CPU_SUBJECT_INTERP_H
 
 #include <stdlib.h>
 #include <string.h>

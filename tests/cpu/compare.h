@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What a judge and a subject made of the same case, compared, and one line that shows the difference.
+#ifndef RINGSIDE_TESTS_CPU_COMPARE_H
+#define RINGSIDE_TESTS_CPU_COMPARE_H
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/cpu/case.h"
+#include "x86/decode.h"
+
+static inline void fill_memory(uint8_t *window, const uint8_t *pattern, const struct test_case *t)
+{
+    memcpy(window, pattern, WINDOW_RW);
+    for (unsigned i = 0; i < t->patches; i++)
+        memcpy(window + (t->patch[i].at - WINDOW), t->patch[i].bytes, sizeof t->patch[i].bytes);
+}
+
+// A fault leaves RF in the image that a signal sees; it is no result of the instruction.
+static inline uint64_t shown_flags(const struct outcome *o, const struct test_case *t)
+{
+    return o->regs.flags & ~(t->undefined | FLAG_RF);
+}
+
+// Where two answers are right: alignment is checked before or after paging, as the processor likes (SDM vol. 3, table
+// 6-2, says nothing about two faults of one class), and Linux tells nobody which of its own pages are present.
+static inline bool same_fault(const struct outcome *judge, const struct outcome *subject)
+{
+    if (judge->vector == VEC_AC && subject->vector == VEC_PF)
+        return true;
+    uint64_t hidden = judge->vector == VEC_PF && judge->cr2 >> 63 ? PF_PRESENT : 0;
+    return judge->vector == subject->vector && (judge->error | hidden) == (subject->error | hidden) &&
+           judge->cr2 == subject->cr2;
+}
+
+// Faulted in a repeated cmps or scas: there AMD's processors show the flags of the last comparison, and Intel's those
+// from before the instruction (SDM vol. 2, REP).
+static inline bool in_comparison(const struct outcome *o, const struct test_case *t)
+{
+    uint64_t at = o->rip - INSN_AT;
+    if (o->vector < 0 || at >= t->length)
+        return false;
+    const uint8_t *b = t->bytes + at;
+    while (*b == 0x66 || *b == 0x67 || *b == 0x65 || *b >> 4 == 4 || *b >> 1 == 0xf2 >> 1)
+        b++;
+    return (*b & 0xf6) == 0xa6; // a6 a7 ae af
+}
+
+static inline bool same_outcome(const struct test_case *t, const struct outcome *a, const struct outcome *b)
+{
+    uint64_t undefined = in_comparison(a, t) ? FLAGS_ARITH : 0;
+    return memcmp(a->regs.gpr, b->regs.gpr, sizeof a->regs.gpr) == 0 &&
+           !((shown_flags(a, t) ^ shown_flags(b, t)) & ~undefined) && a->rip == b->rip && same_fault(a, b);
+}
+
+// A wild address where this process, or AddressSanitizer's shadow, may have memory: not to be touched on the host.
+static inline bool may_be_ours(const struct outcome *o)
+{
+    return o->vector == VEC_PF && o->cr2 >= 0x7fff0000 && o->cr2 < 1ull << 47;
+}
+
+// ---- Report ----
+
+struct sides { // who is who in the report
+    const char *judge, *subject;
+};
+
+static const char *const reg_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                          "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+
+static inline void say_u64(const struct sides *s, const char *name, uint64_t judge, uint64_t subject)
+{
+    if (judge != subject)
+        printf(" %s: %s %" PRIx64 " %s %" PRIx64 ";", name, s->judge, judge, s->subject, subject);
+}
+
+static inline void say_memory(const struct sides *s, const uint8_t *judge, const uint8_t *subject)
+{
+    for (unsigned i = 0, said = 0; i < WINDOW_RW && said < 4; i++) {
+        if (judge[i] != subject[i]) {
+            printf(" [%" PRIx64 "]: %s %02x %s %02x;", (uint64_t)(WINDOW + i), s->judge, judge[i], s->subject,
+                   subject[i]);
+            said++;
+        }
+    }
+}
+
+static inline void say_inputs(const struct test_case *t)
+{
+    printf(" | in:");
+    for (unsigned i = 0; i < 16; i++)
+        printf(" %s=%" PRIx64, reg_names[i], t->in.gpr[i]);
+    printf(" flags=%" PRIx64 "%s", t->in.flags, t->cold ? " cold" : "");
+    for (unsigned i = 0; i < t->patches; i++) {
+        uint64_t low, high;
+        memcpy(&low, t->patch[i].bytes, 8);
+        memcpy(&high, t->patch[i].bytes + 8, 8);
+        printf(" [%" PRIx64 "]=%" PRIx64 ":%" PRIx64, t->patch[i].at, high, low);
+    }
+}
+
+// One line, without its end, with all that is needed to see the difference.
+static inline void say_difference(const struct sides *s, const struct test_case *t, const struct outcome *judge,
+                                  const struct outcome *subject)
+{
+    for (unsigned i = 0; i < t->insns; i++) {
+        char text[160];
+        unsigned end = i + 1 < t->insns ? t->start[i + 1] : t->length;
+        x86_format(t->bytes + t->start[i], end - t->start[i], INSN_AT + t->start[i], text, sizeof text);
+        printf(" %s |", text);
+    }
+    for (unsigned i = 0; i < 16; i++)
+        say_u64(s, reg_names[i], judge->regs.gpr[i], subject->regs.gpr[i]);
+    say_u64(s, "flags", shown_flags(judge, t), shown_flags(subject, t));
+    say_u64(s, "rip", judge->rip, subject->rip);
+    say_u64(s, "vector", (uint64_t)judge->vector, (uint64_t)subject->vector);
+    say_u64(s, "error", judge->error, subject->error);
+    say_u64(s, "cr2", judge->cr2, subject->cr2);
+}
+
+#endif
