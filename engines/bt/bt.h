@@ -107,14 +107,16 @@ struct bt {
 
     struct bt_options options;
     struct bt_stats stats;
-    bool once;     // the next instruction is run on its own, in its checked form (no-adapt)
-    bool stepping; // the code being executed is one instruction on its own (run.c)
+    bool once;      // the next instruction is run on its own, in its checked form (no-adapt)
+    bool stepping;  // the code being executed is one instruction on its own (run.c)
+    bool step_trap; // ... and the single-step trap comes behind it
     atomic_bool poll_armed;
 
     // Loop heads and the targets of indirect branches load from this page: one instruction, no flag, no register. A
     // kick takes the page's permissions away, so that the next of these loads faults.
     _Alignas(4096) uint64_t poll[512];
     _Alignas(4096) uint64_t targets[WORLDS][TARGETS];
+    uint64_t returns[TARGETS]; // of the fast world, for its rets alone: landings behind calls (control.c)
 };
 
 static inline void count(struct bt *bt, enum event event)

@@ -83,12 +83,11 @@ static void put_lea_cell(struct code *code, unsigned low_reg, const void *cell) 
 // Between an indirect branch and the check at its target rcx stays in slot[0]: the check needs a register, too.
 
 // rcx, rdx are free: rcx = host address of the check of the target in rcx, which goes to bt->target.
-static void put_lookup(struct translator *t, struct code *code)
+static void put_lookup(struct code *code, struct bt *bt, const uint64_t *table)
 {
-    struct bt *bt = t->bt;
     put_store(code, &bt->target, RCX);
     put_bytes(code, "\x0f\xb7\xc9", 3); // movzwl %cx, %ecx
-    put_lea_cell(code, RDX, bt->targets[bt->world]);
+    put_lea_cell(code, RDX, table);
     put_bytes(code, "\x48\x8b\x0c\xca", 4); // mov (%rdx,%rcx,8), %rcx
 }
 
@@ -99,14 +98,26 @@ static void put_indirect(struct translator *t, struct code *code, unsigned reg)
     put_store(code, &bt->slot[1], RDX);
     if (reg != RCX)
         put_mov_reg(code, RCX, reg);
-    put_lookup(t, code);
+    put_lookup(code, bt, bt->targets[bt->world]);
+    put_store(code, &bt->jump, RCX);
+    put_load(code, RDX, &bt->slot[1]);
+    put_jmp_cell(code, &bt->jump);
+}
+
+// A ret in the fast world to anything but a landing: what the host's return address was stored over is put back, where
+// it does not lie on the stack any more, and the target is looked up as a jump's.
+void put_return_miss(struct code *code, struct bt *bt)
+{
+    put_load(code, RCX, &bt->target);
+    put_bytes(code, "\x48\x89\x4c\x24\xf8", 5); // mov %rcx, -8(%rsp)
+    put_lookup(code, bt, bt->targets[WORLD_FAST]);
     put_store(code, &bt->jump, RCX);
     put_load(code, RDX, &bt->slot[1]);
     put_jmp_cell(code, &bt->jump);
 }
 
 // lea disp32(%rcx), %rcx where -rip fits into disp32, else through rdx; then rcx is 0 where the target is rip.
-void put_target_check(struct code *code, struct bt *bt, uint64_t rip)
+void put_target_check(struct code *code, struct bt *bt, uint64_t rip, const uint8_t *miss)
 {
     int64_t minus = (int64_t)(0 - rip);
     put_load(code, RCX, &bt->target);
@@ -122,7 +133,7 @@ void put_target_check(struct code *code, struct bt *bt, uint64_t rip)
     }
     uint8_t *skip = code->at;
     put_bytes(code, "\xe3\x00", 2); // jrcxz over the miss
-    put_jmp(code, tc_miss_stub(bt->tc));
+    put_jmp(code, miss);
     if (!code->full)
         skip[1] = (uint8_t)(code->at - (skip + 2));
     put_load(code, RCX, &bt->slot[0]);
@@ -195,8 +206,11 @@ bool translate_call(struct translator *t)
         put_indirect(t, t->cold, in->op[0].reg);
     put_call(t->hot, callee);
 
-    tc_set_target(bt, bt->world, back, t->hot->at);
-    put_target_check(t->hot, bt, back);
+    bt->returns[back % TARGETS] = (uint64_t)(uintptr_t)t->hot->at;
+    put_target_check(t->hot, bt, back, tc_return_miss_stub(bt->tc));
+    // The ret has just written there. Should the store fault all the same, the guest goes on at `back` without it.
+    add_point(t, RECOVER_LANDING, 0);
+    t->ccf->point[t->ccf->points - 1].guest = (uint8_t)(t->in->offset + in->length);
     put_store_return(t->hot, back, -8);
     put_branch(t, ALWAYS, back);
     return false;
@@ -206,14 +220,17 @@ bool translate_ret(struct translator *t)
 {
     const struct insn *in = &t->in->insn;
     struct bt *bt = t->bt;
-    if (wants_check(t) || in->opsize || bt->options.returns == BT_RETURN_CALLOUT)
+    // `ret n` is rare, and the host's return address would be out of the landing's sight.
+    bool far_slot = in->operands && bt->options.returns == BT_RETURN_CALL;
+    if (wants_check(t) || in->opsize || far_slot || bt->options.returns == BT_RETURN_CALLOUT)
         return put_callout(t, plain_emulation(in));
     put_store(t->hot, &bt->slot[0], RCX);
     put_store(t->hot, &bt->slot[1], RDX);
     add_point(t, RECOVER_RETURN, 0);
     put_bytes(t->hot, "\x48\x8b\x0c\x24", 4); // mov (%rsp), %rcx
-    put_lookup(t, t->hot);
-    if (bt->options.returns == BT_RETURN_TABLE) {
+    bool table = bt->options.returns == BT_RETURN_TABLE;
+    put_lookup(t->hot, bt, table ? bt->targets[bt->world] : bt->returns);
+    if (table) {
         put_store(t->hot, &bt->jump, RCX);
         put_load(t->hot, RDX, &bt->slot[1]);
         put_load(t->hot, RCX, &bt->slot[0]);

@@ -111,6 +111,8 @@ static void memory_fault(struct bt *bt, const siginfo_t *info, bool write, struc
             to_run_loop(bt);
         return;
     }
+    if (point->recover == RECOVER_LANDING)
+        to_run_loop(bt);
     if (result == MAP_TRUE && !(point->recover == RECOVER_RETURN && write)) // ret itself only reads
         raise_page_fault(bt, va, error);
     if (!has_address && point->recover == RECOVER_SLOT && checked_form(bt))

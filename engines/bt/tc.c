@@ -39,6 +39,9 @@ static void put_fixed_stubs(struct tc *tc, struct bt *bt)
     tc->miss_stub = cold->at;
     put_load(cold, RCX, &bt->slot[0]); // as the check would have (put_target_check)
     put_jmp(cold, leave);
+
+    tc->return_miss_stub = cold->at;
+    put_return_miss(cold, bt);
     tc->cold_start = cold->at;
 }
 
@@ -47,6 +50,8 @@ static void clear_targets(struct tc *tc, struct bt *bt)
     for (unsigned world = 0; world < WORLDS; world++)
         for (unsigned i = 0; i < TARGETS; i++)
             bt->targets[world][i] = (uint64_t)(uintptr_t)tc->miss_stub;
+    for (unsigned i = 0; i < TARGETS; i++)
+        bt->returns[i] = (uint64_t)(uintptr_t)tc->return_miss_stub;
 }
 
 void tc_forget_targets(struct bt *bt)
@@ -191,6 +196,11 @@ const uint8_t *tc_leave_stub(const struct tc *tc)
     return tc->leave_stub;
 }
 
+const uint8_t *tc_return_miss_stub(const struct tc *tc)
+{
+    return tc->return_miss_stub;
+}
+
 const uint8_t *tc_miss_stub(const struct tc *tc)
 {
     return tc->miss_stub;
@@ -211,6 +221,12 @@ void tc_set_target(struct bt *bt, enum world world, uint64_t rip, const uint8_t 
 bool tc_is_guilty(struct tc *tc, uint64_t rip)
 {
     return guilt_verdict(&tc->guilt, rip) != NULL;
+}
+
+void tc_forgive(struct tc *tc)
+{
+    if (tc->guilt.count)
+        memset(&tc->guilt, 0, sizeof tc->guilt);
 }
 
 // ---- Finding and making ----
@@ -401,7 +417,7 @@ static uint8_t *make_check(struct bt *bt, const struct ccf *ccf)
 {
     struct tc *tc = bt->tc;
     uint8_t *check = tc->cold.at;
-    put_target_check(&tc->cold, bt, ccf->rip);
+    put_target_check(&tc->cold, bt, ccf->rip, tc->miss_stub);
     put_jmp(&tc->cold, ccf->start);
     return tc->cold.full ? NULL : check;
 }

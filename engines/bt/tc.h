@@ -48,11 +48,12 @@ struct site {
 
 // How the guest's registers differ from the host's at a host instruction of a CCF.
 enum recover {
-    RECOVER_NONE,   // not at all
-    RECOVER_SLOT,   // slot[0] holds register `reg`
-    RECOVER_RETURN, // slot[0] holds rcx, slot[1] rdx
-    RECOVER_TRAP,   // not at all; the instruction is hlt, and the number of its site follows
-    RECOVER_STRING, // rsi and rdi are biased; slot[0] holds register `reg` where it is not RSP
+    RECOVER_NONE,    // not at all
+    RECOVER_SLOT,    // slot[0] holds register `reg`
+    RECOVER_RETURN,  // slot[0] holds rcx, slot[1] rdx
+    RECOVER_TRAP,    // not at all; the instruction is hlt, and the number of its site follows
+    RECOVER_LANDING, // not at all; the access is none of the guest's (translate_call)
+    RECOVER_STRING,  // rsi and rdi are biased; slot[0] holds register `reg` where it is not RSP
 };
 
 // From this host offset on, up to the next point, the code belongs to guest instruction nth.
@@ -109,9 +110,10 @@ struct site *tc_new_site(struct tc *tc, enum site_kind kind, uint64_t rip);
 // Writes the stub that leaves through the site, into the cold half; gives its address.
 uint8_t *tc_stub(struct tc *tc, struct site *site);
 bool tc_is_guilty(struct tc *tc, uint64_t rip);
-const uint8_t *tc_leave_stub(const struct tc *tc); // bt->site is set: leave
-const uint8_t *tc_miss_stub(const struct tc *tc);  // bt->target is set: leave for it
-unsigned tc_flushes(const struct tc *tc);          // how often everything was dropped: sites do not outlive that
+const uint8_t *tc_leave_stub(const struct tc *tc);       // bt->site is set: leave
+const uint8_t *tc_return_miss_stub(const struct tc *tc); // put_return_miss
+const uint8_t *tc_miss_stub(const struct tc *tc);        // bt->target is set: leave for it
+unsigned tc_flushes(const struct tc *tc);                // how often everything was dropped: sites do not outlive that
 // Sets the target table's entry for guest address rip.
 void tc_set_target(struct bt *bt, enum world world, uint64_t rip, const uint8_t *host);
 
@@ -135,5 +137,7 @@ void tc_guilty(struct bt *bt, struct ccf *ccf, const struct point *point, const 
 // The checked form of a guilty instruction ran; did it meet anything that its IDENT form could not do? True: it is
 // innocent again, and the translations that hold it have been dropped.
 bool tc_tried(struct bt *bt, const struct site *site, bool special);
+// Everybody is innocent again, but for code that has been made already.
+void tc_forgive(struct tc *tc);
 
 #endif

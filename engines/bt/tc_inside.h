@@ -22,7 +22,8 @@ struct tc {
     uint8_t *cold_start; // behind the fixed stubs
     uint8_t *leave_stub; // rdi saved, rdi = bt, to bt_world_left
     uint8_t *miss_stub;  // SITE_MISS
-    struct site *sites;  // [0] is never used
+    uint8_t *return_miss_stub;
+    struct site *sites; // [0] is never used
     uint32_t site_count;
     struct ccf **order; // in the order of their hot code's addresses
     uint32_t ccf_count;

@@ -32,6 +32,8 @@ bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, 
 
 // Code that goes on behind itself where bt->target is rip, else to the miss stub. On entry rcx is in slot[0]; flags and
 // all other registers are kept.
-void put_target_check(struct code *code, struct bt *bt, uint64_t rip);
+void put_target_check(struct code *code, struct bt *bt, uint64_t rip, const uint8_t *miss);
+// The stub that rets of the fast world go to where they find no landing.
+void put_return_miss(struct code *code, struct bt *bt);
 
 #endif

