@@ -46,7 +46,10 @@ static void put_lea_rsp(struct code *code, const uint8_t *bytes, const struct in
     struct encoding e;
     bool known = encoding_of(bytes, in, &e);
     assert(known);
-    if (to->size == 2) {
+    if (to_rsp && to->size == 2 && (bytes[e.modrm_at] & 0xc7) == 5) { // rip-relative: mov $imm16, %sp
+        put_bytes(code, "\x66\xbc", 2);
+        put_bytes(code, &from->mem.disp, 2);
+    } else if (to->size == 2) {
         put_ident(code, bytes, in);
     } else if (to_rsp && (bytes[e.modrm_at] & 0xc7) == 5) { // rip-relative
         bool narrow = to->size == 4 || in->addr_size == 4;

@@ -27,6 +27,7 @@ static unsigned access_of(const struct insn *in, unsigned operand)
     case X86_INS_MOV:
     case X86_INS_MOVABS:
     case X86_INS_MOVBE:
+    case X86_INS_MOVNTI:
     case X86_INS_SETA:
     case X86_INS_SETAE:
     case X86_INS_SETB:

@@ -107,6 +107,8 @@ static uint8_t *access_memory(struct bt *bt, const struct site *site)
     void *host;
     bt->rip = site->rip;
     uint64_t va = effective_address(bt, &site->insn, o);
+    if (site->insn.id == X86_INS_CMPXCHG16B && va % 16) // comes before page faults
+        raise_error(bt, VEC_GP, 0);
     bool plain = mem_access(bt, va, o->size, site->reads, site->writes, site->insn.stack_segment, &host);
     bt->access = (uint64_t)(uintptr_t)host;
     if (site->guilty && tc_tried(bt, site, !plain || !map_reaches(va)))
@@ -239,17 +241,18 @@ static enum vcpu_exit between(struct bt *bt)
     return VCPU_CONTINUE;
 }
 
-// One instruction, then the single-step trap where TF was set before it (SDM vol. 3, 17.3.1.4).
+// One instruction, then the single-step trap where TF was set before it (SDM vol. 3, 17.3.1.4) and the instruction
+// does not say otherwise.
 static void step(struct bt *bt)
 {
-    bool trap = bt->rflags & FLAG_TF;
+    bt->step_trap = bt->rflags & FLAG_TF;
     bt->inhibit = bt->inhibit_debug = false;
     bt->stepping = true;
     uint8_t *host = tc_enter_single(bt);
     state_to_world(bt);
     bt_world_enter(bt, host);
     bt->stepping = false;
-    if (trap && !bt->event.pending && !bt->inhibit_debug && bt->exit == VCPU_CONTINUE) {
+    if (bt->step_trap && !bt->event.pending && !bt->inhibit_debug && bt->exit == VCPU_CONTINUE) {
         bt->dr6 |= 1u << 14; // BS
         bt->event = (struct bt_event){.pending = true, .vector = VEC_DB, .type = EVENT_EXCEPTION};
     }

@@ -14,7 +14,10 @@ void emulate_push(struct bt *bt, const struct insn *in)
 {
     const struct x86_operand *o = &in->op[0];
     unsigned size = stack_size(in);
-    push(bt, size, o->kind == OPERAND_SEG ? bt->seg[o->reg].selector : operand_read(bt, in, o, size));
+    if (o->kind == OPERAND_IMM) // of 32 bits at most; decoding forgets the sign where both 66 and REX.W stand
+        push(bt, size, (uint64_t)(int64_t)(int32_t)o->imm);
+    else
+        push(bt, size, o->kind == OPERAND_SEG ? bt->seg[o->reg].selector : operand_read(bt, in, o, size));
     bt_next(bt, in);
 }
 

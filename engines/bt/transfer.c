@@ -14,22 +14,27 @@ _Noreturn void emulate_undefined(struct bt *bt, const struct insn *in)
 
 // ---- INT n, INT3, INT1 (SDM vol. 2) ----
 
+static void interrupt(struct bt *bt, const struct insn *in, unsigned vector, enum event_type type)
+{
+    deliver_for(bt, (struct bt_event){.vector = (uint8_t)vector, .type = (uint8_t)type}, bt->rip + in->length);
+    bt->step_trap = false; // it cleared TF
+}
+
 void emulate_int(struct bt *bt, const struct insn *in)
 {
-    struct bt_event event = {.vector = (uint8_t)in->op[0].imm, .type = EVENT_SOFTWARE};
-    deliver_for(bt, event, bt->rip + in->length);
+    interrupt(bt, in, (unsigned)in->op[0].imm & 0xff, EVENT_SOFTWARE);
 }
 
 void emulate_int3(struct bt *bt, const struct insn *in)
 {
-    deliver_for(bt, (struct bt_event){.vector = VEC_BP, .type = EVENT_SOFTWARE}, bt->rip + in->length);
+    interrupt(bt, in, VEC_BP, EVENT_SOFTWARE);
     count(bt, EV_exceptions);
 }
 
 // A hardware exception to the gate's privilege check and the error code (SDM vol. 3, 6.3.3; vol. 2, INT n).
 void emulate_int1(struct bt *bt, const struct insn *in)
 {
-    deliver_for(bt, (struct bt_event){.vector = VEC_DB, .type = EVENT_EXCEPTION}, bt->rip + in->length);
+    interrupt(bt, in, VEC_DB, EVENT_EXCEPTION);
     count(bt, EV_exceptions);
 }
 
@@ -240,6 +245,7 @@ void emulate_syscall(struct bt *bt, const struct insn *in)
     load_flat(bt, cs, cs + 8, 0);
     bt->rip = bt->lstar;
     count(bt, EV_syscalls);
+    bt->step_trap = bt->rflags & FLAG_TF;
     set_cpl(bt, 0);
 }
 
@@ -260,4 +266,9 @@ void emulate_sysret(struct bt *bt, const struct insn *in)
     load_flat(bt, (base + 16) | 3, (base + 8) | 3, 3);
     bt->rip = bt->gpr[RCX];
     set_cpl(bt, 3);
+    bt->step_trap = false;
+    if (bt->rflags & FLAG_TF) { // at once, before the first instruction there
+        bt->dr6 |= 1u << 14;    // BS
+        bt->event = (struct bt_event){.pending = true, .vector = VEC_DB, .type = EVENT_EXCEPTION};
+    }
 }
