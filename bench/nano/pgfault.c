@@ -6,7 +6,7 @@
 
 IMAGE("pgfault");
 
-#define PAGE_VA 0x8000000000ull
+#define PAGE_VA 0x4000000000ull
 
 // The error code is on top, then rip; `movl (%rdi), %eax` is two bytes long.
 __attribute__((naked)) static void handler(void)

@@ -6,7 +6,7 @@
 
 IMAGE("ptemod");
 
-#define PAGE_VA 0x8000000000ull
+#define PAGE_VA 0x4000000000ull
 
 static void body(uint64_t n, void *ctx)
 {

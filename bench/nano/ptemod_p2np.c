@@ -8,7 +8,7 @@
 
 IMAGE("ptemod_p2np");
 
-#define FIRST_VA 0x8000000000ull
+#define FIRST_VA 0x4000000000ull
 #define ENTRIES 4096
 #define PAGE_SIZE 4096
 #define TABLE_ENTRIES 512
