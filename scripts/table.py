@@ -25,6 +25,8 @@ EXPECTED = {
     "invlpg": {"retired": 1 + LOOP, "tlb_invlpgs": 1},
     "clisti": {"retired": 2 + LOOP},
     "callret": {"retired": 2 + LOOP},
+    # two of the callee's ten instructions are executed every other time: a random number of them, no fixed one
+    "callret_branchy": {},
     "pgfault": {"retired": 3 + LOOP, "true_faults": 1, "exceptions": 1},
     "divzero": {"retired": 2 + LOOP, "exceptions": 1},
     "ptemod": {"retired": 1 + LOOP},

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // native: yes
 // callret with a callee whose branches nobody can predict: what a translator's returns cost where the branch history
-// says nothing about them. The callee steps a 64-bit congruential generator (Knuth's MMIX constants) and branches on two
-// of its upper bits.
+// says nothing about them. The callee steps a 64-bit congruential generator (Knuth's MMIX constants) and branches on
+// two of its upper bits.
 #ifdef NATIVE
 #include "guest/native.h"
 #else
