@@ -19,7 +19,7 @@ for tool in qemu-system-x86_64 cpio dpkg-deb apt-get; do
         exit 3
     fi
 done
-make --no-print-directory -s build/ringside build/tests/vtx build/tests/vtx_move images
+make --no-print-directory -s build/ringside build/tests/vtx build/tests/move images
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -34,7 +34,7 @@ for package in "$work"/packages/*.deb; do
     dpkg-deb -x "$package" "$work/packages"
 done
 
-cp "$work/packages/bin/busybox" build/ringside build/tests/vtx build/tests/vtx_move "$root/bin/"
+cp "$work/packages/bin/busybox" build/ringside build/tests/vtx build/tests/move "$root/bin/"
 cp -r build/images/. "$root/images/"
 for module in irqbypass kvm kvm-amd; do
     find "$work/packages/lib/modules/${kernel#linux-image-}" -name $module.ko -exec cp {} "$root/lib/" \;
@@ -53,7 +53,7 @@ npt=$(sed 's/.*npt=\([01]\).*/\1/' /proc/cmdline)
 insmod /lib/irqbypass.ko; insmod /lib/kvm.ko; insmod /lib/kvm-amd.ko npt=$npt
 ringside engines
 failed=0
-for test in vtx vtx_move; do
+for test in vtx move; do
     $test >/tmp/out 2>&1 || { failed=$((failed + 1)); echo "FAIL $test"; }
     grep -v '^ok' /tmp/out
 done

@@ -62,7 +62,7 @@ void block_void_links(struct cpu *c)
     memset(c->code_filter, 0, sizeof c->code_filter);
 }
 
-static void cache_flush(struct cpu *c)
+void block_flush(struct cpu *c)
 {
     struct block_cache *cache = c->cache;
     memset(cache->hash, 0, sizeof cache->hash);
@@ -243,7 +243,7 @@ const struct block *block_find(struct cpu *c, uint64_t rip)
 
     size_t worst = sizeof(struct block) + BLOCK_MAX_OPS * sizeof(struct op);
     if (cache->used + worst > ARENA_BYTES)
-        cache_flush(c);
+        block_flush(c);
     struct block *b = (struct block *)(cache->arena + cache->used);
     build(c, b, rip, at, BLOCK_MAX_INSNS);
     cache->used += sizeof *b + b->ops * sizeof(struct op);

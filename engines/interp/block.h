@@ -59,6 +59,8 @@ void block_invalidate(struct cpu *c, uint64_t ram_offset, unsigned size);
 
 // A mapping or code has changed: no link and no jump cache entry made so far may be followed any more.
 void block_void_links(struct cpu *c);
+// Drops all blocks: memory may have changed unseen.
+void block_flush(struct cpu *c);
 
 static inline bool last_of_block(const struct cpu *c, const struct op *op)
 {

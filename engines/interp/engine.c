@@ -187,6 +187,7 @@ static int set_state(struct vcpu *v, const struct vcpu_state *s)
     memcpy(c->xsave, s->xsave, sizeof c->xsave);
     mmu_flush(c);
     mmu_mode_changed(c);
+    block_flush(c); // another engine may have run the guest, and rewritten its code
     return 0;
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A running guest moves between the interpreter and KVM, at marks and in the middle of its loops, and must compute what
-// it computes on one engine: struct vcpu_state is complete, and both engines mean the same by it.
+// A running guest moves between engines, at marks, between any two instructions, and at kicks wherever they find it,
+// and must compute what it computes on one: struct vcpu_state is complete, and all engines mean the same by it.
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/time.h>
 
 #include "include/guest_abi.h"
 #include "include/vcpu.h"
@@ -41,6 +43,23 @@ struct guest {
     struct vcpu v[2]; // the same RAM under both engines
     unsigned marks;
 };
+
+static struct vcpu *volatile running; // for the timer's signal
+
+static void on_alarm(int number)
+{
+    (void)number;
+    struct vcpu *v = running;
+    if (v)
+        v->engine->kick(v);
+}
+
+static void kick_every(unsigned microseconds)
+{
+    struct itimerval timer = {{0, microseconds}, {0, microseconds}};
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm, .sa_flags = SA_RESTART | SA_ONSTACK}, NULL);
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
 
 static enum vcpu_exit pio_read(void *machine, uint16_t port, unsigned size, uint32_t *value)
 {
@@ -99,6 +118,14 @@ static bool move(struct vcpu *from, struct vcpu *to)
     return ok;
 }
 
+static enum vcpu_exit run(struct vcpu *v, uint64_t budget)
+{
+    running = v;
+    enum vcpu_exit e = v->engine->run(v, budget);
+    running = NULL;
+    return e;
+}
+
 // Runs to the end, changing engines at every exit; budget for the engine that can keep one. Gives the final rax.
 static uint64_t run_to_end(struct guest *g, uint64_t budget, unsigned *moves)
 {
@@ -106,7 +133,7 @@ static uint64_t run_to_end(struct guest *g, uint64_t budget, unsigned *moves)
     enum vcpu_exit e;
     unsigned now = 0;
     *moves = 0;
-    while ((e = g->v[now].engine->run(&g->v[now], budget)) == VCPU_EXIT_MARK || e == VCPU_EXIT_BUDGET) {
+    while ((e = run(&g->v[now], budget)) == VCPU_EXIT_MARK || e == VCPU_EXIT_BUDGET || e == VCPU_EXIT_KICK) {
         if (!CHECK(move(&g->v[now], &g->v[!now])))
             return 0;
         now = !now;
@@ -127,23 +154,52 @@ static uint64_t result_of(const struct engine *first, const struct engine *secon
     return result;
 }
 
-int main(void)
+static void move_interp_bt(uint64_t want)
 {
-    struct engine_info info;
+    enum { BUDGETS = 100, KICKED_RUNS = 100, EVERY = 150 };
+    unsigned moves, all = 0;
+    CHECK_EQ(result_of(&engine_bt, &engine_interp, 0, &moves), want);
+    CHECK_EQ(result_of(&engine_interp, &engine_bt, 0, &moves), want);
+    for (unsigned budget = 1; budget < BUDGETS; budget++, all += moves)
+        CHECK_EQ(result_of(&engine_interp, &engine_bt, budget, &moves), want);
+    kick_every(EVERY);
+    for (unsigned i = 0; i < KICKED_RUNS; i++, all += moves)
+        CHECK_EQ(result_of(&engine_bt, &engine_interp, i % 3 ? 31 + i : 0, &moves), want);
+    kick_every(0);
+    CHECK(all > BUDGETS * ROUNDS);
+}
+
+static void move_vtx(uint64_t want, bool bt)
+{
     unsigned moves;
-    uint64_t want = result_of(&engine_interp, &engine_interp, 0, &moves);
-    CHECK(want != 0 && moves == ROUNDS);
-    CHECK_EQ(result_of(&engine_interp, &engine_interp, 7, &moves), want); // between any two instructions
-    CHECK(moves > 10 * ROUNDS);
-    engine_vtx.probe(&info);
-    if (!info.available) {
-        SKIP(info.reason);
-        return check_done("vtx_move");
-    }
     CHECK_EQ(result_of(&engine_vtx, &engine_vtx, 0, &moves), want);
     CHECK_EQ(result_of(&engine_interp, &engine_vtx, 0, &moves), want);
     CHECK_EQ(result_of(&engine_vtx, &engine_interp, 0, &moves), want);
     CHECK_EQ(result_of(&engine_interp, &engine_vtx, 137, &moves), want);
     CHECK(moves > ROUNDS);
-    return check_done("vtx_move");
+    if (bt)
+        CHECK_EQ(result_of(&engine_vtx, &engine_bt, 0, &moves), want);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    region_fix_layout(argv);
+    struct engine_info bt, vtx;
+    unsigned moves;
+    uint64_t want = result_of(&engine_interp, &engine_interp, 0, &moves);
+    CHECK(want != 0 && moves == ROUNDS);
+    CHECK_EQ(result_of(&engine_interp, &engine_interp, 7, &moves), want); // between any two instructions
+    CHECK(moves > 10 * ROUNDS);
+    engine_bt.probe(&bt);
+    if (bt.available)
+        move_interp_bt(want);
+    else
+        SKIP(bt.reason);
+    engine_vtx.probe(&vtx);
+    if (vtx.available)
+        move_vtx(want, bt.available);
+    else
+        SKIP(vtx.reason);
+    return check_done("move");
 }
