@@ -202,7 +202,7 @@ static struct verdict try_case(const struct judged *c)
         return v;
     run_bt(c, &v);
     uint64_t behind = v.judge.rip - INSN_AT - c->t.length; // on the code's page, where the host has other bytes
-    bool astray = behind && behind < PAGE;
+    bool astray = (behind && behind < PAGE) || v.judge.regs.gpr[RSP] / PAGE == CODE / PAGE;
     if (!v.by && !v.skipped && !astray && c->native)
         run_native(c, &v);
     return v;
