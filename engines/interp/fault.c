@@ -69,12 +69,6 @@ const struct op *leave(struct cpu *c, const struct op *op, uint64_t rip)
     return NULL;
 }
 
-const struct op *leave_with_event(struct cpu *c, const struct op *op, struct cpu_event event)
-{
-    c->event = event;
-    return leave(c, op, op_next_rip(c, op));
-}
-
 const struct op *leave_before(struct cpu *c, const struct op *op)
 {
     take_back(c, op->nth);

@@ -20,9 +20,6 @@ _Noreturn void raise_engine_error(struct cpu *c, const struct op *op, const char
 // For instructions that change what the block was decoded for, or want the run loop's attention: go to the run loop
 // with rip as given, all instructions up to and including op counted as retired. Use as `return leave(c, op, rip);`.
 const struct op *leave(struct cpu *c, const struct op *op, uint64_t rip);
-// A trap-like event of op (int n, int3, int1): delivered from the run loop with rip after the instruction, op
-// counted as retired.
-const struct op *leave_with_event(struct cpu *c, const struct op *op, struct cpu_event event);
 // A repeated string instruction that stops in the middle for the run loop's attention: rip stays at op, op is not
 // counted.
 const struct op *leave_before(struct cpu *c, const struct op *op);
