@@ -90,6 +90,7 @@ static HANDLER(op_ret) // imm: bytes of arguments to drop
     uint64_t rip = load64(c, op, rsp);
     check_target(c, op, rip);
     set64(c, RSP, rsp + 8 + (uint32_t)op->imm);
+    count(c, EV_returns);
     JUMP(rip);
 }
 

@@ -102,6 +102,7 @@ static HANDLER(op_mov_to_cr8)
     if (v & ~CR8_TPR)
         raise_error(c, op, VEC_GP, 0);
     vcpu->cr8 = (uint8_t)v;
+    count(c, EV_cr8_writes);
     if (UNLIKELY(v < vcpu->tpr_threshold)) {
         bus_tpr_lowered(c);
         return leave(c, op, op_next_rip(c, op));

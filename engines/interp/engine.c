@@ -227,8 +227,9 @@ const struct engine engine_interp = {
     .counts = EVENT_BIT(insns_kernel) | EVENT_BIT(insns_user) | EVENT_BIT(exits) | EVENT_BIT(exit_pio) |
               EVENT_BIT(exit_mmio) | EVENT_BIT(exit_halt) | EVENT_BIT(exit_shutdown) | EVENT_BIT(exit_mark) |
               EVENT_BIT(exit_host) | EVENT_BIT(exceptions) | EVENT_BIT(true_faults) | EVENT_BIT(interrupts) |
-              EVENT_BIT(syscalls) | EVENT_BIT(tlb_misses) | EVENT_BIT(tlb_flushes) | EVENT_BIT(tlb_invlpgs) |
-              EVENT_BIT(insns_decoded) | EVENT_BIT(blocks) | EVENT_BIT(block_lookups) | EVENT_BIT(blocks_invalidated),
+              EVENT_BIT(syscalls) | EVENT_BIT(returns) | EVENT_BIT(cr8_writes) | EVENT_BIT(tlb_misses) |
+              EVENT_BIT(tlb_flushes) | EVENT_BIT(tlb_invlpgs) | EVENT_BIT(insns_decoded) | EVENT_BIT(blocks) |
+              EVENT_BIT(block_lookups) | EVENT_BIT(blocks_invalidated),
     .probe = probe,
     .create = create,
     .destroy = destroy,
