@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,17 @@ struct buffer {
     size_t length, size;
 };
 
+static bool pinned(const struct child_request *request)
+{
+    cpu_set_t set;
+    if (!request->pin)
+        return true;
+    CPU_ZERO(&set);
+    if (request->cpu >= 0 && request->cpu < CPU_SETSIZE)
+        CPU_SET(request->cpu, &set);
+    return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
 // In the child: nothing but system calls until exec. It dies with its parent, and Ctrl-C is the parent's to handle.
 static void become(const struct child_request *request, const int out[2], const int err[2], pid_t parent)
 {
@@ -33,7 +45,7 @@ static void become(const struct child_request *request, const int out[2], const 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     int null = open("/dev/null", O_RDONLY);
     if (getppid() == parent && null >= 0 && dup2(null, 0) >= 0 && dup2(out[1], 1) >= 0 && dup2(err[1], 2) >= 0 &&
-        setpgid(0, 0) == 0) {
+        setpgid(0, 0) == 0 && pinned(request)) {
         sigprocmask(SIG_SETMASK, &none, NULL);
         execvp(request->argv[0], request->argv);
     }
@@ -89,8 +101,10 @@ static void collect(const struct child_request *request, int out_fd, int err_fd,
 static void reap(pid_t pid, struct child_result *result)
 {
     int status = 0;
-    if (result->timed_out || result->stopped)
+    if (result->timed_out || result->stopped) {
+        kill(-pid, SIGKILL); // its group, with what it forked; there is none yet right after its own fork
         kill(pid, SIGKILL);
+    }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
     result->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;

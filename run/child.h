@@ -10,6 +10,8 @@
 struct child_request {
     char *const *argv; // argv[0]: a path, or a name to be looked for in PATH
     uint64_t timeout_ns;
+    bool pin; // the child, and what it forks, stays on `cpu`
+    int cpu;
     int stop_fd;             // readable where the run is to be given up; -1: none
     void (*tick)(void *ctx); // called once a second while waiting; NULL: not
     void *tick_ctx;

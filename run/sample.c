@@ -86,7 +86,9 @@ static void add_failed(const struct sample_request *r, struct sample_result *res
 static void add_sample(const struct sample_request *r, struct sample_result *result, json_t *bench, uint64_t wall_ns,
                        json_t *instructions)
 {
-    if (json_array_size(json_object_get(bench, "t1")) != r->plan->reps) {
+    size_t reps = json_array_size(json_object_get(bench, "t1"));
+    bool runs_once = reps == 0 && json_is_integer(json_object_get(bench, "cold"));
+    if (reps != r->plan->reps && !runs_once) {
         json_t *failed = sample_failed(r->plan, r->job, r->order, 0, "not as many repetitions as asked for");
         json_object_set(failed, "bench", json_object_get(bench, "bench"));
         json_array_append_new(result->records, failed);
@@ -181,6 +183,8 @@ void sample_run(const struct sample_request *request, struct sample_result *resu
     (native ? native_command : engine_command)(&command, request);
     const struct child_request child_request = {.argv = command.argv,
                                                 .timeout_ns = request->timeout_ns + (native ? 0 : GRACE_NS),
+                                                .pin = native, // a program that forks need not know how
+                                                .cpu = request->plan->cpu,
                                                 .stop_fd = request->stop_fd,
                                                 .tick = request->tick,
                                                 .tick_ctx = request->tick_ctx};

@@ -3,9 +3,12 @@
 #include "run/child.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "run/pin.h"
 #include "run/watch.h"
 #include "tests/unit/check.h"
 
@@ -20,6 +23,34 @@ static int shell(const char *script, uint64_t timeout_ns, int stop_fd)
     const struct child_request request = {.argv = argv, .timeout_ns = timeout_ns, .stop_fd = stop_fd};
     child_free(&result);
     return child_run(&request, &result, message, sizeof message);
+}
+
+// A child that is given up takes what it started along.
+static void whole_group(void)
+{
+    CHECK_EQ(shell("sleep 60 & echo $!; wait", 200 * MS, -1), 0);
+    CHECK(result.timed_out);
+    pid_t grandchild = result.out ? atoi(result.out) : 0;
+    CHECK(grandchild > 0);
+    for (int tries = 0; tries < 500 && grandchild > 0 && kill(grandchild, 0) == 0; tries++)
+        usleep(10000); // whoever inherited it has to reap it
+    CHECK(grandchild > 0 && kill(grandchild, 0) != 0);
+}
+
+static void pinned(void)
+{
+    char *const argv[] = {(char *)"sh", (char *)"-c", (char *)"sed -n 's/^Cpus_allowed_list:.//p' /proc/self/status",
+                          NULL};
+    struct child_request request = {
+        .argv = argv, .timeout_ns = 60000 * MS, .stop_fd = -1, .pin = true, .cpu = pin_default()};
+    char expected[16];
+    snprintf(expected, sizeof expected, "%d\n", request.cpu);
+    child_free(&result);
+    CHECK_EQ(child_run(&request, &result, message, sizeof message), 0);
+    CHECK_STR(result.out, expected); // the program that the shell starts, too
+    request.cpu = 1 << 20;
+    child_free(&result);
+    CHECK_EQ(child_run(&request, &result, message, sizeof message), -1);
 }
 
 static void count(void *ctx)
@@ -52,6 +83,8 @@ int main(void)
     CHECK_EQ(shell("exec sleep 60", 60000 * MS, stop), 0);
     CHECK(result.stopped && !result.timed_out && result.signal == SIGKILL);
     close(stop);
+    whole_group();
+    pinned();
 
     char *const argv[] = {(char *)"/no/such/program", NULL};
     const struct child_request missing = {.argv = argv, .timeout_ns = 60000 * MS, .stop_fd = -1};
