@@ -12,43 +12,71 @@ import peers_table
 import results
 from _ok import check, done
 
-# A guest that takes 50 ms for n and 100 ms for 2n, and is slow to print.
-GUEST = """
-import sys, time
-def say(text):
-    for part in (text[:4], text[4:] + chr(10)):
-        sys.stdout.write(part); sys.stdout.flush(); time.sleep(0.01)
-say("rs1 begin name=x"); say("rs1 cold name=x tsc=5")
-for i in range(2):
-    sys.stdout.write("rs1 run name=x n=8" + chr(10)); sys.stdout.flush(); time.sleep(0.05)
-    sys.stdout.write("rs1 run name=x n=16" + chr(10)); sys.stdout.flush(); time.sleep(0.1)
-    say("rs1 warm name=x n=8 t1=100 t2=200 e1=1 e2=2")
-say("rs1 value name=x value=42"); say("rs1 end name=x status=STATUS")
+# A guest as lines (time of the first byte, time of the newline, text): it takes 50 for n and 100 for 2n, twice, and a
+# line takes it 3.
+GUEST = [(0, 3, "rs1 begin name=x"), (5, 8, "rs1 cold name=x tsc=5"),
+         (10, 13, "rs1 run name=x n=8"), (63, 66, "rs1 run name=x n=16"), (166, 169, "rs1 warm name=x n=8 t1=100 t2=200"),
+         (210, 213, "rs1 run name=x n=8"), (265, 268, "rs1 run name=x n=16"), (370, 373, "rs1 warm name=x n=8 t1=9 t2=18"),
+         (380, 383, "rs1 value name=x value=42")]
+
+# A process that writes each line in two halves, the second 20 ms after the reader has emptied the pipe, and says in it
+# what the clock showed before each half.
+HALVES = """
+import fcntl, os, struct, termios, time
+for number in range(10):
+    before = time.monotonic_ns()
+    os.write(1, b"line %d %d" % (number, before))
+    while struct.unpack("i", fcntl.ioctl(1, termios.FIONREAD, bytes(4)))[0]:
+        time.sleep(0.001)
+    time.sleep(0.02)
+    os.write(1, b" %d" % time.monotonic_ns() + bytes([10]))
 """
 
 
-def follow(program, seconds=10):
+def with_process(program, function, seconds):
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     try:
-        return peers.measure(process, process.stdout.fileno(), time.monotonic() + seconds)
+        return function(process, process.stdout.fileno(), time.monotonic() + seconds)
     finally:
         peers.stop(process)
 
 
+def follow(program, seconds=60):
+    return with_process(program, peers.measure, seconds)
+
+
+def follow_lines(lines):
+    """peers.measure on lines whose times are known."""
+    real, peers.lines_with_times = peers.lines_with_times, lambda process, fd, deadline: iter(lines)
+    try:
+        return peers.measure(None, -1, time.monotonic() + 60)
+    finally:
+        peers.lines_with_times = real
+
+
 def timing():
-    found, wrong = follow(GUEST.replace("STATUS", "0"))
+    found, wrong = follow_lines(GUEST + [(390, 393, "rs1 end name=x status=0")])
     sample = found["x"]
     check("a good run has nothing wrong", wrong is None)
-    check("both repetitions are there", len(sample["run_n_ns"]) == 2 and sample["t2"] == [200, 200])
-    # Lower bounds only are certain on a busy machine.
-    check("a run lasts from the line to the next", all(ns >= 49e6 for ns in sample["run_n_ns"]))
-    check("and the run of 2n likewise", all(ns >= 99e6 for ns in sample["run_2n_ns"]))
+    check("both repetitions are there", sample["t2"] == [200, 18])
+    check("a run lasts from its line's end to the next line's first byte", sample["run_n_ns"] == [50, 52])
+    check("and the run of 2n likewise", sample["run_2n_ns"] == [100, 102])
     check("the guest's own result is kept", sample["value"] == "42")
-    check("a failed image is called one", "status 1" in follow(GUEST.replace("STATUS", "1"))[1])
+    check("a failed image is called one", "status 1" in follow_lines([(0, 1, "rs1 end name=x status=1")])[1])
     check("a skip says why", follow("print('rs1 skip name=x why=no such thing\\nrs1 end name=x status=0')")[1] ==
           "no such thing")
     check("a guest without an end is called one", "without" in follow("print('rs1 begin name=x')")[1])
     check("a guest that hangs is left", "in time" in follow("import time; time.sleep(20)", 0.5)[1])
+
+
+def line_times():
+    """What is certain on a busy machine: no time is before the write, and not every reader's time is late by 20 ms."""
+    lines = with_process(HALVES, lambda *args: list(peers.lines_with_times(*args)), 60)
+    stamps = [[int(word) for word in text.split()[2:]] for _, _, text in lines]
+    check("every line arrives", len(lines) == 10)
+    check("no time is before the write", all(first >= stamp[0] and newline >= stamp[1]
+                                             for (first, newline, _), stamp in zip(lines, stamps)))
+    check("the first byte counts, not the rest", any(first < stamp[1] for (first, _, _), stamp in zip(lines, stamps)))
 
 
 def pairing():
@@ -94,6 +122,7 @@ def translator():
 
 
 timing()
+line_times()
 pairing()
 tables()
 translator()
