@@ -13,6 +13,7 @@
 #define HAS_MOVBE CPU_HAS(1, ecx, 22)
 #define HAS_POPCNT CPU_HAS(1, ecx, 23)
 #define HAS_DE CPU_HAS(1, edx, 2)
+#define HAS_SSE2 CPU_HAS(1, edx, 26)
 #define HAS_FSGSBASE CPU_HAS(7, ebx, 0)
 #define HAS_BMI1 CPU_HAS(7, ebx, 3)
 #define HAS_SMEP CPU_HAS(7, ebx, 7)
