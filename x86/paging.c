@@ -140,8 +140,11 @@ bool paging_peek(const struct guest_ram *ram, const struct paging *mode, uint64_
         return false;
     out->entry = w.entry[w.depth - 1];
     out->above = ~0ull;
-    for (unsigned i = 0; i + 1 < w.depth; i++)
+    out->no_execute_above = false;
+    for (unsigned i = 0; i + 1 < w.depth; i++) {
         out->above &= *w.entry[i] | ~(PTE_W | PTE_U | PTE_A);
+        out->no_execute_above |= !!(*w.entry[i] & PTE_NX);
+    }
     out->page = page_of(&w, va);
     out->page_size = page_size(&w);
     return true;

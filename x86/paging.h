@@ -37,6 +37,7 @@ bool paging_walk(const struct guest_ram *ram, const struct paging *mode, uint64_
 struct paging_leaf {
     const uint64_t *entry; // the last one, in guest RAM; in a PTE's table, its neighbours are the next pages'
     uint64_t above;        // AND of the entries above it, in their bits W, U and A; all other bits are set
+    bool no_execute_above; // one of those has NX set
     gpa_t page;            // as in struct translation
     uint64_t page_size;
 };

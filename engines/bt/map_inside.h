@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the mappings of the fast world are kept in: for map.c alone.
+// What the mappings of a host address space are kept in: for map.c, map_chunks.c and map_trace.c alone.
 #ifndef RINGSIDE_BT_MAP_INSIDE_H
 #define RINGSIDE_BT_MAP_INSIDE_H
 
@@ -9,7 +9,6 @@
 #define CHUNK_SHIFT 21
 #define CHUNK_SIZE (1ull << CHUNK_SHIFT)
 #define PAGES 512u // of a chunk
-#define MAX_CHUNKS 8192u
 #define HASH_SLOTS 4096u
 #define NO_CHUNK (~0u)
 #define POPULATE_PAGES 32u // up to so many are entered into the host's page tables at once
@@ -19,7 +18,10 @@
 // What is mapped at a page of a chunk: 0, or
 #define MAPPED 1u
 #define WRITABLE 2u
-#define RAM_PAGE_SHIFT 2 // number of the page in RAM
+#define EXECUTABLE 4u // in a process for user code alone: elsewhere guest code never runs where it lies
+#define RIGHTS_MASK (WRITABLE | EXECUTABLE)
+#define RAM_PAGE_SHIFT 3 // number of the page in RAM
+#define NEXT_PAGE (1u << RAM_PAGE_SHIFT)
 
 struct chunk {
     uint64_t va;
@@ -39,29 +41,56 @@ struct chunk {
 #define TRACED_CODE 1u
 #define TRACED_TABLE 2u
 
-struct rules { // as CPL 0 has them
+struct rules { // as CPL 0 has them, or for a process CPL 3
     struct paging paging;
     bool no_user_pages; // CR4.SMAP: what AC allows for a moment must not stay mapped
+    bool user;
+};
+
+// What all address spaces share: each page of RAM.
+struct frames {
+    const struct guest_ram *ram;
+    uint64_t count;
+    uint8_t *traced;    // TRACED_ bits for each page of RAM
+    uint32_t *writable; // how often each is mapped writable
+    uint32_t *tables;   // those that are TRACED_TABLE
+    uint32_t table_count;
+    bool tables_changed;       // one of them was, since all was looked at
+    struct rules looked_under; // then
+    struct map *maps;          // of all address spaces
 };
 
 struct map {
+    struct frames *frames;
     const struct guest_ram *ram;
-    struct chunk *chunks;     // MAX_CHUNKS
+    struct map_host host;
+    struct map *next;
+    bool user;
+    uint32_t max_chunks;
+    struct chunk *chunks;     // max_chunks
     uint64_t (*noted)[PAGES]; // for each chunk: entries of the guest's page table
-    uint32_t first_free;
+    uint32_t used_chunks;     // those from here on have never been used
+    uint32_t first_free;      // of the others
     uint32_t live_count;
-    uint32_t live[MAX_CHUNKS]; // chunks with pages mapped
+    uint32_t *live; // chunks with pages mapped
     uint32_t hash[HASH_SLOTS];
     bool huge;            // somewhere a 1 GiB page was mapped: one invlpg concerns many chunks
     unsigned areas;       // the host's memory areas that we have made, at most
     unsigned areas_limit; // beyond it, everything is dropped
-    uint64_t ram_pages;
-    uint8_t *traced;  // TRACED_ bits for each page of RAM
-    uint32_t *tables; // pages of RAM that are TRACED_TABLE
-    uint32_t table_count;
-    bool tables_changed;       // one of them was, since all was looked at
-    struct rules looked_under; // then
-    uint32_t *writable;        // how often each page of RAM is mapped writable
 };
+
+// ---- Chunks, and carrying out on the host (map_chunks.c) ----
+struct chunk *map_find_chunk(struct map *m, uint64_t va);
+bool map_is_full(const struct map *m);                   // no chunk is free, or the host's areas are at an end
+struct chunk *map_new_chunk(struct map *m, uint64_t va); // the map is not full
+void map_free_chunk(struct map *m, struct chunk *c);     // nothing is mapped in it
+// Pages [first, first + count), counting up in RAM from the value on. False: the host would not.
+bool map_pages(struct map *m, struct chunk *c, unsigned first, unsigned count, uint32_t value);
+// These two drop everything where the host will not (false).
+bool map_drop_pages(struct map *m, struct chunk *c, unsigned first, unsigned count);
+bool map_write_protect(struct map *m, struct chunk *c, unsigned page);
+
+// ---- What the guest's tables allow (map.c) ----
+struct rules map_kernel_rules(const struct bt *bt);
 
 #endif

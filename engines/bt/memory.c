@@ -358,7 +358,7 @@ void mem_flush(struct bt *bt)
     tlb_flush(bt->tlb);
     if (map_tables_unchanged(bt))
         return;
-    map_revalidate(bt);
+    map_revalidate(bt, bt->map);
     map_looked_at_all(bt);
     tc_revalidate(bt);
 }
@@ -371,7 +371,7 @@ void mem_invlpg(struct bt *bt, uint64_t va)
     tlb_invlpg(bt->tlb, va);
     if (map_tables_unchanged(bt))
         return;
-    map_invlpg(bt, va);
+    map_invlpg(bt, bt->map, va);
     tc_invlpg(bt, va);
 }
 

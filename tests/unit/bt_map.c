@@ -211,7 +211,7 @@ static void traces(void)
     CHECK_EQ(store(va - 8, 4), MAP_DONE);
     CHECK_EQ(store(va + PAGE, 4), MAP_DONE);
     CHECK_EQ(faults(&f), before);
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     CHECK_EQ(peek(other + 8), 2);
     CHECK_EQ(faults(&f), before);
     map_set_trace(f.bt, LARGE + 10 * PAGE, false);
@@ -240,7 +240,7 @@ static void flushes(void)
     CHECK_EQ(store(2 * PAGE + 8, 1), MAP_DONE);
     CHECK_EQ(store(LARGE_VA + 8, 1), MAP_DONE);
     uint64_t n = faults(&f);
-    map_revalidate(f.bt); // nothing has changed
+    map_revalidate(f.bt, f.bt->map); // nothing has changed
     CHECK_EQ(peek(0), 1);
     CHECK_EQ(store(2 * PAGE + 8, 1), MAP_DONE);
     CHECK_EQ(store(LARGE_VA + 8, 1), MAP_DONE);
@@ -248,13 +248,13 @@ static void flushes(void)
 
     *cell(&f, PT, 0) = (FRAMES + 50 * PAGE) | RIGHTS;
     CHECK_EQ(peek(0), 1); // as a TLB would have it
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     CHECK_EQ(peek(0), 51);
     CHECK_EQ(*cell(&f, PT, 0) & PTE_A, PTE_A);
     CHECK_EQ(faults(&f), n + 1);
     *cell(&f, PT, 1) &= ~PTE_A;
     *cell(&f, PT, 2) &= ~PTE_D;
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     CHECK_EQ(peek(PAGE), 2);
     CHECK_EQ(*cell(&f, PT, 1) & PTE_A, PTE_A);
     CHECK_EQ(store(2 * PAGE + 8, 1), MAP_DONE);
@@ -263,7 +263,7 @@ static void flushes(void)
     *cell(&f, PT, 2) &= ~PTE_W;
     *cell(&f, PT, 1) = 0;
     *cell(&f, PD, 1) &= ~PTE_D;
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     CHECK_EQ(store(2 * PAGE + 8, 1), MAP_TRUE);
     CHECK_EQ(refused_error, PF_PRESENT | PF_WRITE);
     CHECK_EQ(store(PAGE, 1), MAP_TRUE);
@@ -272,12 +272,12 @@ static void flushes(void)
     CHECK_EQ(*cell(&f, PD, 1) & PTE_D, PTE_D);
 
     *cell(&f, PDPT, 0) &= ~(PTE_W | PTE_A); // a level above
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     CHECK_EQ(store(LARGE_VA + 8, 1), MAP_TRUE);
     CHECK_EQ(peek(LARGE_VA), 1000);
     CHECK_EQ(*cell(&f, PDPT, 0) & PTE_A, PTE_A);
     f.bt->cr3 = PD; // an address space without any of this
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     uint64_t value;
     CHECK_EQ(load(HUGE_VA * 8, &value), MAP_TRUE);
     f.bt->cr3 = PML4;
@@ -292,13 +292,13 @@ static void entries_that_come_back(void)
     set_up(&f);
     CHECK_EQ(peek(0), 1);
     CHECK_EQ(peek(PAGE), 2);
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     uint64_t old = *cell(&f, PT, 0), upper = *cell(&f, PD, 0);
     *cell(&f, PT, 0) = (FRAMES + 50 * PAGE) | RIGHTS;
-    map_invlpg(f.bt, 0);
+    map_invlpg(f.bt, f.bt->map, 0);
     CHECK_EQ(peek(0), 51);
     *cell(&f, PT, 0) = old;
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     CHECK_EQ(peek(0), 1);
 
     *cell(&f, PT_SHARED, 0) = old;
@@ -308,13 +308,13 @@ static void entries_that_come_back(void)
     CHECK_EQ(peek(2 * PAGE), 54); // from the new table, beside pages from the old one
     CHECK_EQ(peek(PAGE), 2);
     uint64_t n = faults(&f);
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     CHECK_EQ(peek(0), 1);
     CHECK_EQ(peek(2 * PAGE), 54);
     CHECK_EQ(faults(&f), n);
     CHECK_EQ(peek(PAGE), 53);
     *cell(&f, PD, 0) = upper;
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     CHECK_EQ(peek(PAGE), 2);
     CHECK_EQ(peek(2 * PAGE), 3);
     tear_down(&f);
@@ -337,7 +337,7 @@ static void traced_tables(void)
     CHECK(!map_is_traced(f.bt->map, FRAMES));
     CHECK_EQ(store(PAGE + 511 * 8, 0), MAP_CHECKED);
     CHECK(!map_tables_unchanged(f.bt)); // nothing has been looked at yet
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     map_looked_at_all(f.bt);
     CHECK(map_tables_unchanged(f.bt));
     map_note_write(f.bt, FRAMES);
@@ -350,7 +350,7 @@ static void traced_tables(void)
     CHECK(!map_tables_unchanged(f.bt));
 
     *cell(&f, PD, 0) = PT_SHARED | RIGHTS; // the old table is none any more
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     map_looked_at_all(f.bt);
     CHECK(!map_is_traced(f.bt->map, PT));
     *cell(&f, PT_SHARED, 1) = PT | RIGHTS;
@@ -367,25 +367,25 @@ static void invlpg(void)
     CHECK_EQ(peek(PAGE), 2);
     *cell(&f, PT, 0) = (FRAMES + 50 * PAGE) | RIGHTS;
     *cell(&f, PT, 1) = (FRAMES + 51 * PAGE) | RIGHTS;
-    map_invlpg(f.bt, PAGE + 5);
+    map_invlpg(f.bt, f.bt->map, PAGE + 5);
     CHECK_EQ(peek(PAGE), 52);
     CHECK_EQ(peek(0), 1);
-    map_invlpg(f.bt, 0);
+    map_invlpg(f.bt, f.bt->map, 0);
     CHECK_EQ(peek(0), 51);
-    map_invlpg(f.bt, 0x7654321000); // never mapped
+    map_invlpg(f.bt, f.bt->map, 0x7654321000); // never mapped
 
     CHECK_EQ(peek(LARGE_VA + 7 * PAGE), 1007);
     *cell(&f, PD, 1) = FRAMES | RIGHTS | PTE_PS;
-    map_invlpg(f.bt, LARGE_VA);
+    map_invlpg(f.bt, f.bt->map, LARGE_VA);
     CHECK_EQ(peek(LARGE_VA + 7 * PAGE), 8);
     *cell(&f, PD, 1) = PT | RIGHTS; // from large to small
-    map_invlpg(f.bt, LARGE_VA + 100 * PAGE);
+    map_invlpg(f.bt, f.bt->map, LARGE_VA + 100 * PAGE);
     CHECK_EQ(peek(LARGE_VA), 51);
 
     CHECK_EQ(peek(HUGE_VA + LARGE), 1000);
     CHECK_EQ(peek(HUGE_VA + FRAMES + 60 * PAGE), 61);
     *cell(&f, PDPT, 1) = 0;
-    map_invlpg(f.bt, HUGE_VA);
+    map_invlpg(f.bt, f.bt->map, HUGE_VA);
     uint64_t value;
     CHECK_EQ(load(HUGE_VA + LARGE, &value), MAP_TRUE);
     CHECK_EQ(load(HUGE_VA + FRAMES + 60 * PAGE, &value), MAP_TRUE);
@@ -409,7 +409,7 @@ static void rights(void)
     *cell(&f, PT, 2) |= PTE_U;
     CHECK_EQ(peek(2 * PAGE), 3);
     f.bt->cr4 = CR4_SMAP;
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     CHECK_EQ(load(2 * PAGE, &value), MAP_TRUE);
     CHECK_EQ(refused_error, PF_PRESENT);
     f.bt->rflags = FLAG_AC;
@@ -419,7 +419,7 @@ static void rights(void)
     *cell(&f, PT, 4) |= PTE_NX; // reserved without EFER.NXE
     CHECK_EQ(peek(4 * PAGE), 5);
     f.bt->efer = 0;
-    map_revalidate(f.bt);
+    map_revalidate(f.bt, f.bt->map);
     CHECK_EQ(load(4 * PAGE, &value), MAP_TRUE);
     CHECK_EQ(refused_error, PF_PRESENT | PF_RSVD);
     tear_down(&f);
