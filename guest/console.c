@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Text out through the 16550, polled, and the ways in which an image ends its run.
-#include <stdarg.h>
-
 #include "guest/insn.h"
+#include "guest/report.h"
 #include "guest/state.h"
 
 // National Semiconductor PC16550D, table II.
@@ -48,86 +47,11 @@ static void put_char(char c)
     outb(UART_DATA, (uint8_t)c);
 }
 
-static void put_string(const char *s)
-{
-    while (*s)
-        put_char(*s++);
-}
-
-static void put_number(uint64_t value, unsigned base, unsigned width, char fill)
-{
-    char digits[20];
-    unsigned count = 0;
-    do {
-        digits[count++] = "0123456789abcdef"[value % base];
-        value /= base;
-    } while (value);
-    for (unsigned i = count; i < width; i++)
-        put_char(fill);
-    while (count)
-        put_char(digits[--count]);
-}
-
-static void put_signed(int64_t value, unsigned width, char fill)
-{
-    if (value < 0) {
-        put_char('-');
-        width -= width > 0;
-        put_number(-(uint64_t)value, 10, width, '0');
-    } else {
-        put_number((uint64_t)value, 10, width, fill);
-    }
-}
-
-// One conversion, f at the first character after the %. Gives the character after it.
-static const char *put_conversion(const char *f, va_list *args)
-{
-    char fill = *f == '0' ? '0' : ' ';
-    unsigned width = 0;
-    bool is_long = false;
-    while (*f >= '0' && *f <= '9')
-        width = width * 10 + (unsigned)(*f++ - '0');
-    while (*f == 'l' || *f == 'z') {
-        is_long = true;
-        f++;
-    }
-    switch (*f) {
-    case 's':
-        put_string(va_arg(*args, const char *));
-        break;
-    case 'c':
-        put_char((char)va_arg(*args, int));
-        break;
-    case 'd':
-        put_signed(is_long ? va_arg(*args, int64_t) : va_arg(*args, int), width, fill);
-        break;
-    case 'u':
-        put_number(is_long ? va_arg(*args, uint64_t) : va_arg(*args, unsigned), 10, width, fill);
-        break;
-    case 'x':
-        put_number(is_long ? va_arg(*args, uint64_t) : va_arg(*args, unsigned), 16, width, fill);
-        break;
-    default:
-        put_char(*f);
-    }
-    return f + 1;
-}
-
-static void print_args(const char *format, va_list *args)
-{
-    while (*format) {
-        if (*format == '%')
-            format = put_conversion(format + 1, args);
-        else
-            put_char(*format++);
-    }
-}
-
 void print(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    print_args(format, &args);
+    format_text(put_char, format, &args);
     va_end(args);
 }
 
@@ -156,7 +80,7 @@ _Noreturn void panic(const char *format, ...)
     va_list args;
     va_start(args, format);
     print("%s: panic: ", image_name);
-    print_args(format, &args);
+    format_text(put_char, format, &args);
     print("\n");
     va_end(args);
     image_exit(EXIT_PANIC);

@@ -4,51 +4,15 @@
 #ifndef RINGSIDE_GUEST_LIB_H
 #define RINGSIDE_GUEST_LIB_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "include/guest_abi.h"
+#include "guest/program.h"
 #include "x86/regs.h"
 
-extern const char image_name[]; // defined by IMAGE(); the name in every record
-#define IMAGE(name) const char image_name[] = name
-
-// Return value becomes the image's status (0: all well, 2: panic).
-int image_main(void);
-
-// ---- Console: the 16550, polled ----
-void print(const char *format, ...) __attribute__((format(printf, 1, 2))); // %s %c %d %u %x with l/ll/z, width, 0
-_Noreturn void image_exit(int status);                                     // prints the end record, leaves the run
-_Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
-const char *option(const char *key); // value of key= on the command line, NULL where absent
-uint64_t option_u64(const char *key, uint64_t otherwise);
-
 // ---- Benchmarks ----
-// body runs its subject n times. bench_run prints cold, calibrates, prints `reps` warm records, with marks around
-// each run of n and of 2n.
-typedef void bench_fn(uint64_t n, void *ctx);
-void bench_run(const char *name, bench_fn *body, void *ctx);
-// The same with body called at CPL 3, on a user stack.
+// bench_run() with body called at CPL 3, on a user stack.
 void bench_run_user(const char *name, bench_fn *body, void *ctx);
-// The same for a body that uses up something: before each timed run prepare(n) sets up n iterations' worth, untimed. No
-// run has more than `most` iterations.
-typedef void bench_prepare_fn(uint64_t n, void *ctx);
+// bench_run() for a body that uses up something: before each timed run prepare(n) sets up n iterations' worth, untimed.
+// No run has more than `most` iterations.
 void bench_run_prepared(const char *name, bench_fn *body, bench_prepare_fn *prepare, uint64_t most, void *ctx);
-void bench_value(const char *name, uint64_t value); // the benchmark's own result, to be the same everywhere
-uint64_t tsc_begin(void);                           // fenced: rdtscp/rdtsc and lfence, as MEASURING demands
-uint64_t tsc_end(void);
-
-// ---- Self-checks of test images ----
-// CHECK records one check; a failed one makes the image's status 1 but goes on.
-void check_record(bool ok, const char *what, uint64_t got, uint64_t want);
-#define CHECK(cond) check_record(!!(cond), #cond, 0, 0)
-#define CHECK_EQ(got, want)                                                                                            \
-    ({                                                                                                                 \
-        uint64_t got_ = (uint64_t)(got), want_ = (uint64_t)(want);                                                     \
-        check_record(got_ == want_, #got " == " #want, got_, want_);                                                   \
-    })
-void skip(const char *why);
 
 // ---- Exceptions and interrupts ----
 // What a handler sees; it may change anything, e.g. rip to go on elsewhere. Pushed by guest/trap.S.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // From start.S to image_main() and out again.
 #include "guest/insn.h"
+#include "guest/report.h"
 #include "guest/state.h"
 
 #define PIC1_DATA 0x21
@@ -19,10 +20,10 @@ void start_main(unsigned how, uint64_t info)
     outb(PIC1_DATA, 0xff);
     outb(PIC2_DATA, 0xff);
     console_init();
-    bench_init();
+    tsc_init();
     print(RS1_PREFIX "begin name=%s\n", image_name);
     int status = image_main();
-    image_exit(status ? status : guest.check_failed);
+    image_exit(checked_status(status));
 }
 
 _Noreturn void panic_at_syscall(void); // called by user.S alone
@@ -30,19 +31,4 @@ _Noreturn void panic_at_syscall(void); // called by user.S alone
 _Noreturn void panic_at_syscall(void)
 {
     panic("syscall, but the image has set no LSTAR");
-}
-
-void check_record(bool ok, const char *what, uint64_t got, uint64_t want)
-{
-    print(RS1_PREFIX "check name=%s ok=%d what=%s", image_name, ok, what);
-    if (!ok) {
-        guest.check_failed = true;
-        print(" (got 0x%lx, want 0x%lx)", got, want);
-    }
-    print("\n");
-}
-
-void skip(const char *why)
-{
-    print(RS1_PREFIX "skip name=%s why=%s\n", image_name, why);
 }

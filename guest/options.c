@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The command line, from wherever the loader put it: words of the form key=value.
+#include "guest/report.h"
 #include "guest/state.h"
 
 // The part of Xen's struct hvm_start_info that we need (Xen, public/arch-x86/hvm/start_info.h).
@@ -56,37 +57,13 @@ void options_init(unsigned how, uint64_t info)
     guest.cmdline_size = size;
 }
 
-// Where word is key=value: the value.
-static const char *value_of(const char *word, const char *key)
-{
-    while (*key && *word == *key) {
-        word++;
-        key++;
-    }
-    return !*key && *word == '=' ? word + 1 : NULL;
-}
-
 const char *option(const char *key)
 {
     for (size_t at = 0; at < guest.cmdline_size; at++) {
         bool word_starts = at == 0 || !guest.cmdline[at - 1];
-        const char *value = word_starts ? value_of(guest.cmdline + at, key) : NULL;
+        const char *value = word_starts ? word_value(guest.cmdline + at, key) : NULL;
         if (value)
             return value;
     }
     return NULL;
-}
-
-uint64_t option_u64(const char *key, uint64_t otherwise)
-{
-    const char *text = option(key);
-    if (!text)
-        return otherwise;
-    uint64_t value = 0;
-    const char *c = text;
-    for (; *c >= '0' && *c <= '9'; c++)
-        value = value * 10 + (uint64_t)(*c - '0');
-    if (c == text || *c)
-        panic("option %s=%s: not a number", key, text);
-    return value;
 }

@@ -39,8 +39,6 @@ struct guest_state {
     bool serial_fifo;     // the UART takes 16 bytes each time its holding register is empty
     unsigned serial_room; // bytes that it takes now without a look at its status
 
-    bool has_lfence, has_rdtscp;
-    bool check_failed;
     size_t pages_used;
 };
 
@@ -51,8 +49,6 @@ void options_init(unsigned how, uint64_t info);
 void descriptors_init(void);
 void paging_init(void);
 void console_init(void);
-void console_flush(void); // returns when the last byte is on the line
-void bench_init(void);
 
 // trap.S, user.S
 void catch_call(void (*fn)(void *), void *arg, struct catch_point *point);
