@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Pages of code by guest-virtual address: a hash table over a dense array.
+// Pages of code by guest-virtual address: a hash table over an array, and a dense list of those that are awake.
 #include "engines/bt/code_pages.h"
 
 #include <stdlib.h>
@@ -9,51 +9,70 @@
 #include "engines/bt/map.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/tc.h"
+#include "x86/paging.h"
 
 #define HASH_BITS 10
 #define HASH_SLOTS (1u << HASH_BITS)
 #define NOBODY (~0u)
+#define REGION_SHIFT 21 // what one page table covers
+#define REGIONS 8u      // whose tables one look remembers
+#define HUGE_SHIFT 30   // the largest page
 
 struct code_pages {
     struct code_page *page;
-    uint32_t count, most;
-    bool large; // since the last clear, some page lay in a large page of the guest's: one invlpg may concern many
+    uint32_t used, most; // page[used] and those behind it have never been used
+    uint32_t first_free;
+    uint32_t *awake, awake_count;
     uint32_t hash[HASH_SLOTS];
 };
 
+static void *reserve(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
 struct code_pages *code_pages_create(uint32_t most)
 {
-    struct code_pages *p = malloc(sizeof *p);
+    struct code_pages *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
-    void *room =
-        mmap(NULL, most * sizeof *p->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED) {
-        free(p);
+    p->most = most;
+    p->page = reserve(most * sizeof *p->page);
+    p->awake = reserve(most * sizeof *p->awake);
+    if (!p->page || !p->awake) {
+        code_pages_destroy(p);
         return NULL;
     }
-    p->page = room;
-    p->most = most;
     code_pages_clear(p);
     return p;
 }
 
 void code_pages_destroy(struct code_pages *p)
 {
-    munmap(p->page, p->most * sizeof *p->page);
+    if (p->page)
+        munmap(p->page, p->most * sizeof *p->page);
+    if (p->awake)
+        munmap(p->awake, p->most * sizeof *p->awake);
     free(p);
 }
 
 void code_pages_clear(struct code_pages *p)
 {
-    p->count = 0;
-    p->large = false;
+    p->used = 0;
+    p->first_free = NOBODY;
+    p->awake_count = 0;
     memset(p->hash, 0xff, sizeof p->hash); // NOBODY
 }
 
 static uint32_t *hash_slot(struct code_pages *p, uint64_t va)
 {
     return &p->hash[((va / GUEST_PAGE_SIZE) * 0x9e3779b97f4a7c15ull) >> (64 - HASH_BITS)];
+}
+
+static uint32_t number(const struct code_pages *p, const struct code_page *page)
+{
+    return (uint32_t)(page - p->page);
 }
 
 static struct code_page *find(struct code_pages *p, uint64_t va, unsigned cpl, uint64_t frame)
@@ -64,88 +83,165 @@ static struct code_page *find(struct code_pages *p, uint64_t va, unsigned cpl, u
     return NULL;
 }
 
-// The link that leads to page i.
-static uint32_t *link_to(struct code_pages *p, uint32_t i)
+static struct code_page *new_page(struct code_pages *p, uint64_t va, unsigned cpl, uint64_t frame)
 {
-    uint32_t *at = hash_slot(p, p->page[i].va);
+    uint32_t i = p->first_free;
+    if (i != NOBODY)
+        p->first_free = p->page[i].hash_next;
+    else
+        i = p->used++;
+    uint32_t *slot = hash_slot(p, va);
+    p->page[i] = (struct code_page){.va = va, .frame = frame, .hash_next = *slot, .cpl = (uint8_t)cpl};
+    *slot = i;
+    return &p->page[i];
+}
+
+static void fall_asleep(struct code_pages *p, struct code_page *page)
+{
+    if (!page->awake)
+        return;
+    page->awake = false;
+    uint32_t last = p->awake[--p->awake_count];
+    p->awake[page->awake_at] = last;
+    p->page[last].awake_at = page->awake_at;
+}
+
+static void wake(struct code_pages *p, struct code_page *page)
+{
+    if (page->awake)
+        return;
+    page->awake = true;
+    page->awake_at = p->awake_count;
+    p->awake[p->awake_count++] = number(p, page);
+}
+
+void code_pages_remove(struct code_pages *p, struct code_page *page)
+{
+    if (--page->ccfs)
+        return;
+    fall_asleep(p, page);
+    uint32_t i = number(p, page), *at = hash_slot(p, page->va);
     while (*at != i)
         at = &p->page[*at].hash_next;
-    return at;
+    *at = page->hash_next;
+    page->hash_next = p->first_free;
+    p->first_free = i;
 }
 
-static void remove_page(struct code_pages *p, uint32_t i)
-{
-    *link_to(p, i) = p->page[i].hash_next;
-    uint32_t last = --p->count;
-    if (i == last)
-        return;
-    *link_to(p, last) = i;
-    p->page[i] = p->page[last];
-}
+// ---- Looking at the guest's tables ----
 
-void code_pages_add(struct bt *bt, struct code_pages *p, uint64_t va, unsigned cpl, uint64_t frame)
+// Pages of code lie side by side, so one look at the upper levels serves many.
+struct regions {
+    struct {
+        uint64_t va; // of the page whose leaf it is
+        bool known;
+        struct paging_leaf leaf;
+    } region[REGIONS];
+};
+
+static bool peek(struct bt *bt, struct regions *regions, uint64_t va, struct paging_leaf *leaf, uint64_t *entry)
 {
-    struct code_page *page = find(p, va, cpl, frame);
-    if (page) {
-        page->ccfs++;
-        return;
+    unsigned i = (va >> REGION_SHIFT) % REGIONS;
+    if (regions->region[i].known && (regions->region[i].va ^ va) >> REGION_SHIFT == 0) {
+        *leaf = regions->region[i].leaf;
+        int64_t distance = (int64_t)(va - regions->region[i].va);
+        if (leaf->page_size > GUEST_PAGE_SIZE)
+            leaf->page.v += (uint64_t)distance;
+        else
+            leaf->entry += distance / (int64_t)GUEST_PAGE_SIZE;
+        *entry = *leaf->entry;
+        if (leaf->page_size == GUEST_PAGE_SIZE)
+            leaf->page.v = *entry & PTE_ADDR;
+        return *entry & PTE_P;
     }
-    bool large = false;
-    mem_code_frame(bt, va, cpl, &large);
-    map_trace_tables(bt, va);
-    p->large |= large;
-    uint32_t *slot = hash_slot(p, va);
-    page = &p->page[p->count];
-    *page = (struct code_page){
-        .va = va, .frame = frame, .ccfs = 1, .hash_next = *slot, .cpl = (uint8_t)cpl, .large = large};
-    *slot = p->count++;
-}
-
-void code_pages_remove(struct code_pages *p, uint64_t va, unsigned cpl, uint64_t frame)
-{
-    struct code_page *page = find(p, va, cpl, frame);
-    if (page && --page->ccfs == 0)
-        remove_page(p, (uint32_t)(page - p->page));
-}
-
-// False: it has moved, and other pages have changed their places.
-static bool look(struct bt *bt, struct code_pages *p, uint32_t i, code_page_moved *moved)
-{
-    struct code_page *page = &p->page[i];
-    bool large = false;
-    if (mem_code_frame(bt, page->va, page->cpl, &large) == page->frame) {
-        page->large = large;
-        p->large |= large;
-        map_trace_tables(bt, page->va);
-        return true;
-    }
-    struct code_page copy = *page;
-    moved(bt, &copy);
-    return false;
-}
-
-// Downwards: the place of a page that goes is taken by one already seen.
-void code_pages_look_again(struct bt *bt, struct code_pages *p, code_page_moved *moved)
-{
-    for (uint32_t i = p->count; i-- > 0;)
-        if (i < p->count) // a CCF on two pages takes both away
-            look(bt, p, i, moved);
-}
-
-static bool look_at_one(struct bt *bt, struct code_pages *p, uint64_t va, code_page_moved *moved)
-{
-    for (uint32_t i = *hash_slot(p, va); i != NOBODY; i = p->page[i].hash_next)
-        if (p->page[i].va == va && !look(bt, p, i, moved))
-            return false;
+    struct paging paging = {.cr3 = bt->cr3, .nxe = bt->efer & EFER_NXE};
+    if (!canonical(va) || !paging_peek(bt->ram, &paging, va, leaf))
+        return false;
+    regions->region[i].va = va;
+    regions->region[i].known = true;
+    regions->region[i].leaf = *leaf;
+    *entry = *leaf->entry;
     return true;
 }
 
+// Would code at the page's address be fetched from its frame now, and would that change nothing in the tables? Reserved
+// bits in the entry make it another frame.
+static bool leads_to_frame(struct bt *bt, struct regions *regions, struct code_page *page)
+{
+    struct paging_leaf leaf;
+    uint64_t entry;
+    if (!peek(bt, regions, page->va, &leaf, &entry) || leaf.page.v != page->frame)
+        return false;
+    bool user = entry & leaf.above & PTE_U, accessed = entry & leaf.above & PTE_A;
+    if (leaf.no_execute_above || entry & PTE_NX || (page->cpl == 3 ? !user || !accessed : user && bt->cr4 & CR4_SMEP))
+        return false;
+    page->large = leaf.page_size > GUEST_PAGE_SIZE;
+    page->global = entry & PTE_G && bt->cr4 & CR4_PGE;
+    map_trace_tables(bt, page->va);
+    return true;
+}
+
+struct code_page *code_pages_add(struct bt *bt, struct code_pages *p, uint64_t va, unsigned cpl, uint64_t frame)
+{
+    struct code_page *page = find(p, va, cpl, frame);
+    if (!page)
+        page = new_page(p, va, cpl, frame);
+    page->ccfs++;
+    if (!page->awake) {
+        struct regions regions = {0};
+        if (!leads_to_frame(bt, &regions, page)) { // but did: until the next flush that is good enough
+            page->large = true;
+            page->global = false;
+            map_trace_tables(bt, va);
+        }
+        wake(p, page);
+    }
+    return page;
+}
+
+bool code_pages_wake(struct bt *bt, struct code_pages *p, struct code_page *page)
+{
+    struct regions regions = {0};
+    if (page->awake)
+        return true;
+    mem_fetch(bt, page->va); // as the processor would, A bits included
+    if (leads_to_frame(bt, &regions, page))
+        wake(p, page);
+    return page->awake;
+}
+
+static void look(struct bt *bt, struct code_pages *p, struct regions *regions, struct code_page *page,
+                 code_page_moved *moved)
+{
+    if (leads_to_frame(bt, regions, page))
+        return;
+    fall_asleep(p, page);
+    moved(bt, page);
+}
+
+// Downwards: the place of a page that goes is taken by one already seen.
+void code_pages_look_again(struct bt *bt, struct code_pages *p, enum code_pages_scope scope, code_page_moved *moved)
+{
+    struct regions regions = {0};
+    for (uint32_t i = p->awake_count; i-- > 0;) {
+        if (i >= p->awake_count) // a CCF on two pages has taken both away
+            continue;
+        struct code_page *page = &p->page[p->awake[i]];
+        if (scope == CODE_PAGES_ALL || !page->global)
+            look(bt, p, &regions, page, moved);
+    }
+}
+
+// One invlpg drops a large page as a whole.
 void code_pages_invlpg(struct bt *bt, struct code_pages *p, uint64_t va, code_page_moved *moved)
 {
-    if (p->large) {
-        code_pages_look_again(bt, p, moved);
-        return;
+    struct regions regions = {0};
+    for (uint32_t i = p->awake_count; i-- > 0;) {
+        if (i >= p->awake_count)
+            continue;
+        struct code_page *page = &p->page[p->awake[i]];
+        uint64_t differs = page->va ^ va;
+        if (differs < GUEST_PAGE_SIZE || (page->large && differs >> HUGE_SHIFT == 0))
+            look(bt, p, &regions, page, moved);
     }
-    while (!look_at_one(bt, p, va & GUEST_PAGE_MASK, moved))
-        continue;
 }

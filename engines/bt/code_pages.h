@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The guest-virtual pages that CCFs were made from, each with the frame it led to then and the number of CCFs that rest
-// on it, so that a guest flush walks the guest's tables once for each page of code, and invlpg for one page only.
+// on it, so that a guest flush looks once at each page of code, and invlpg at one page only. A page sleeps while its
+// address leads elsewhere, in another process's address space: nothing leads to its CCFs then, but they are there.
 #ifndef RINGSIDE_BT_CODE_PAGES_H
 #define RINGSIDE_BT_CODE_PAGES_H
 
@@ -9,23 +10,37 @@
 struct code_page {
     uint64_t va, frame;
     uint32_t ccfs;
-    uint32_t hash_next;
-    uint8_t cpl; // that the code runs at: 0 or 3
-    bool large;  // lay in a large page of the guest's when last looked at
+    uint32_t hash_next; // also links free ones
+    uint32_t awake_at;  // in code_pages->awake, while awake
+    uint8_t cpl;        // that the code runs at: 0 or 3
+    bool large;         // lay in a large page of the guest's when last looked at
+    bool global;        // was a global page then, and cr4.PGE set
+    bool awake;         // va led to frame when last looked at; else none of its CCFs may be entered
 };
 
 struct code_pages *code_pages_create(uint32_t most); // NULL where memory is short
 void code_pages_destroy(struct code_pages *p);
 void code_pages_clear(struct code_pages *p);
 
-// One more CCF, or one less, rests on the page. There is room for `most` pages.
-void code_pages_add(struct bt *bt, struct code_pages *p, uint64_t va, unsigned cpl, uint64_t frame);
-void code_pages_remove(struct code_pages *p, uint64_t va, unsigned cpl, uint64_t frame);
+// One more CCF, or one less, rests on the page, which is awake from now on. There is room for `most` pages. They keep
+// their places.
+struct code_page *code_pages_add(struct bt *bt, struct code_pages *p, uint64_t va, unsigned cpl, uint64_t frame);
+void code_pages_remove(struct code_pages *p, struct code_page *page);
 
-// Calls moved() for each page that does not lead to its frame any more, of all, or of those that an invlpg of va
-// concerns. moved() removes all CCFs that rest on the page.
-typedef void code_page_moved(struct bt *bt, const struct code_page *page);
-void code_pages_look_again(struct bt *bt, struct code_pages *p, code_page_moved *moved);
+// Does the page lead to its frame now, fetching from it at the present CPL? It is awake then. Raises what fetching
+// raises.
+bool code_pages_wake(struct bt *bt, struct code_pages *p, struct code_page *page);
+
+// Which pages that a guest flush concerns.
+enum code_pages_scope {
+    CODE_PAGES_ALL,
+    CODE_PAGES_LOCAL, // a mov to cr3 need not see that a global page has changed
+};
+
+// Calls moved() for each page that does not lead to its frame any more, of all that are awake, or of those that an
+// invlpg of va concerns. It sleeps then, and must not be entered; moved() may remove all CCFs that rest on it.
+typedef void code_page_moved(struct bt *bt, struct code_page *page);
+void code_pages_look_again(struct bt *bt, struct code_pages *p, enum code_pages_scope scope, code_page_moved *moved);
 void code_pages_invlpg(struct bt *bt, struct code_pages *p, uint64_t va, code_page_moved *moved);
 
 #endif

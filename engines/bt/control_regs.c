@@ -38,7 +38,8 @@ static void write_cr3(struct bt *bt, uint64_t v)
     if (v & reserved)
         raise_error(bt, VEC_GP, 0);
     bt->cr3 = v & ~CR3_NOFLUSH;
-    flush(bt);
+    count(bt, EV_tlb_flushes);
+    mem_flush_local(bt);
 }
 
 // CR4 bits that can be set: what every x86-64 has, announced or not, and what CPUID announces. All others are reserved.

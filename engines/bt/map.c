@@ -127,9 +127,21 @@ static bool page_agrees(const struct map *m, const struct rules *r, const struct
     return agrees(c->page[page], allowed_at(m, r, v, page));
 }
 
-// All pages of the chunk agree with what the view shows.
-static void note_agreement(const struct map *m, const struct rules *r, struct chunk *c, const struct view *v)
+// The entries of these pages, where they are mapped, have G.
+static bool all_global(const struct chunk *c, const struct view *v, unsigned first, unsigned count)
 {
+    if (is_large(&v->leaf))
+        return *v->leaf.entry & PTE_G;
+    for (unsigned i = first; i < first + count; i++)
+        if (c->page[i] && !(table_of(v)[i] & PTE_G))
+            return false;
+    return true;
+}
+
+// All pages of the chunk agree with what the view shows.
+static void note_agreement(struct map *m, const struct rules *r, struct chunk *c, const struct view *v)
+{
+    map_set_global(m, c, all_global(c, v, 0, PAGES));
     c->large = is_large(&v->leaf);
     c->agreed = true;
     c->agreed_page = (uint16_t)v->page;
@@ -188,6 +200,18 @@ void map_revalidate(struct bt *bt, struct map *m)
     }
 }
 
+void map_revalidate_local(struct bt *bt, struct map *m)
+{
+    if (!(bt->cr4 & CR4_PGE)) {
+        map_revalidate(bt, m);
+        return;
+    }
+    struct rules rules = rules_of(bt, m);
+    for (uint32_t i = m->live_count; m->local_count && i-- > 0;)
+        if (i < m->live_count && !m->chunks[m->live[i]].global)
+            look_again_quickly(m, &rules, &m->chunks[m->live[i]]);
+}
+
 void map_invlpg(struct bt *bt, struct map *m, uint64_t va)
 {
     if (m->huge) {
@@ -205,8 +229,12 @@ void map_invlpg(struct bt *bt, struct map *m, uint64_t va)
     }
     struct view v;
     bool viewed = false;
-    if (!c->page[page] || page_agrees(m, &rules, c, page, &v, &viewed))
+    if (!c->page[page])
         return;
+    if (page_agrees(m, &rules, c, page, &v, &viewed)) {
+        map_set_global(m, c, c->global && all_global(c, &v, page, 1));
+        return;
+    }
     if (map_drop_pages(m, c, page, 1) && !c->mapped)
         map_free_chunk(m, c);
 }
@@ -247,6 +275,7 @@ static void note_run(struct map *m, const struct rules *r, struct chunk *c, cons
     if (large != c->large || key_of(r, &v->leaf) != c->agreed_key || (large && *v->leaf.entry != c->agreed_entry))
         c->agreed = false;
     c->large |= large;
+    map_set_global(m, c, c->global && all_global(c, v, first, count));
     if (!large)
         memcpy(noted_of(m, c) + first, table_of(v) + first, count * sizeof(uint64_t));
 }

@@ -41,6 +41,7 @@ bool map_reaches(uint64_t va);
 
 // The guest flushed: see which mappings still agree with its page tables (cr3, cr0, cr4, efer as they are now).
 void map_revalidate(struct bt *bt, struct map *m);
+void map_revalidate_local(struct bt *bt, struct map *m); // mov to cr3: need not see that a global page has changed
 void map_invlpg(struct bt *bt, struct map *m, uint64_t va);
 
 // The page of RAM at this offset has got, or has lost, its trace: writable mappings of it become read-only at once, in

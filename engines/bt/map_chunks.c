@@ -185,6 +185,7 @@ struct chunk *map_new_chunk(struct map *m, uint64_t va)
     struct chunk *c = &m->chunks[i];
     *c = (struct chunk){.va = va & ~(CHUNK_SIZE - 1), .live_at = m->live_count, .ram_low = ~0u};
     m->live[m->live_count++] = i;
+    m->local_count++;
     uint32_t *slot = hash_slot(m, c->va);
     c->hash_next = *slot;
     *slot = i;
@@ -193,6 +194,7 @@ struct chunk *map_new_chunk(struct map *m, uint64_t va)
 
 void map_free_chunk(struct map *m, struct chunk *c)
 {
+    map_set_global(m, c, true); // not counted any more
     uint32_t i = (uint32_t)(c - m->chunks);
     uint32_t *at = hash_slot(m, c->va);
     while (*at != i)
@@ -224,6 +226,7 @@ void map_drop_all(struct map *m)
     m->first_free = NO_CHUNK;
     m->used_chunks = 0;
     m->live_count = 0;
+    m->local_count = 0;
     m->huge = false;
     m->areas = 0;
 }

@@ -29,6 +29,7 @@ struct chunk {
     uint32_t live_at;   // in map->live
     uint32_t mapped;    // pages
     bool large;         // some of them by a large page of the guest's
+    bool global;        // all of them by entries with G
     uint32_t ram_low, ram_high;
     // What is mapped agreed, in the circumstances agreed_key, with the guest's entries as they were noted: agreed_entry
     // for a large page, else map->noted for each mapped page. Where nothing differs nothing has to be looked at again.
@@ -72,12 +73,19 @@ struct map {
     uint32_t used_chunks;     // those from here on have never been used
     uint32_t first_free;      // of the others
     uint32_t live_count;
-    uint32_t *live; // chunks with pages mapped
+    uint32_t *live;       // chunks with pages mapped
+    uint32_t local_count; // of these, such as are not global
     uint32_t hash[HASH_SLOTS];
     bool huge;            // somewhere a 1 GiB page was mapped: one invlpg concerns many chunks
     unsigned areas;       // the host's memory areas that we have made, at most
     unsigned areas_limit; // beyond it, everything is dropped
 };
+
+static inline void map_set_global(struct map *m, struct chunk *c, bool global)
+{
+    m->local_count += (uint32_t)c->global - (uint32_t)global;
+    c->global = global;
+}
 
 // ---- Chunks, and carrying out on the host (map_chunks.c) ----
 struct chunk *map_find_chunk(struct map *m, uint64_t va);

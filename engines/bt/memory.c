@@ -327,18 +327,6 @@ gpa_t mem_fetch(struct bt *bt, uint64_t va)
     return translate(bt, mode_of(bt), va, PF_FETCH, false).at;
 }
 
-uint64_t mem_code_frame(struct bt *bt, uint64_t va, unsigned cpl, bool *large)
-{
-    struct paging paging = paging_of(bt, TLB_KERNEL);
-    gpa_t page;
-    uint64_t size;
-    uint32_t access = PF_FETCH | (cpl == 3 ? PF_USER : 0);
-    if (!canonical(va) || !paging_allows(bt->ram, &paging, va, access, &page, &size))
-        return NO_PAGE;
-    *large = size > GUEST_PAGE_SIZE;
-    return page.v;
-}
-
 // ---- Flushes ----
 
 // The guest maps something where the fast world has the monitor (layout.h: one entry of the top level covers just
@@ -361,6 +349,19 @@ void mem_flush(struct bt *bt)
     map_revalidate(bt, bt->map);
     map_looked_at_all(bt);
     tc_revalidate(bt);
+}
+
+// Under mmu=trace all is looked at, as the traces that are set anew must be those of everything.
+void mem_flush_local(struct bt *bt)
+{
+    if (bt->options.trace_tables) {
+        mem_flush(bt);
+        return;
+    }
+    leave_monitor_alone(bt);
+    tlb_flush(bt->tlb);
+    map_revalidate_local(bt, bt->map);
+    tc_revalidate_local(bt);
 }
 
 void mem_invlpg(struct bt *bt, uint64_t va)

@@ -27,11 +27,6 @@ void *mem_plain(struct bt *bt, uint64_t va, unsigned size, bool write);
 // Guest-physical address of the instruction at va, or raises #PF/#GP at bt->rip.
 gpa_t mem_fetch(struct bt *bt, uint64_t va);
 
-// Guest-physical page that code at va is fetched from at this CPL now, NO_PAGE (tc.h) where fetching it would fault.
-// *large says whether that is part of a large page of the guest's. Never raises, and leaves no trace in the guest's
-// page tables.
-uint64_t mem_code_frame(struct bt *bt, uint64_t va, unsigned cpl, bool *large);
-
 // For the checked form of a memory operand, 1 to 64 bytes: true where [va, va + size) is plain RAM in one page, *host
 // is then the RAM itself. Else *host is a bounce buffer, as far from an aligned address as va is, filled by reading
 // where `read` is set, which mem_commit() writes to va. Raises what such an access raises; reading for a
@@ -39,8 +34,10 @@ uint64_t mem_code_frame(struct bt *bt, uint64_t va, unsigned cpl, bool *large);
 bool mem_access(struct bt *bt, uint64_t va, unsigned size, bool read, bool write, bool stack, void **host);
 void mem_commit(struct bt *bt);
 
-// The guest flushed: everything, or one page. Both tell map.h and tc.h too: this is the one entry for system.c.
+// The guest flushed: everything, what is not global (mov to cr3), or one page. All tell map.h and tc.h too: this is the
+// one entry for system.c.
 void mem_flush(struct bt *bt);
+void mem_flush_local(struct bt *bt);
 void mem_invlpg(struct bt *bt, uint64_t va);
 
 // Effective address of a memory operand, segment base included.

@@ -231,12 +231,29 @@ void tc_forgive(struct tc *tc)
 
 // ---- Finding and making ----
 
-static struct ccf *find(struct bt *bt, uint64_t rip, bool polls)
+static struct ccf *find_awake(struct bt *bt, uint64_t rip, bool polls)
 {
     for (struct ccf *ccf = *tc_hash_slot(bt->tc, rip); ccf; ccf = ccf->hash_next)
-        if (ccf->rip == rip && ccf->world == bt->world && !ccf->dead && (ccf->polls || !polls))
+        if (ccf->rip == rip && ccf->world == bt->world && ccf_awake(ccf) && (ccf->polls || !polls))
             return ccf;
     return NULL;
+}
+
+// One that slept until now, while another process ran.
+static struct ccf *find_and_wake(struct bt *bt, uint64_t rip, bool polls)
+{
+    struct code_pages *pages = bt->tc->code_pages;
+    for (struct ccf *ccf = *tc_hash_slot(bt->tc, rip); ccf; ccf = ccf->hash_next)
+        if (ccf->rip == rip && ccf->world == bt->world && !ccf->dead && (ccf->polls || !polls) &&
+            code_pages_wake(bt, pages, ccf->on[0]) && (!ccf->on[1] || code_pages_wake(bt, pages, ccf->on[1])))
+            return ccf;
+    return NULL;
+}
+
+static struct ccf *find(struct bt *bt, uint64_t rip, bool polls)
+{
+    struct ccf *ccf = find_awake(bt, rip, polls);
+    return ccf || bt->world != WORLD_USER ? ccf : find_and_wake(bt, rip, polls);
 }
 
 static struct ccf *new_ccf(struct tc *tc)
@@ -356,12 +373,23 @@ static void leave_room_for_jump(struct code *hot, const struct ccf *ccf)
         *hot->at++ = 0x90;
 }
 
+// User code falls through into what sleeps and wakes with it only.
+static bool same_page(const struct site *site)
+{
+    return site->from && (site->from->rip ^ site->rip) < GUEST_PAGE_SIZE;
+}
+
+static bool stays_with(const struct ccf *from, const struct tu *tu)
+{
+    return tu->second_page == NO_PAGE && (from->gpa & GUEST_PAGE_MASK) == (tu->gpa & GUEST_PAGE_MASK);
+}
+
 // Could the branch's target follow it directly in memory, so that no jump is needed? Where the branch is a jmp and the
 // last thing written.
 static bool may_elide(const struct bt *bt, const struct site *site)
 {
     const struct tc *tc = bt->tc;
-    if (bt->options.no_elision || bt->options.no_chaining)
+    if (bt->options.no_elision || bt->options.no_chaining || (bt->world == WORLD_USER && !same_page(site)))
         return false;
     return site->field && site->field + 4 == tc->hot.at && site->field[-1] == 0xe9 && !site->backward;
 }
@@ -372,14 +400,14 @@ static bool worth_a_copy(struct bt *bt, uint64_t rip)
 {
     unsigned copies = 0;
     for (const struct ccf *ccf = *tc_hash_slot(bt->tc, rip); ccf; ccf = ccf->hash_next)
-        copies += ccf->rip == rip && ccf->world == bt->world;
+        copies += ccf->rip == rip && ccf->world == bt->world && ccf_awake(ccf);
     return copies < CCF_MAX_COPIES;
 }
 
-static bool elide(struct bt *bt, struct site *site)
+static bool elide(struct bt *bt, struct site *site, const struct tu *tu)
 {
     struct tc *tc = bt->tc;
-    if (!may_elide(bt, site))
+    if (!may_elide(bt, site) || (bt->world == WORLD_USER && !stays_with(site->from, tu)))
         return false;
     count(bt, EV_elisions);
     tc->hot.at = site->field - 1;
@@ -402,7 +430,7 @@ uint8_t *tc_branch(struct bt *bt, struct site *site)
         struct tu tu;
         bt->stats.started = __rdtsc();
         tu_read(bt, &tu, tu_cap(bt)); // raises before anything has moved
-        bool elided = elide(bt, site);
+        bool elided = elide(bt, site, &tu);
         to = make_from(bt, &tu, site->backward, false);
         if (elided && flushes == tc->flushes)
             return to->start;
@@ -413,13 +441,17 @@ uint8_t *tc_branch(struct bt *bt, struct site *site)
 }
 
 // A check in front of the CCF: bt->target has to be the CCF's own address, flags and registers kept.
-static uint8_t *make_check(struct bt *bt, const struct ccf *ccf)
+static uint8_t *check_of(struct bt *bt, struct ccf *ccf)
 {
     struct tc *tc = bt->tc;
+    if (ccf->check)
+        return ccf->check;
     uint8_t *check = tc->cold.at;
     put_target_check(&tc->cold, bt, ccf->rip, tc->miss_stub);
     put_jmp(&tc->cold, ccf->start);
-    return tc->cold.full ? NULL : check;
+    if (!tc->cold.full)
+        ccf->check = check;
+    return ccf->check;
 }
 
 uint8_t *tc_miss(struct bt *bt)
@@ -429,7 +461,7 @@ uint8_t *tc_miss(struct bt *bt)
     struct ccf *to = find(bt, bt->rip, true);
     if (!to)
         to = make(bt, true, false);
-    uint8_t *check = make_check(bt, to);
+    uint8_t *check = check_of(bt, to);
     if (check)
         tc_set_target(bt, bt->world, to->rip, check);
     return to->start;

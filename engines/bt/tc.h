@@ -4,7 +4,8 @@
 // The cache lies in two halves behind struct bt: hot code, CCF after CCF, and cold code, the stubs through which
 // translated code leaves (each names a site) and the checks in front of indirect targets. It fills up and is then
 // flushed as a whole. CCFs are found by guest-virtual address and world; the guest-physical page that each was made
-// from is remembered, and looked at again whenever the guest flushes translations (tc_revalidate).
+// from is remembered, and looked at again whenever the guest flushes translations (tc_revalidate). User code whose
+// address leads elsewhere then sleeps: it is there again as soon as its process is, with the chains within its page.
 #ifndef RINGSIDE_BT_TC_H
 #define RINGSIDE_BT_TC_H
 
@@ -81,6 +82,8 @@ struct ccf {
     uint32_t incoming;             // first of the chained sites that lead here; 0 for none
     struct ccf *hash_next;
     struct ccf *page_next[2];
+    struct code_page *on[2]; // code_pages.h: the pages of guest-virtual memory it was made from; on[1] may be NULL
+    uint8_t *check;          // in front of it for indirect branches (tc_miss), NULL while nobody has asked
     struct point point[];
 };
 #define NO_PAGE (~0ull)
@@ -97,8 +100,10 @@ uint8_t *tc_enter_single(struct bt *bt);
 // RAM at [offset, offset + size) within one page is about to be written by C code: drop what was made from it.
 void tc_invalidate(struct bt *bt, uint64_t ram_offset, unsigned size);
 bool tc_page_has_code(const struct tc *tc, uint64_t ram_offset);
-// The guest flushed translations: drop what no longer lies where it did.
+// The guest flushed translations: nothing leads any more to what no longer lies where it did. The second is for a mov
+// to cr3, which need not look at global pages.
 void tc_revalidate(struct bt *bt);
+void tc_revalidate_local(struct bt *bt);
 void tc_invlpg(struct bt *bt, uint64_t va);
 void tc_flush(struct bt *bt);
 

@@ -28,13 +28,19 @@ static unsigned cpl_of(const struct ccf *ccf)
     return ccf->world == WORLD_USER ? 3 : 0;
 }
 
+static void rest_on_pages(struct bt *bt, struct ccf *ccf)
+{
+    struct code_pages *pages = bt->tc->code_pages;
+    uint64_t va = ccf->rip & GUEST_PAGE_MASK;
+    ccf->on[0] = code_pages_add(bt, pages, va, cpl_of(ccf), ccf->gpa & GUEST_PAGE_MASK);
+    if (ccf->second_page != NO_PAGE)
+        ccf->on[1] = code_pages_add(bt, pages, va + GUEST_PAGE_SIZE, cpl_of(ccf), ccf->second_page);
+}
+
 void tc_enlist(struct bt *bt, struct ccf *ccf)
 {
     struct tc *tc = bt->tc;
-    code_pages_add(bt, tc->code_pages, ccf->rip & GUEST_PAGE_MASK, cpl_of(ccf), ccf->gpa & GUEST_PAGE_MASK);
-    if (ccf->second_page != NO_PAGE)
-        code_pages_add(bt, tc->code_pages, (ccf->rip & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE, cpl_of(ccf),
-                       ccf->second_page);
+    rest_on_pages(bt, ccf);
     struct ccf **slot = tc_hash_slot(tc, ccf->rip);
     ccf->hash_next = *slot;
     *slot = ccf;
@@ -54,10 +60,9 @@ void tc_enlist(struct bt *bt, struct ccf *ccf)
 static void unlist(struct bt *bt, struct ccf *dead)
 {
     struct tc *tc = bt->tc;
-    code_pages_remove(tc->code_pages, dead->rip & GUEST_PAGE_MASK, cpl_of(dead), dead->gpa & GUEST_PAGE_MASK);
-    if (dead->second_page != NO_PAGE)
-        code_pages_remove(tc->code_pages, (dead->rip & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE, cpl_of(dead),
-                          dead->second_page);
+    code_pages_remove(tc->code_pages, dead->on[0]);
+    if (dead->on[1])
+        code_pages_remove(tc->code_pages, dead->on[1]);
     struct ccf **at = tc_hash_slot(tc, dead->rip);
     while (*at && *at != dead)
         at = &(*at)->hash_next;
@@ -91,19 +96,30 @@ void tc_chain(struct bt *bt, struct site *site, struct ccf *to)
     to->incoming = tc_site_number(bt->tc, site);
 }
 
-static void unchain_all(struct tc *tc, struct ccf *to)
+static void unchain(struct site *site)
 {
-    uint32_t next;
+    if (site->field)
+        patch_rel32(site->field, site->stub);
+    site->to = NULL;
+}
+
+// But for branches that can be taken only while the CCF is awake, where those may stay.
+static void unchain_all(struct tc *tc, struct ccf *to, bool keep_beside)
+{
+    uint32_t next, kept = 0;
     for (uint32_t n = to->incoming; n; n = next) {
         struct site *site = &tc->sites[n];
         next = site->next_incoming;
         if (site->to != to)
             continue;
-        if (site->field)
-            patch_rel32(site->field, site->stub);
-        site->to = NULL;
+        if (keep_beside && site->from && ccf_beside(to, site->from)) {
+            site->next_incoming = kept;
+            kept = n;
+        } else {
+            unchain(site);
+        }
     }
-    to->incoming = 0;
+    to->incoming = kept;
 }
 
 // Overwrites the first bytes at `at` by a jump. Chained branches of ccf under it must not be patched any more.
@@ -119,15 +135,22 @@ void tc_overwrite(struct bt *bt, struct ccf *ccf, uint8_t *at, const uint8_t *to
     put_jmp(&patch, to);
 }
 
+static void forget_target(struct bt *bt, const struct ccf *ccf)
+{
+    const uint64_t *entry = &bt->targets[ccf->world][ccf->rip % TARGETS];
+    if (ccf->check && *entry == (uint64_t)(uintptr_t)ccf->check)
+        tc_set_target(bt, ccf->world, ccf->rip, bt->tc->miss_stub);
+}
+
 void tc_drop(struct bt *bt, struct ccf *ccf)
 {
     struct tc *tc = bt->tc;
     if (ccf->dead)
         return;
     ccf->dead = true;
-    unchain_all(tc, ccf);
+    unchain_all(tc, ccf, false);
+    forget_target(bt, ccf);
     unlist(bt, ccf);
-    tc_set_target(bt, ccf->world, ccf->rip, tc->miss_stub);
     count(bt, EV_blocks_invalidated);
     struct site *site = tc_new_site(tc, SITE_BRANCH, ccf->rip);
     if (!site) // no room for the stub: nothing of the cache is used again
@@ -170,40 +193,61 @@ bool tc_page_has_code(const struct tc *tc, uint64_t offset)
 
 // ---- The guest's mappings changed ----
 
-// A CCF was made from the page that its address had then. Where the address leads elsewhere now, it must go; where it
-// leads nowhere now, too, since entering it has to fault.
+// A CCF was made from the page that its address had then. Where the address leads elsewhere now, or nowhere, entering
+// it has to look, or fault. Kernel code goes: that happens when a module does. User code sleeps until its process is
+// back.
 
 static bool rests_on(const struct ccf *ccf, const struct code_page *page)
 {
-    uint64_t first = ccf->rip & GUEST_PAGE_MASK;
-    return cpl_of(ccf) == page->cpl && ((first == page->va && (ccf->gpa & GUEST_PAGE_MASK) == page->frame) ||
-                                        (first + GUEST_PAGE_SIZE == page->va && ccf->second_page == page->frame));
+    return ccf->on[0] == page || ccf->on[1] == page;
 }
 
-static void drop_page(struct bt *bt, const struct code_page *page)
+static void send_to_sleep(struct bt *bt, struct ccf *ccf)
+{
+    unchain_all(bt->tc, ccf, true);
+    forget_target(bt, ccf);
+}
+
+static void leave_page(struct bt *bt, struct ccf *ccf, bool user)
+{
+    if (user)
+        send_to_sleep(bt, ccf);
+    else
+        tc_drop(bt, ccf);
+}
+
+static void page_moved(struct bt *bt, struct code_page *page)
 {
     struct tc *tc = bt->tc;
     uint64_t index;
+    bool user = page->cpl == 3;
+    const struct code_page *gone = page;           // with its last CCF
     if (!tc_page_index(bt, page->frame, &index)) { // not RAM: there is no list of it
         for (uint32_t i = 0; i < tc->ccf_count; i++)
-            if (!tc->order[i]->alone && rests_on(tc->order[i], page))
-                tc_drop(bt, tc->order[i]);
+            if (!tc->order[i]->alone && !tc->order[i]->dead && rests_on(tc->order[i], gone))
+                leave_page(bt, tc->order[i], user);
         return;
     }
+    uint64_t frame = page->frame;
     struct ccf *next, *ccf = tc->page[index];
     for (; ccf; ccf = next) {
-        next = *next_on_page(ccf, page->frame);
-        if (rests_on(ccf, page))
-            tc_drop(bt, ccf);
+        next = *next_on_page(ccf, frame);
+        if (rests_on(ccf, gone))
+            leave_page(bt, ccf, user);
     }
 }
 
 void tc_revalidate(struct bt *bt)
 {
-    code_pages_look_again(bt, bt->tc->code_pages, drop_page);
+    code_pages_look_again(bt, bt->tc->code_pages, CODE_PAGES_ALL, page_moved);
+}
+
+void tc_revalidate_local(struct bt *bt)
+{
+    code_pages_look_again(bt, bt->tc->code_pages, CODE_PAGES_LOCAL, page_moved);
 }
 
 void tc_invlpg(struct bt *bt, uint64_t va)
 {
-    code_pages_invlpg(bt, bt->tc->code_pages, va, drop_page);
+    code_pages_invlpg(bt, bt->tc->code_pages, va, page_moved);
 }

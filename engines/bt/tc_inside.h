@@ -41,6 +41,16 @@ struct tc {
 struct ccf **tc_hash_slot(struct tc *tc, uint64_t rip);
 // Number of the page of RAM at this guest-physical address; false where there is none.
 bool tc_page_index(const struct bt *bt, uint64_t page, uint64_t *index);
+// May it be entered: not dropped, and its pages not asleep?
+static inline bool ccf_awake(const struct ccf *ccf)
+{
+    return !ccf->dead && ccf->on[0]->awake && (!ccf->on[1] || ccf->on[1]->awake);
+}
+// Is all of it on pages that the other rests on, too, so that it is awake whenever the other is?
+static inline bool ccf_beside(const struct ccf *ccf, const struct ccf *other)
+{
+    return (ccf->on[0] == other->on[0] || ccf->on[0] == other->on[1]) && (!ccf->on[1] || ccf->on[1] == other->on[1]);
+}
 // From now on it is found, and dropped when its code or its mapping changes.
 void tc_enlist(struct bt *bt, struct ccf *ccf);
 // Patches the branch that the site belongs to, to go to the CCF directly.

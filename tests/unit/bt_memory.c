@@ -252,18 +252,6 @@ static void flushes(void)
     mem_flush(f.bt);
     for (unsigned i = 0; i < 500; i++)
         CHECK_EQ(FAULT(&f, load(&f, LARGE_VA + i * PAGE, 8)), PF(0));
-    bool large = true;
-    CHECK_EQ(mem_code_frame(f.bt, 2 * PAGE + 7, 0, &large), FRAMES + 61 * PAGE);
-    CHECK_EQ(mem_code_frame(f.bt, 50 * PAGE, 0, &large), FRAMES + 13 * PAGE);
-    CHECK(!large);
-    CHECK_EQ(*cell(&f, PT, 50) & PTE_A, 0);
-    CHECK_EQ(mem_code_frame(f.bt, 70 * PAGE, 0, &large), NO_PAGE);
-    CHECK_EQ(mem_code_frame(f.bt, 2 * PAGE, 3, &large), NO_PAGE); // of the kernel
-    *cell(&f, PT, 2) |= PTE_U;
-    CHECK_EQ(mem_code_frame(f.bt, 2 * PAGE, 3, &large), FRAMES + 61 * PAGE);
-    *cell(&f, PT, 2) |= PTE_NX;
-    CHECK_EQ(mem_code_frame(f.bt, 2 * PAGE, 0, &large), NO_PAGE);
-    CHECK_EQ(mem_code_frame(f.bt, 1ull << 50, 0, &large), NO_PAGE);
     tear_down(&f);
 }
 
