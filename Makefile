@@ -38,15 +38,32 @@ GUEST_OBJ := $(patsubst %,build/guest/%.o,$(GUEST_SRC))
 GUEST_CFLAGS := -std=gnu17 -O2 -g $(WARN) -I. -MMD -MP -ffreestanding -fno-stack-protector -fno-pic -mno-red-zone \
     -mcmodel=kernel -mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none -fno-tree-loop-distribute-patterns \
     -ffile-prefix-map=$(CURDIR)=. # the same bytes wherever they are built
-BENCH_SRC := $(wildcard bench/nano/*.c bench/micro/*.c)
+PROGRAM_SRC := $(shell grep -l '^// bantam: program' bench/*/*.c)
+BENCH_SRC := $(filter-out $(PROGRAM_SRC),$(wildcard bench/nano/*.c bench/micro/*.c))
 BENCH_IMAGES := $(patsubst bench/%.c,build/images/%.elf,$(BENCH_SRC))
 TEST_GUEST_SRC := $(wildcard tests/guest/*.c)
 TEST_IMAGES := $(patsubst tests/guest/%.c,build/images/test/%.elf,$(TEST_GUEST_SRC))
-IMAGES := $(BENCH_IMAGES) $(TEST_IMAGES)
+
+# Programs of the guest Unix. Each is one static file, which runs natively as it is, and with the kernel makes an image.
+# The kernels of bench/micro are programs as well, in a suite of their own: user.
+BANTAM_SRC := $(wildcard guest/bantam/*.c) $(wildcard guest/bantam/*.S)
+BANTAM_OBJ := $(patsubst %,build/guest/%.o,$(BANTAM_SRC))
+USER_SRC := $(wildcard guest/bantam/user/*.c) $(wildcard guest/bantam/user/*.S) \
+    $(addprefix guest/,check.c format.c measure.c string.c tsc.c words.c)
+USER_OBJ := $(patsubst %,build/user/%.o,$(USER_SRC))
+USER_CFLAGS := -std=gnu17 -O2 -g $(WARN) -I. -MMD -MP -DBANTAM -ffreestanding -fno-stack-protector -fno-pic \
+    -mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none -fno-tree-loop-distribute-patterns \
+    -ffile-prefix-map=$(CURDIR)=.
+PROGRAMS := $(patsubst bench/%.c,build/native/%,$(PROGRAM_SRC))
+KERNEL_PROGRAMS := $(patsubst bench/micro/%.c,build/native/user/%,$(filter bench/micro/%,$(BENCH_SRC)))
+TEST_PROGRAMS := $(patsubst tests/bantam/%.c,build/native/bantam/%,$(wildcard tests/bantam/*.c))
+ALL_PROGRAMS := $(PROGRAMS) $(KERNEL_PROGRAMS) $(TEST_PROGRAMS)
+BANTAM_IMAGES := $(patsubst build/native/%,build/images/%.elf,$(ALL_PROGRAMS))
+IMAGES := $(BENCH_IMAGES) $(TEST_IMAGES) $(if $(wildcard guest/bantam/syscall.c),$(BANTAM_IMAGES))
 
 # The unprivileged kernels as native programs: bench/micro, and nano benchmarks that say so.
-NATIVE_SRC := $(wildcard bench/micro/*.c) $(shell grep -l '^// native: yes' bench/nano/*.c 2>/dev/null)
-NATIVE := $(patsubst bench/%.c,build/native/%,$(NATIVE_SRC))
+NATIVE_SRC := $(filter bench/micro/%,$(BENCH_SRC)) $(shell grep -l '^// native: yes' bench/nano/*.c 2>/dev/null)
+NATIVE := $(patsubst bench/%.c,build/native/%,$(NATIVE_SRC)) $(ALL_PROGRAMS)
 
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
@@ -123,6 +140,41 @@ build/native/%: bench/%.c guest/native.h Makefile
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -O2 -g $(WARN) -D_GNU_SOURCE -DNATIVE -I. -MMD -MP -mgeneral-regs-only -fno-tree-loop-distribute-patterns \
 	    -fcf-protection=none -fno-stack-protector -fno-pie -no-pie -mno-red-zone -o $@ $<
+
+build/user/%.c.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(USER_CFLAGS) -c -o $@ $<
+
+build/user/%.S.o: %.S Makefile
+	@mkdir -p $(@D)
+	$(CC) -I. -MMD -MP -c -o $@ $<
+
+USER_LINK = $(CC) -static -nostdlib -no-pie -Wl,-Ttext-segment=0x400000 -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+    -Wl,-z,noexecstack -Wl,--strip-debug -o $@ $(filter %.o,$^)
+
+$(PROGRAMS): build/native/%: build/user/bench/%.c.o $(USER_OBJ)
+	@mkdir -p $(@D)
+	$(USER_LINK)
+
+$(KERNEL_PROGRAMS): build/native/user/%: build/user/bench/micro/%.c.o $(USER_OBJ)
+	@mkdir -p $(@D)
+	$(USER_LINK)
+
+$(TEST_PROGRAMS): build/native/bantam/%: build/user/tests/bantam/%.c.o $(USER_OBJ)
+	@mkdir -p $(@D)
+	$(USER_LINK)
+
+# What else is in an archive stands as a prerequisite of its .S; the program itself comes first.
+build/archive/%.S: build/native/% scripts/archive.sh
+	@mkdir -p $(@D)
+	scripts/archive.sh $@ $(filter-out scripts/%,$^)
+
+build/archive/%.S.o: build/archive/%.S
+	$(CC) -c -o $@ $<
+
+$(BANTAM_IMAGES): build/images/%.elf: build/archive/%.S.o $(BANTAM_OBJ) $(GUEST_OBJ) guest/image.ld
+	@mkdir -p $(@D)
+	$(GUEST_LINK)
 
 bench: setup ## run the benchmarks; QUICK=1: in under two minutes; ABLATION=1: what each of bt's techniques is worth
 	@$(MAKE) --no-print-directory all

@@ -166,7 +166,7 @@ static void opening_comment(FILE *source, char *text, size_t size)
     text[0] = '\0';
     while (fgets(line, sizeof line, source) && !strncmp(line, "// ", 3)) {
         line[strcspn(line, "\n")] = '\0';
-        if (strstr(line, "SPDX") || strstr(line, "native: yes"))
+        if (strstr(line, "SPDX") || strstr(line, "native: yes") || strstr(line, "bantam: program"))
             continue;
         int more = snprintf(text + used, size - used, "%s%s", used ? " " : "", line + 3);
         if (more < 0 || (size_t)more >= size - used)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // CRC-32 of 1 KiB by table lookup, a byte at a time: dependent loads, shifts and xors, some 6,000 instructions an
 // iteration. The code is in user pages so that CPL 0 and CPL 3 run the same instructions; also a native program.
-#ifdef NATIVE
+#if defined(NATIVE)
 #include "guest/native.h"
+#elif defined(BANTAM)
+#include "guest/bantam/user/lib.h"
 #else
 #include "guest/lib.h"
 #endif

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Fibonacci's 16th number by the definition: 3,193 calls and returns, some 35,000 instructions an iteration.
 // The code is in user pages so that CPL 0 and CPL 3 run the same instructions; also a native program.
-#ifdef NATIVE
+#if defined(NATIVE)
 #include "guest/native.h"
+#elif defined(BANTAM)
+#include "guest/bantam/user/lib.h"
 #else
 #include "guest/lib.h"
 #endif

@@ -2,8 +2,10 @@
 // A 64-bit hash of 2 KiB, four times with different seeds, by multiply, rotate and xor in four lanes: what the
 // processor can do in parallel, some 6,000 instructions an iteration. The code is in user pages so that CPL 0 and CPL 3
 // run the same instructions; also a native program.
-#ifdef NATIVE
+#if defined(NATIVE)
 #include "guest/native.h"
+#elif defined(BANTAM)
+#include "guest/bantam/user/lib.h"
 #else
 #include "guest/lib.h"
 #endif

@@ -2,8 +2,10 @@
 // Adams and Agesen's own example, isPrime, for every number below 128: some 2,300 divisions an iteration. Its machine
 // code is the one that the paper translates step by step: `ringside translate isprime isPrime` shows what becomes of
 // it. The code is in user pages so that CPL 0 and CPL 3 run the same instructions; also a native program.
-#ifdef NATIVE
+#if defined(NATIVE)
 #include "guest/native.h"
+#elif defined(BANTAM)
+#include "guest/bantam/user/lib.h"
 #else
 #include "guest/lib.h"
 #endif

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Two ways to copy 4 KiB, one after the other: one `rep movsb`, and a loop of 512 eight-byte moves (some 2,000
 // instructions). The code is in user pages so that CPL 0 and CPL 3 run the same instructions; also a native program.
-#ifdef NATIVE
+#if defined(NATIVE)
 #include "guest/native.h"
+#elif defined(BANTAM)
+#include "guest/bantam/user/lib.h"
 #else
 #include "guest/lib.h"
 #endif

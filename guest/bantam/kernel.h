@@ -6,45 +6,8 @@
 #define RINGSIDE_GUEST_BANTAM_KERNEL_H
 
 #include "guest/bantam/layout.h"
+#include "guest/bantam/linux.h"
 #include "guest/lib.h"
-
-// ---- Linux's numbers, of which programs see these ----
-enum {
-    EPERM = 1,
-    ENOENT = 2,
-    ESRCH = 3,
-    EINTR = 4,
-    E2BIG = 7,
-    ENOEXEC = 8,
-    EBADF = 9,
-    ECHILD = 10,
-    EAGAIN = 11,
-    ENOMEM = 12,
-    EFAULT = 14,
-    EINVAL = 22,
-    EMFILE = 24,
-    EPIPE = 32,
-    ENAMETOOLONG = 36,
-    ENOSYS = 38,
-    ERESTARTSYS = 512, // never seen by a program: -EINTR, or the system call once more where a handler has SA_RESTART
-};
-
-enum {
-    SIGHUP = 1,
-    SIGILL = 4,
-    SIGTRAP = 5,
-    SIGBUS = 7,
-    SIGFPE = 8,
-    SIGKILL = 9,
-    SIGSEGV = 11,
-    SIGPIPE = 13,
-    SIGCHLD = 17,
-    SIGNALS = 64, // 1..64
-};
-
-#define PROT_READ 1u
-#define PROT_WRITE 2u
-#define PROT_EXEC 4u
 
 // ---- Pages (page.c) ----
 // RAM above the image, by its address in the direct map. A page has a count of who holds it: a page of user memory is
@@ -101,10 +64,6 @@ int64_t strncpy_from_user(char *to, uint64_t from, size_t size);
 
 // ---- Processes (process.c) ----
 enum process_state { PROCESS_FREE, PROCESS_RUNNABLE, PROCESS_SLEEPING, PROCESS_ZOMBIE };
-
-struct sigaction { // Linux's struct kernel_sigaction
-    uint64_t handler, flags, restorer, mask;
-};
 
 struct file; // files.c
 struct wait_queue {
@@ -196,7 +155,7 @@ typedef int64_t syscall_fn(struct trap_frame *frame);
 // It builds a space and calls process_exec(). panic() where there is no such program.
 void exec_first(void);
 
-// ---- Files (files.c, pipe.c, console.c: sys_read, write, close, pipe, dup, dup2) ----
+// ---- Files (files.c, pipe.c, console.c: sys_read, write, open, close, lseek, pipe, dup, dup2) ----
 void files_init(struct process *first);                               // 0, 1 and 2 are the console
 void files_fork(struct process *child, const struct process *parent); // the child holds what the parent has open
 void files_close_all(struct process *p);
