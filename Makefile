@@ -113,6 +113,11 @@ $(B)/tests/bt_%: tests/unit/bt_%.c $(LIB_OBJ) $(BT_OBJ) $(B)/obj/interp.o Makefi
 	@mkdir -p $(@D)
 	$(TEST_LINK)
 
+# A part of the guest's kernel, as a part of the host's program.
+$(B)/tests/bantam_%: tests/unit/bantam_%.c guest/bantam/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $(filter %.c,$^)
+
 $(B)/tests/%: tests/unit/%.c $(LIB_OBJ) $(ENGINES) Makefile
 	@mkdir -p $(@D)
 	$(TEST_LINK)

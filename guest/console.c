@@ -47,6 +47,12 @@ static void put_char(char c)
     outb(UART_DATA, (uint8_t)c);
 }
 
+void print_bytes(const char *bytes, size_t size)
+{
+    while (size--)
+        put_char(*bytes++);
+}
+
 void print(const char *format, ...)
 {
     va_list args;

@@ -7,6 +7,8 @@
 #include "guest/program.h"
 #include "x86/regs.h"
 
+void print_bytes(const char *bytes, size_t size); // as they are
+
 // ---- Benchmarks ----
 // bench_run() with body called at CPL 3, on a user stack.
 void bench_run_user(const char *name, bench_fn *body, void *ctx);

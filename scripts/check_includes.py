@@ -16,14 +16,15 @@ ALLOWED = {
     "run/": ["include/", "x86/", "machine/"],
     "guest/": ["include/guest_abi.h", "x86/regs.h"],
     "bench/": ["include/guest_abi.h", "x86/regs.h", "guest/"],
+    "tests/bantam/": ["include/guest_abi.h", "guest/"],
     "tests/guest/": ["include/guest_abi.h", "x86/regs.h", "guest/"],
-    "tests/": ["include/", "x86/", "machine/", "engines/", "run/", "tests/"],
+    "tests/": ["include/", "x86/", "machine/", "engines/", "run/", "tests/", "guest/bantam/elf.h"],
     "model/": ["include/"],
 }
 
 # What a freestanding compiler provides: all that an image may use of the C library.
 FREESTANDING = {"stdint.h", "stddef.h", "stdbool.h", "stdarg.h", "limits.h", "stdatomic.h", "stdalign.h"}
-IMAGE_FOLDERS = ("guest/", "bench/", "tests/guest/")
+IMAGE_FOLDERS = ("guest/", "bench/", "tests/bantam/", "tests/guest/")
 HOSTED = {"guest/native.h"}  # makes a bench file a host program
 
 
@@ -32,8 +33,8 @@ def home(path):
     parts = path.split("/")
     if parts[0] == "engines" and len(parts) > 2:
         return "/".join(parts[:2]) + "/"
-    if path.startswith("tests/guest/"):
-        return "tests/guest/"
+    if path.startswith(("tests/bantam/", "tests/guest/")):
+        return "/".join(parts[:2]) + "/"
     return parts[0] + "/"
 
 

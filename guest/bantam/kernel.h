@@ -150,10 +150,19 @@ typedef int64_t syscall_fn(struct trap_frame *frame);
 #define ARG4(frame) ((frame)->r8)
 #define ARG5(frame) ((frame)->r9)
 
-// ---- Programs (exec.c, archive.c: sys_execve, too) ----
+// ---- Programs (exec.c, elf.c, archive.c: sys_execve, too) ----
 // pid 1's program, named by init= or else the image's own, with the other words of the command line as its arguments.
 // It builds a space and calls process_exec(). panic() where there is no such program.
 void exec_first(void);
+
+// A file of the image, from a table that scripts/archive.sh makes. bytes begins a page, and zeros fill the last one.
+struct archived {
+    const char *name;
+    const char *bytes;
+    uint64_t size;
+};
+extern const struct archived archive[], archive_end[]; // the first is the image's own program
+const struct archived *archive_find(const char *path); // NULL: no such file
 
 // ---- Files (files.c, pipe.c, console.c: sys_read, write, open, close, lseek, pipe, dup, dup2) ----
 void files_init(struct process *first);                               // 0, 1 and 2 are the console
