@@ -173,7 +173,8 @@ bool put_biased(struct code *code, const uint8_t *bytes, const struct insn *in)
     return put_together(code, &p);
 }
 
-void put_with_base(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg)
+// Everything but the address, which is to be [reg].
+static struct parts take_for_base(const uint8_t *bytes, const struct insn *in, unsigned reg)
 {
     struct encoding e;
     bool known = encoding_of(bytes, in, &e);
@@ -188,8 +189,26 @@ void put_with_base(struct code *code, const uint8_t *bytes, const struct insn *i
     p.b = reg >= 8;
     p.address_size = 1;
     p.address[0] = (uint8_t)((p.modrm & 0x38) | (reg & 7));
+    return p;
+}
+
+void put_with_base(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg)
+{
+    struct parts p = take_for_base(bytes, in, reg);
     bool written = put_together(code, &p);
     assert(written);
+}
+
+bool put_biased_base(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg, int32_t disp)
+{
+    struct parts p = take_for_base(bytes, in, reg);
+    p.gs = true;
+    if (disp) {
+        p.address[0] |= 0x80; // mod 10
+        memcpy(p.address + 1, &disp, 4);
+        p.address_size = 5;
+    }
+    return put_together(code, &p);
 }
 
 void put_lea(struct code *code, const uint8_t *bytes, const struct insn *in, enum world world)

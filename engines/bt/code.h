@@ -66,10 +66,13 @@ bool put_biased(struct code *code, const uint8_t *bytes, const struct insn *in);
 // registers, enter, leave. For bt, bts, btr, btc with a register as bit offset, [reg] is still where bit 0 is. In the
 // fast world, with rsp as register operand besides: put_with_base_rsp.
 void put_with_base(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg);
+// The memory operand replaced by [reg + disp] through gs. Else as put_with_base. False (nothing written): longer than
+// 15 bytes.
+bool put_biased_base(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg, int32_t disp);
 // Any lea, in the given world: rip-relative becomes a constant, rsp is unbiased where the world biases it.
 void put_lea(struct code *code, const uint8_t *bytes, const struct insn *in, enum world world);
 
-// ---- The fast world's special cases (carry_rsp.c, carry_string.c) ----
+// ---- The fast world's special cases (carry_rsp.c, carry_segment.c, carry_string.c) ----
 // What a fault finds while the one host instruction [from, to) runs; offsets from code->at as it was before. That is
 // the only instruction of a sequence that can fault, but for those in front of it that leave everything as usual: so at
 // a fault with rip in [from, to), displaced_undo makes the registers those of the guest instruction's start (of the
@@ -77,11 +80,15 @@ void put_lea(struct code *code, const uint8_t *bytes, const struct insn *in, enu
 struct displaced {
     uint8_t from, to; // equal: none
     uint8_t scratch;  // its value is in bt->slot[0]
-    bool string;      // rsi and rdi are biased
+    uint8_t second;   // another one's, in bt->slot[3]: where `two` says so
+    bool two;
+    bool string; // rsi and rdi are biased
 };
 static inline void displaced_undo(const struct displaced *d, const struct bt *bt, uint64_t gpr[GPR_COUNT])
 {
     gpr[d->scratch] = bt->slot[0];
+    if (d->two)
+        gpr[d->second] = bt->slot[3];
     gpr[RSI] -= d->string ? BT_BIAS : 0;
     gpr[RDI] -= d->string ? BT_BIAS : 0;
 }
@@ -95,6 +102,10 @@ bool put_rsp_unbiased(struct code *code, const uint8_t *bytes, const struct insn
 // As put_with_base, where rsp is a register operand besides, in the fast world; spills to bt->slot[3]. [reg] must not
 // fault.
 void put_with_base_rsp(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg);
+// A memory operand at fs: or gs:, whose base is in bt->seg_base: through a scratch register spilled to bt->slot[0], and
+// another spilled to bt->slot[3] where rsp is stored. False (nothing written): no such operand, one with an index or
+// based on rsp, 32-bit addressing, implicit operands, rsp as register operand but for mov of 64 bits.
+bool put_segmented(struct code *code, const uint8_t *bytes, const struct insn *in, struct displaced *displaced);
 // leave: the memory operand is read before anything changes; a fault is the first instruction's. False: 66 prefix.
 bool put_leave(struct code *code, const struct insn *in);
 // movs, cmps, stos, lods, scas of any size, with their repeat prefixes: rsi and rdi biased around the instruction,

@@ -60,6 +60,10 @@ static void recover_state(struct bt *bt, const struct point *point)
     case RECOVER_SLOT:
         bt->gpr[point->reg] = bt->slot[0];
         break;
+    case RECOVER_TWO:
+        bt->gpr[point->reg % GPR_COUNT] = bt->slot[0];
+        bt->gpr[point->reg / GPR_COUNT] = bt->slot[3];
+        break;
     case RECOVER_RETURN:
         bt->gpr[RCX] = bt->slot[0];
         bt->gpr[RDX] = bt->slot[1];

@@ -51,6 +51,7 @@ struct site {
 enum recover {
     RECOVER_NONE,    // not at all
     RECOVER_SLOT,    // slot[0] holds register `reg`
+    RECOVER_TWO,     // slot[0] holds register reg % 16, slot[3] register reg / 16
     RECOVER_RETURN,  // slot[0] holds rcx, slot[1] rdx
     RECOVER_TRAP,    // not at all; the instruction is hlt, and the number of its site follows
     RECOVER_LANDING, // not at all; the access is none of the guest's (translate_call)

@@ -101,7 +101,11 @@ static void add_displaced(struct translator *t, const uint8_t *start, const stru
         return;
     uint8_t *end = t->hot->at;
     t->hot->at = (uint8_t *)(uintptr_t)start + d->from;
-    add_point(t, d->string ? RECOVER_STRING : RECOVER_SLOT, d->scratch);
+    add_point(t,
+              d->string ? RECOVER_STRING
+              : d->two  ? RECOVER_TWO
+                        : RECOVER_SLOT,
+              (unsigned)(d->scratch | d->second << 4));
     t->hot->at = (uint8_t *)(uintptr_t)start + d->to;
     add_point(t, RECOVER_NONE, 0);
     t->hot->at = end;
@@ -116,7 +120,9 @@ static bool translate_ident(struct translator *t)
     bool rsp = t->bt->world == WORLD_FAST && names_rsp(in);
     if (memory >= 0 && wants_check(t))
         return put_checked(t, (unsigned)memory);
-    if (rsp) {
+    if (put_segmented(t->hot, t->in->bytes, in, &displaced)) {
+        add_displaced(t, start, &displaced);
+    } else if (rsp) {
         if (!put_rsp_unbiased(t->hot, t->in->bytes, in, t->in->flags_live, &displaced))
             return put_checked(t, (unsigned)memory);
         add_displaced(t, start, &displaced);
@@ -147,6 +153,10 @@ static bool translate_stack(struct translator *t)
     struct displaced displaced = {0};
     if (wants_check(t))
         return put_callout(t, plain_emulation(in));
+    if (put_segmented(t->hot, t->in->bytes, in, &displaced)) {
+        add_displaced(t, start, &displaced);
+        return true;
+    }
     if (names_rsp(in)) {
         if (!put_rsp_unbiased(t->hot, t->in->bytes, in, t->in->flags_live, &displaced))
             return put_callout(t, plain_emulation(in));

@@ -81,7 +81,7 @@ static bool execute(struct test *t, struct cpu *cpu)
     return true;
 }
 
-enum way { IDENT, BIASED, BASE, UNBIASED, UNBIASED_DEAD, WITH_BASE_RSP, STRING, LEAVE, LEA };
+enum way { IDENT, BIASED, BASE, UNBIASED, UNBIASED_DEAD, WITH_BASE_RSP, STRING, LEAVE, LEA, SEGMENTED };
 
 static bool carry(struct code *code, enum way way, const uint8_t *bytes, const struct insn *in, struct displaced *d)
 {
@@ -108,6 +108,8 @@ static bool carry(struct code *code, enum way way, const uint8_t *bytes, const s
     case LEA:
         put_lea(code, bytes, in, WORLD_FAST);
         return true;
+    case SEGMENTED:
+        return put_segmented(code, bytes, in, d);
     }
     return false;
 }
@@ -393,6 +395,75 @@ static void check_push_pop(struct test *t)
     CHECK(memcmp(cpu.gpr, before.gpr, sizeof cpu.gpr) == 0);
 }
 
+// ---- fs: and gs:, natively with the bias as gs base, carried over with the guest's base in its cell ----
+#define GS_BASE 0x12340ull
+static const struct row segmented[] = {
+    ROW(SEGMENTED, AT_R11, "\x65\x49\x01\x03"),                 // add %rax, %gs:(%r11)
+    ROW(SEGMENTED, AT_R11, "\x65\x49\x8b\x43\x08"),             // mov %gs:8(%r11), %rax
+    ROW(SEGMENTED, AT_R11, "\x65\x49\x8b\x83\x00\x01\x00\x00"), // mov %gs:0x100(%r11), %rax
+    ROW(SEGMENTED, AT_R11, "\x65\x4d\x8b\x1b"),                 // mov %gs:(%r11), %r11
+    ROW(SEGMENTED, 1u << RSI, "\x65\x88\x66\x01"),              // mov %ah, %gs:1(%rsi)
+    ROW(SEGMENTED, AT_R11, "\x65\x66\x41\x81\x7b\x02\x34\x12"), // cmpw $0x1234, %gs:2(%r11)
+    ROW(SEGMENTED, AT_R11, "\xf0\x65\x41\x0f\xc1\x1b"),         // lock xadd %ebx, %gs:(%r11)
+    ROW(SEGMENTED, AT_R11, "\x65\x41\xff\x43\x04"),             // incl %gs:4(%r11)
+    ROW(SEGMENTED, AT_R11, "\x65\x49\x0f\xc7\x0b"),             // cmpxchg16b %gs:(%r11)
+    ROW(SEGMENTED, AT_R11, "\x65\x49\x89\x63\x08"),             // mov %rsp, %gs:8(%r11)
+    ROW(SEGMENTED, AT_R11, "\x65\x49\x8b\x63\x08"),             // mov %gs:8(%r11), %rsp
+};
+
+static void check_segmented(struct test *t, const struct row *row, uint64_t at_fault)
+{
+    const uint8_t *bytes = (const uint8_t *)row->bytes, *at;
+    struct cpu native = registers(t), carried;
+    struct displaced d;
+    unsigned reg = row->addresses == AT_R11 ? R11 : RSI;
+    bool replaced = bytes[2] == 0x8b && bytes[3] == 0x1b;
+    native.gpr[reg] = (at_fault ? at_fault : native.gpr[reg]) - BT_BIAS;
+    carried = native;
+    carried.gpr[reg] -= GS_BASE;
+    carried.gpr[RSP] += BT_BIAS;
+    bt->seg_base[SEG_GS] = GS_BASE;
+    memcpy(t->data, t->before, DATA);
+    bool ran = run(t, IDENT, bytes, row->length, &native, &d, &at);
+    memcpy(t->native, t->data, DATA);
+    memcpy(t->data, t->before, DATA);
+    CHECK_EQ(run(t, SEGMENTED, bytes, row->length, &carried, &d, &at), ran);
+    CHECK_EQ(ran, !at_fault);
+    if (!ran && CHECK(fault_rip >= (uintptr_t)at + d.from && fault_rip < (uintptr_t)at + d.to))
+        displaced_undo(&d, bt, carried.gpr);
+    carried.gpr[RSP] -= BT_BIAS;
+    carried.gpr[reg] += ran && replaced ? 0 : GS_BASE;
+    for (unsigned i = 0; i < GPR_COUNT; i++)
+        CHECK_EQ(carried.gpr[i], native.gpr[i]);
+    CHECK_EQ(carried.flags & (FLAGS_ARITH | FLAG_DF), native.flags & (FLAGS_ARITH | FLAG_DF));
+    CHECK(memcmp(t->native, t->data, DATA) == 0);
+}
+
+static void check_segments(struct test *t)
+{
+    static const char *const refused[] = {
+        "\x65\x48\x8b\x04\x24", // mov %gs:(%rsp), %rax
+        "\x65\x48\x8b\x04\x0e", // mov %gs:(%rsi,%rcx), %rax
+        "\x67\x65\x48\x8b\x06", // mov %gs:(%esi), %rax
+        "\x65\x48\x01\x26",     // add %rsp, %gs:(%rsi)
+        "\x65\xa4",             // movsb
+        "\x65\xd7",             // xlat
+        "\x48\x8b\x06",         // mov (%rsi), %rax
+    };
+    for (unsigned i = 0; i < sizeof segmented / sizeof *segmented; i++) {
+        check_segmented(t, &segmented[i], 0);
+        check_segmented(t, &segmented[i], (uintptr_t)t->data + DATA);
+    }
+    for (unsigned i = 0; i < sizeof refused / sizeof *refused; i++) {
+        struct insn in;
+        struct displaced d;
+        struct code code = {.at = t->code_page, .end = t->code_page + CODE};
+        const uint8_t *bytes = (const uint8_t *)refused[i];
+        CHECK(x86_decode(&t->d, bytes, (unsigned)strlen(refused[i]), 0x401000, &in));
+        CHECK(!put_segmented(&code, bytes, &in, &d) && code.at == t->code_page && d.from == d.to);
+    }
+}
+
 static bool setup(struct test *t)
 {
     static uint8_t signal_stack[1 << 16];
@@ -423,6 +494,7 @@ int main(void)
     for (unsigned i = 0; i < sizeof faulting / sizeof *faulting; i++)
         check_fault(&t, &faulting[i]);
     check_push_pop(&t);
+    check_segments(&t);
     x86_decoder_close(&t.d);
     return check_done("bt_carry");
 }
