@@ -67,10 +67,16 @@ void console_flush(void)
         ;
 }
 
-// Ringside and QEMU leave at the debug-exit port, Bochs at its own; a PC stays in the loop.
 _Noreturn void image_exit(int status)
 {
-    print(RS1_PREFIX "end name=%s status=%d\n", image_name, status);
+    if (image_records)
+        print(RS1_PREFIX "end name=%s status=%d\n", image_name, status);
+    power_off(status);
+}
+
+// Ringside and QEMU leave at the debug-exit port, Bochs at its own; a PC stays in the loop.
+_Noreturn void power_off(int status)
+{
     console_flush();
     outb(PORT_DEBUG_EXIT, (uint8_t)status);
     for (const char *word = "Shutdown"; *word; word++)

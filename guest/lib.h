@@ -43,7 +43,10 @@ uint64_t run_user(uint64_t (*fn)(void *), void *arg);
 #define USER_CODE __attribute__((section(".user.text"), noinline))
 #define USER_DATA __attribute__((section(".user.data")))
 
+_Noreturn void power_off(int status); // image_exit() without a record
+
 // ---- Memory ----
+uint64_t ram_end(void); // of the RAM that the image is in, from 1 MiB on without a hole, as the loader told
 // The image's own page tables: identity map of the low 4 GiB (CPL 0), upper half at KERNEL_VIRT_BASE with 4 KiB pages
 // for the image. page_alloc gives zeroed 4 KiB pages, physical address = virtual - KERNEL_VIRT_BASE.
 void *page_alloc(void);

@@ -21,7 +21,8 @@ void start_main(unsigned how, uint64_t info)
     outb(PIC2_DATA, 0xff);
     console_init();
     tsc_init();
-    print(RS1_PREFIX "begin name=%s\n", image_name);
+    if (image_records)
+        print(RS1_PREFIX "begin name=%s\n", image_name);
     int status = image_main();
     image_exit(checked_status(status));
 }

@@ -11,7 +11,14 @@
 #include "include/guest_abi.h"
 
 extern const char image_name[]; // defined by IMAGE(); the name in every record
-#define IMAGE(name) const char image_name[] = name
+extern const bool image_records;
+#define IMAGE(name)                                                                                                    \
+    const char image_name[] = name;                                                                                    \
+    const bool image_records = true
+// The same without begin and end records: the programs inside such an image print their own.
+#define IMAGE_OF_PROGRAMS(name)                                                                                        \
+    const char image_name[] = name;                                                                                    \
+    const bool image_records = false
 
 // Return value becomes the status (0: all well, 2: panic).
 int image_main(void);

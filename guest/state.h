@@ -35,6 +35,7 @@ struct guest_state {
 
     char cmdline[2048]; // words, each ended by a NUL
     size_t cmdline_size;
+    uint64_t ram_end;
 
     bool serial_fifo;     // the UART takes 16 bytes each time its holding register is empty
     unsigned serial_room; // bytes that it takes now without a look at its status

@@ -14,10 +14,15 @@
 // held by each page-table entry that names it. What lies in the image itself (the archive) is never counted or freed.
 void *page_take(void);        // one page, held once, with whatever is in it; NULL where memory is out
 void *page_take_zeroed(void); // the same, all zeros
+void page_clear(void *page);
+void page_copy(void *to, const void *from);
+void page_chain(uint32_t *list, void *page); // pages that nobody looks for by themselves, on a list; 0: empty
+void pages_drop_chain(uint32_t list);
 void page_hold(uint64_t physical);
 void page_drop(uint64_t physical);
 bool page_is_shared(uint64_t physical); // somebody else holds it, too, or it is the image's
-uint64_t pages_free(void);
+void pages_init(void);
+uint64_t pages_all(void); // all that there are, held or not
 
 static inline void *direct(uint64_t physical)
 {
@@ -50,10 +55,11 @@ int space_map_stack(struct space *space); // the area that ends at STACK_TOP and
 // Writes into a space whatever its areas' rights, current or not. -EFAULT, -ENOMEM.
 int space_write(struct space *space, uint64_t to, const void *from, size_t size);
 void space_set_break(struct space *space, uint64_t start); // where brk() starts: exec's, behind the last segment
-// The page of a fault is made present: 0, or SIGSEGV, or SIGKILL where memory is out.
-int space_fault(struct space *space, uint64_t address, bool write, bool fetch);
-struct space *space_fork(struct space *parent); // copy on write; NULL where memory is out
-void space_switch(struct space *space);         // loads cr3
+// The page of a fault is made present.
+enum fault { FAULT_CURED, FAULT_UNMAPPED, FAULT_RIGHTS, FAULT_NO_MEMORY };
+enum fault space_fault(struct space *space, uint64_t address, bool write, bool fetch);
+struct space *space_fork(struct space *parent);        // copy on write; NULL where memory is out
+void space_switch(struct space *space, unsigned pcid); // loads cr3
 
 // ---- User memory of the running process (entry.S, trap.c) ----
 // All give 0 or -EFAULT (strncpy_from_user: the length, or -EFAULT; size where there is no NUL in size bytes). A page
@@ -83,8 +89,6 @@ struct process {
     struct process *next;                        // in the run queue or in a wait queue
     struct wait_queue *waiting_on;
     struct wait_queue child_exited; // wait4() sleeps here
-    uint64_t wake_at;               // nanosleep: tick
-    struct process *next_sleeper;
 
     uint64_t pending, blocked; // signals, bit s - 1
     struct sigaction actions[SIGNALS];
@@ -97,15 +101,17 @@ struct process {
 
 extern struct process processes[PROCESSES_MAX];
 
-// Per-CPU data, reached through gs; entry.S knows the first three by offset.
+// Per-CPU data, reached through gs; entry.S knows the first four by offset.
+#define WORK_SIGNAL 1u
+#define WORK_TURN 2u
 struct cpu {
     uint64_t kernel_sp; // top of the running process's kernel stack
     uint64_t user_sp;   // of a system call, until it is in the frame
-    uint64_t work;      // something to do before the return to user mode: a signal or another process's turn
+    uint64_t work;      // to do before the return to user mode: a signal, or another process's turn
     struct process *current;
-    struct process *run_first, *run_last;
-    bool has_pcid, has_smap;
 };
+extern struct cpu cpu;
+extern bool has_pcid, has_smap; // boot.c: what CPUID offers, switched on
 
 static inline struct process *current(void)
 {
@@ -124,6 +130,12 @@ _Noreturn void process_exit(int wait_status);
 // it cannot fail. The old space is freed.
 void process_exec(struct space *space, uint64_t entry, uint64_t stack);
 _Noreturn void process_start_first(void); // pid 1: by exec_first()
+struct process *process_take(void);       // a free slot with a new pid, or NULL; process_release() gives it back
+void process_release(struct process *p);
+void process_make_runnable(struct process *p);
+struct process *process_find(int pid);     // not free, not a zombie
+void process_interrupt(struct process *p); // out of its sleep, for a signal
+bool process_others_wait(void);            // somebody else could run
 
 // ---- Signals (signal.c) ----
 void signal_send(struct process *p, int signal);
@@ -131,10 +143,12 @@ void signal_fault(int signal, int code, uint64_t address); // of the running pro
 void signal_deliver(struct trap_frame *frame);             // before the return to user mode
 bool signal_waiting(const struct process *p);
 
+// ---- Traps (trap.c) ----
+void traps_init(void);
+
 // ---- Time (time.c) ----
 void time_init(void);
-void time_tick(void); // the timer interrupt
-uint64_t ticks(void); // since the start, TICK_HZ a second
+void time_interrupt(unsigned irq);
 
 // ---- System calls (syscall.c) ----
 // syscalls.def is the table: SYSCALL(number, name) is Linux's number and the function sys_NAME. Arguments are the

@@ -5,6 +5,8 @@
 #define RINGSIDE_GUEST_BANTAM_LAYOUT_H
 
 #include "guest/layout.h"
+#include "include/guest_abi.h"
+#include "x86/regs.h"
 
 // User memory may be mapped anywhere below USER_TOP: Linux's limit, a page below the canonical hole, so that no system
 // call's return address lies in the hole (SDM vol. 2, SYSRET). Where the kernel chooses, it is below 2^39.
@@ -16,6 +18,8 @@
 #define DIRECT_MAP 0xffff888000000000 // physical memory, in pages of 2 MiB, as in Linux
 #define DIRECT_MAP_BYTES 0x40000000   // what Bantam uses of a bigger machine's RAM
 #define PAGE_BYTES 0x1000
+#define KERNEL_SLOT 511 // of the PML4: the image
+#define DIRECT_SLOT 273 // DIRECT_MAP
 
 #define PROCESSES_MAX 256
 #define FILES_MAX 32
@@ -23,6 +27,16 @@
 #define AREAS_MAX 64
 
 #define TICK_HZ 100
+
+// trap frames: entry stubs for exceptions and the 8259s' vectors; a system call's frame has a vector of its own.
+#define IRQ_BASE 0x20
+#define ENTRY_STUBS 0x30
+#define SYSCALL_VECTOR 0x100
+#define SYSCALL_TABLE_SIZE 232 // the highest number of Linux's that syscalls.def has, and 1
+#define USER_ACCESS_FAILED 14  // EFAULT
+
+// The bits of rflags that a program may choose when it comes back from a signal's handler.
+#define FLAGS_USER (FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_AC | FLAG_ID)
 
 // Offsets in struct cpu.
 #define CPU_KERNEL_SP 0

@@ -11,6 +11,7 @@ enum {
 #define SYSCALL(number, name) SYS_##name = number,
 #include "guest/bantam/syscalls.def"
 #undef SYSCALL
+    SYS_ringside_mark = 0x5253, // not Linux's: a measuring mark (include/guest_abi.h), -ENOSYS there
 };
 
 enum {
@@ -46,7 +47,12 @@ enum {
     SIGSEGV = 11,
     SIGPIPE = 13,
     SIGCHLD = 17,
-    SIGNALS = 64, // 1..64
+    SIGCONT = 18,
+    SIGSTOP = 19,
+    SIGTTOU = 22, // SIGSTOP to here: what stops a job on Linux
+    SIGURG = 23,
+    SIGWINCH = 28,
+    SIGNALS = 31, // 1..31
 };
 
 struct sigaction { // Linux's struct kernel_sigaction

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The timer interrupt, by the 8254 through the 8259s (Intel's data sheets of both), and what programs see of time.
+#include "guest/bantam/kernel.h"
+#include "guest/insn.h"
+
+#define PIC1 0x20
+#define PIC1_DATA 0x21
+#define PIC2 0xa0
+#define PIC2_DATA 0xa1
+#define PIC_INIT 0x11 // ICW1: edge, cascade, ICW4 follows
+#define PIC_8086 0x01 // ICW4
+#define PIC_EOI 0x20  // OCW2, non-specific
+#define PIC_READ_ISR 0x0b
+#define IRQ_TIMER 0
+#define IRQ_CASCADE 2
+#define IRQ_SPURIOUS 7
+
+#define PIT_HZ 1193182
+#define PIT_CHANNEL0 0x40
+#define PIT_CHANNEL2 0x42
+#define PIT_COMMAND 0x43
+#define PIT_PERIODIC0 0x34 // channel 0, both bytes, mode 2
+#define PIT_ONE_SHOT2 0xb0 // channel 2, both bytes, mode 0
+#define SPEAKER 0x61
+#define SPEAKER_GATE2 0x01
+#define SPEAKER_DATA 0x02
+#define SPEAKER_OUT2 0x20
+
+#define NANOSECONDS 1000000000ull
+#define TICK_NANOSECONDS (NANOSECONDS / TICK_HZ)
+#define CALIBRATE_HZ 200 // its time: 5 ms
+#define CLOCK_MONOTONIC 1
+#define CLOCK_MONOTONIC_RAW 4
+#define CLOCK_BOOTTIME 7
+
+struct timespec {
+    int64_t seconds, nanoseconds;
+};
+
+static struct {
+    uint64_t ticks;
+    uint64_t wake_at; // of the sleeper that is the first to wake
+    struct wait_queue sleepers;
+    uint64_t tsc_start, tsc_hz; // 0: not asked for yet
+} clock;
+
+static uint64_t read_tsc(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
+    return (uint64_t)high << 32 | low;
+}
+
+static void pit_count(unsigned port, unsigned command, unsigned count)
+{
+    outb(PIT_COMMAND, (uint8_t)command);
+    outb((uint16_t)port, (uint8_t)count);
+    outb((uint16_t)port, (uint8_t)(count >> 8));
+}
+
+void time_init(void)
+{
+    outb(PIC1, PIC_INIT), outb(PIC2, PIC_INIT);
+    outb(PIC1_DATA, IRQ_BASE), outb(PIC2_DATA, IRQ_BASE + 8);
+    outb(PIC1_DATA, 1 << IRQ_CASCADE), outb(PIC2_DATA, IRQ_CASCADE);
+    outb(PIC1_DATA, PIC_8086), outb(PIC2_DATA, PIC_8086);
+    outb(PIC1_DATA, 0xff & ~(1 << IRQ_TIMER)), outb(PIC2_DATA, 0xff);
+    pit_count(PIT_CHANNEL0, PIT_PERIODIC0, PIT_HZ / TICK_HZ);
+    clock.tsc_start = read_tsc();
+}
+
+void time_interrupt(unsigned irq)
+{
+    if (irq != IRQ_TIMER)
+        return; // all others are masked: a spurious one, which wants no end of interrupt
+    outb(PIC1, PIC_EOI);
+    clock.ticks++;
+    if (clock.sleepers.first && clock.ticks >= clock.wake_at)
+        wake(&clock.sleepers); // who has time left sleeps again
+    if (process_others_wait())
+        cpu.work |= WORK_TURN;
+}
+
+// ---- What programs see ----
+
+// How long channel 2 takes for a known count, when somebody asks for the first time: most programs never do.
+static uint64_t measure_tsc_hz(void)
+{
+    outb(SPEAKER, (uint8_t)((inb(SPEAKER) & ~SPEAKER_DATA) | SPEAKER_GATE2));
+    pit_count(PIT_CHANNEL2, PIT_ONE_SHOT2, PIT_HZ / CALIBRATE_HZ);
+    uint64_t start = read_tsc();
+    while (!(inb(SPEAKER) & SPEAKER_OUT2))
+        ;
+    return (read_tsc() - start) * CALIBRATE_HZ;
+}
+
+// Time since the start, by the TSC.
+int64_t sys_clock_gettime(struct trap_frame *frame)
+{
+    uint64_t id = ARG0(frame);
+    if (id != CLOCK_MONOTONIC && id != CLOCK_MONOTONIC_RAW && id != CLOCK_BOOTTIME)
+        return -EINVAL;
+    if (!clock.tsc_hz)
+        clock.tsc_hz = measure_tsc_hz();
+    uint64_t cycles = read_tsc() - clock.tsc_start;
+    struct timespec now = {.seconds = (int64_t)(cycles / clock.tsc_hz),
+                           .nanoseconds = (int64_t)(cycles % clock.tsc_hz * NANOSECONDS / clock.tsc_hz)};
+    return copy_to_user(ARG1(frame), &now, sizeof now);
+}
+
+// In whole ticks, and one for the part of a tick that has gone: never less than asked for.
+int64_t sys_nanosleep(struct trap_frame *frame)
+{
+    struct timespec asked;
+    if (copy_from_user(&asked, ARG0(frame), sizeof asked))
+        return -EFAULT;
+    if (asked.seconds < 0 || asked.nanoseconds < 0 || asked.nanoseconds >= (int64_t)NANOSECONDS)
+        return -EINVAL;
+    uint64_t seconds = (uint64_t)asked.seconds < UINT32_MAX ? (uint64_t)asked.seconds : UINT32_MAX;
+    uint64_t part = ((uint64_t)asked.nanoseconds + TICK_NANOSECONDS - 1) / TICK_NANOSECONDS;
+    uint64_t until = clock.ticks + seconds * TICK_HZ + part + 1;
+    while (clock.ticks < until) {
+        if (!clock.sleepers.first || until < clock.wake_at)
+            clock.wake_at = until;
+        if (!sleep_on(&clock.sleepers) || clock.ticks >= until)
+            continue;
+        uint64_t left = (until - clock.ticks) * TICK_NANOSECONDS;
+        struct timespec rest = {(int64_t)(left / NANOSECONDS), (int64_t)(left % NANOSECONDS)};
+        return ARG1(frame) && copy_to_user(ARG1(frame), &rest, sizeof rest) ? -EFAULT : -EINTR;
+    }
+    return 0;
+}
