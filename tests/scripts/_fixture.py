@@ -23,9 +23,20 @@ EVENTS = {"in": {"exit_pio": 1, "exits": 1}, "out": {"exit_pio": 1, "exits": 1},
           "pgfault": {"exceptions": 1, "true_faults": 1}, "divzero": {"exceptions": 1}, "invlpg": {"tlb_invlpgs": 1}}
 
 
-def sample(suite, bench, engine, process, cost, n=1000, reps=3):
+# Benchmarks of processes: (suite, image) -> engine -> cycles an iteration.
+PROCESS_COLUMNS = dict(COLUMNS, **{"bt": "bt: shadow", "bt:user=direct": "bt:user=direct: shadow",
+                                   "bt:user=translated": "bt:user=translated: shadow", "bt:mmu=trace": "bt:mmu=trace: shadow"})
+PROCESS = {("micro", "forkwait"): {"native": 100000, "interp": 900000, "bt": 400000, "bt:user=direct": 450000,
+                                   "bt:user=translated": 410000, "bt:mmu=trace": 800000, "vtx": 20000000},
+           ("micro", "getpid"): {"native": 200, "interp": 700, "bt": 1400, "bt:user=direct": 5000,
+                                 "bt:user=translated": 1410, "bt:mmu=trace": 1390},
+           ("macro", "serverN"): {"native": 10000, "interp": 90000, "bt": 20000, "bt:user=direct": 19000,
+                                  "bt:user=translated": 50000, "bt:mmu=trace": 12000, "vtx": 8000000}}
+
+
+def sample(suite, bench, engine, process, cost, n=1000, reps=3, steady=False):
     image = bench.removesuffix("_user")
-    jitter = [1 + (process - 4) / 1000 + r / 10000 for r in range(reps)]
+    jitter = [1 if steady else 1 + (process - 4) / 1000 + r / 10000 for r in range(reps)]
     counts = dict({"insns_kernel": RETIRED.get(bench, 500)}, **EVENTS.get(bench, {}))
     if bench.endswith("_user"):
         counts = {"insns_user": 500}
@@ -37,15 +48,42 @@ def sample(suite, bench, engine, process, cost, n=1000, reps=3):
             "counters_n": count(1), "counters_2n": count(2), "value": None}
 
 
-def make(path, processes=9, complete=True, nano=None, micro=None):
+def heads(columns, processes):
+    """The records before the images."""
     records = [{"type": "run", "version": 1, "time": "2026-01-02T03:04:05Z", "seed": 7, "quick": False,
                 "runs": processes, "reps": 3, "cpu": 1,
                 "machine": {"cpu_model": "Test CPU", "tsc_khz": 2500000, "hypervisor": "KVMKVMKVM", "kernel": "6.0",
                             "commit": "0123456789abcdef", "dirty": False, "compiler": "gcc 1", "unquiet": [],
                             "pmu": {"available": False, "reason": "no PMU"}}}]
-    for engine, column in COLUMNS.items():
+    for engine, column in columns.items():
         records.append({"type": "engine", "name": engine, "available": True, "hardware": False, "column": column,
                         "reason": "", "counts": [] if engine == "native" else COUNTS})
+    return records
+
+
+def write(path, records):
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+    return path
+
+
+def make_process(path, processes=6):
+    records = heads(PROCESS_COLUMNS, processes)
+    for (suite, bench), by_engine in PROCESS.items():
+        records.append({"type": "image", "suite": suite, "bench": bench, "sha256": "0", "native": True})
+        for engine, cost in by_engine.items():
+            made = [sample(suite, bench, engine, p, cost, steady=True) for p in range(processes)]
+            for s in made if bench != "getpid" and engine != "native" else []:
+                for name, factor in (("counters_n", 1), ("counters_2n", 2)):
+                    s[name] = [{"syscalls": 3 * 1000 * factor, "true_faults": 12 * 1000 * factor}] * 3
+            records += made
+    records.append({"type": "failed", "suite": "micro", "image": "getpid", "bench": None, "engine": "vtx",
+                    "process": 0, "status": 5, "reason": "did not end within 10.0 s"})
+    return write(path, records + [{"type": "end", "complete": True, "seconds": 1}])
+
+
+def make(path, processes=9, complete=True, nano=None, micro=None):
+    records = heads(COLUMNS, processes)
     suites = {"nano": NANO if nano is None else nano, "micro": MICRO if micro is None else micro}
     for suite, benches in suites.items():
         for bench, by_engine in benches.items():
@@ -61,6 +99,4 @@ def make(path, processes=9, complete=True, nano=None, micro=None):
                         "process": 0, "status": 8, "reason": "KVM_EXIT_INTERNAL_ERROR at rdtsc"})
     if complete:
         records.append({"type": "end", "complete": True, "seconds": 1})
-    with open(path, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(record) + "\n" for record in records)
-    return path
+    return write(path, records)

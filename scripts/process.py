@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Tables of the benchmarks that need an operating system: processes, system calls, demand paging, a small server.
+
+`scripts/process.py FILE` prints the tables of a run; `--images` and `--kernels` print the names of the images of both
+kinds that are built, `--engines` the list that `make bench` measures the first kind on. plot.py draws the pictures,
+paper.py takes single tables."""
+import os
+import re
+import sys
+
+import peers_table
+import results
+import table
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+USER = ["bt", "bt:user=direct", "bt:user=translated"]
+ENGINES = ["native", "interp"] + USER + [e + ":mmu=trace" for e in USER] + ["vtx"]
+ONCE = ["boothalt"]  # measured by scripts/boot.py
+# Benchmark -> the paper's row of the same kind, and whether a larger figure is the better one (requests a second).
+PAPER = {"forkwait": ("micro", "forkwait", False), "server1": ("macro", "apache_windows_128", True),
+         "serverN": ("macro", "apache_linux_128", True)}
+FORKWAITS = 40_000
+LEVEL = 1.05  # a difference below this is none
+
+
+# ---- What is there ----
+
+def built():
+    """(suite, name) of every benchmark image."""
+    folder = os.path.join(ROOT, "build/images")
+    return sorted((suite, name[:-4]) for suite in os.listdir(folder) if suite != "test"
+                  for name in os.listdir(os.path.join(folder, suite)) if name.endswith(".elf"))
+
+
+def of_processes(suite, name):
+    return suite == "macro" or (suite == "micro" and name in results.PROCESS)
+
+
+def rows_of(run):
+    """(suite, image, bench) of what has a figure on at least one engine."""
+    return [(suite, image, bench) for suite in results.PROCESS_SUITES for image, bench in run.benches(suite)
+            if any(results.figure(run, suite, bench, e) for e in results.engine_order(run))]
+
+
+def settings(engine):
+    """Settings of an engine's name: `bt:user=direct:mmu=trace` -> {"user": "direct", "mmu": "trace"}."""
+    return dict((word.split("=") + [""])[:2] for word in engine.split(":")[1:])
+
+
+def shown(run):
+    """The engines, and the ways of bt to run user code: the columns of the main tables."""
+    return [e for e in results.engine_order(run) if set(settings(e)) <= {"user"}]
+
+
+def has_processes(run):
+    """Whether the run is one of these benchmarks alone."""
+    suites = set(run.suites())
+    return bool(suites) and suites <= set(results.PROCESS_SUITES)
+
+
+# ---- Costs ----
+
+def paper_ratios(bench):
+    """(software, hardware): how many times the native time the paper's VMMs needed; None where it has no such row."""
+    if bench not in PAPER:
+        return None
+    group, name, more_is_better = PAPER[bench]
+    native, *others = results.reference(group=group)[name]
+    return [native / v if more_is_better else v / native for v in others]
+
+
+def costs_table(run):
+    """TSC cycles of one iteration."""
+    engines, notes, rows = shown(run), table.Notes(), []
+    for suite, image, bench in rows_of(run):
+        cells = []
+        for engine in engines:
+            f = results.figure(run, suite, bench, engine)
+            cells.append(table.cost_text(bench, f, notes) if f else
+                         notes.mark(results.why_missing(run, suite, image, bench, engine)))
+        rows.append([bench] + cells)
+    return table.with_notes(table.markdown(["benchmark"] + [results.column(run, e) for e in engines], rows), notes)
+
+
+def ratio_text(value):
+    return "" if value is None else f"{value:.2f}" if value < 9.95 else f"{value:,.1f}" if value < 99.5 else f"{value:,.0f}"
+
+
+def ratios_table(run):
+    """Times the native program's cost, the paper's VMMs first."""
+    engines = [e for e in shown(run) if e != "native"]
+    rows = []
+    for suite, image, bench in rows_of(run):
+        base = results.native_base(run, suite, image, bench)
+        if base is None:
+            continue
+        figures = [results.figure(run, suite, bench, e) for e in engines]
+        rows.append([bench] + [ratio_text(r) for r in paper_ratios(bench) or (None, None)] +
+                    [ratio_text(f.median / base) if f else "n/a" for f in figures])
+    head = ["benchmark", "P4 software VMM", "P4 hardware VMM"] + [results.column(run, e) for e in engines]
+    return table.markdown(head, rows) if rows else []
+
+
+# ---- forkwait, from a run of peers.py ----
+
+def forkwait_rows(run):
+    """(where, who, seconds for 40,000, times native) of the paper's machines and of this one."""
+    rows = []
+    for name, where in (("forkwait", "Pentium 4, 2006"), ("forkwait_core", "Core, 2006")):
+        seconds = results.reference(group="micro")[name]
+        rows += [(where, who, s, s / seconds[0]) for who, s in zip(("native", "software VMM", "hardware VMM"), seconds)]
+    here = {e: peers_table.nanoseconds(run, "process", "forkwait", e) for e in results.engine_order(run)}
+    for engine, ns in here.items():
+        if ns:
+            rows.append(("here", results.column(run, engine), ns * FORKWAITS / 1e9,
+                         ns / here["native"] if here.get("native") else None))
+    return rows
+
+
+def forkwait_table(run):
+    rows = [[where, who, f"{seconds:,.2f}", ratio_text(times) or "n/a"] for where, who, seconds, times in forkwait_rows(run)]
+    return table.markdown(["machine", "who runs it", "40,000 forkwaits, seconds", "times native"], rows)
+
+
+# ---- Events ----
+
+def meanings():
+    """Event -> what it means, from the one list of them."""
+    with open(os.path.join(ROOT, "include/events.def"), encoding="utf-8") as file:
+        return dict(re.findall(r'^EVENT\((\w+), "(.*)"\)$', file.read(), re.M))
+
+
+def events_table(run, suite="process", bench="forkwait"):
+    """What one iteration is made of: a row an event, a column an engine. Empty: the engine does not count it."""
+    engines = [e for e in shown(run) if results.events(run, suite, bench, e)]
+    rates = {e: results.events(run, suite, bench, e) for e in engines}
+    rows = []
+    for event, meaning in meanings().items():
+        cells = [table.rate_text(round(rates[e][event], 1)) if event in rates[e] else "" for e in engines]
+        if any(cell not in ("", "0") for cell in cells):
+            rows.append([f"`{event}`: {meaning}"] + cells)
+    return table.markdown([f"events of one {bench}"] + engines, rows) if rows else []
+
+
+# ---- Policies ----
+
+def policies(run):
+    return [e for e in results.engine_order(run) if results.base_engine(e) == "bt" and set(settings(e)) <= {"user", "mmu"}]
+
+
+def policy_name(engine):
+    s = settings(engine)
+    return f"{s.get('user', 'auto')}, {s.get('mmu', 'vtlb')}"
+
+
+def policies_table(run):
+    """bt with each way of running user code and of keeping its mappings true: cycles, and who wins."""
+    engines = policies(run)
+    rows = []
+    for suite, image, bench in rows_of(run):
+        figures = {e: results.figure(run, suite, bench, e) for e in engines}
+        found = {e: f.median for e, f in figures.items() if f and f.median > 0}
+        if not found:
+            continue
+        least = min(found.values())
+        best = [policy_name(e) for e in engines if e in found and found[e] <= least * LEVEL]
+        cells = [(results.cycles_text(f.median) + (" ~" if f.unsteady() else "")) if f else "n/a" for f in figures.values()]
+        rows.append([bench] + cells + ["; ".join(best)])
+    if len(engines) < 2 or not rows:
+        return []
+    return table.markdown(["benchmark, cycles"] + [policy_name(e) for e in engines] + ["least (within 5 %)"], rows) + [
+        "", "Heads: how user code runs (`--bt-user`), how mappings are kept true (`--bt-mmu`); ~: unsteady.  "]
+
+
+# ---- Everything ----
+
+def whole(run):
+    out = table.scope(run) + [""] + table.engine_list(run)
+    out += table.titled("processes: TSC cycles an iteration, median", costs_table(run))
+    out += table.titled("processes: times the native program's cost", ratios_table(run))
+    for suite, _, bench in rows_of(run):
+        out += table.titled(f"events of one {bench}", events_table(run, suite, bench))
+    out += table.titled("ways of the translator", policies_table(run))
+    for suite in run.suites():
+        out += table.titled(f"{suite}: cold (first pass) and warm, TSC cycles", table.cold_table(run, suite))
+        out += table.titled(f"{suite}: spread, TSC cycles an iteration", table.spread_table(run, suite))
+    return out
+
+
+def main(args):
+    if args in (["--images"], ["--kernels"]):
+        wanted = args == ["--images"]
+        print(" ".join(f"{s}/{n}" for s, n in built() if of_processes(s, n) == wanted and n not in ONCE))
+        return 0
+    if args == ["--engines"]:
+        print(",".join(ENGINES))
+        return 0
+    if len(args) != 1 or args[0].startswith("-"):
+        print("usage: scripts/process.py --images | --kernels | --engines | RESULTS", file=sys.stderr)
+        return 2
+    print("\n".join(whole(results.load(args[0])[-1])))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (OSError, ValueError) as error:
+        print(f"process: {error}", file=sys.stderr)
+        sys.exit(1)
