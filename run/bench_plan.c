@@ -93,7 +93,7 @@ static int choose_engines(struct plan *plan, const struct options *o, char *err,
 
 static bool wanted(const struct image_list *list, const struct image *image, const struct options *o)
 {
-    if (!strcmp(image->suite, TEST_SUITE))
+    if (image_is_test(image))
         return false;
     for (size_t i = 0; i < o->name_count; i++)
         if (!strcmp(image->suite, o->names[i]) || images_named(list, o->names[i]) == image)

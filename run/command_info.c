@@ -42,7 +42,7 @@ enum exit_status command_list(const struct options *o, char *err, size_t err_siz
     for (size_t i = 0; i < images.count; i++) {
         const struct image *image = &images.image[i];
         char line[512];
-        if (!strcmp(image->suite, TEST_SUITE) && !o->all)
+        if (image_is_test(image) && !o->all)
             continue;
         images_describe(&images, image, line, sizeof line);
         printf("%-8s %-16s %s\n", image->suite, image->name, line);

@@ -192,13 +192,34 @@ static void first_sentence(char *text)
         text[length - 1] = '\0';
 }
 
+// Suites whose sources are elsewhere than in bench/SUITE. "user" holds the kernels of bench/micro as user programs.
+static const struct {
+    const char *suite, *folder;
+    bool test;
+} special_suites[] = {{"test", "tests/guest", true}, {"bantam", "tests/bantam", true}, {"user", "bench/micro", false}};
+
+bool image_is_test(const struct image *image)
+{
+    for (size_t i = 0; i < sizeof special_suites / sizeof *special_suites; i++)
+        if (!strcmp(image->suite, special_suites[i].suite))
+            return special_suites[i].test;
+    return false;
+}
+
+static const char *source_folder(const struct image *image, char *buffer, size_t size)
+{
+    for (size_t i = 0; i < sizeof special_suites / sizeof *special_suites; i++)
+        if (!strcmp(image->suite, special_suites[i].suite))
+            return special_suites[i].folder;
+    snprintf(buffer, size, "bench/%s", image->suite);
+    return buffer;
+}
+
 void images_describe(const struct image_list *list, const struct image *image, char *line, size_t size)
 {
-    char path[2 * IMAGE_PATH_MAX];
-    bool test = !strcmp(image->suite, TEST_SUITE);
+    char path[2 * IMAGE_PATH_MAX], folder[IMAGE_NAME_MAX + 8];
     line[0] = '\0';
-    snprintf(path, sizeof path, "%s/%s/%s/%s.c", list->root, test ? "tests" : "bench", test ? "guest" : image->suite,
-             image->name);
+    snprintf(path, sizeof path, "%s/%s/%s.c", list->root, source_folder(image, folder, sizeof folder), image->name);
     FILE *source = fopen(path, "re");
     if (!source)
         return;

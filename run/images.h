@@ -9,8 +9,6 @@
 
 enum { IMAGE_NAME_MAX = 64, IMAGE_PATH_MAX = 4096, SHA256_HEX_SIZE = 65 };
 
-#define TEST_SUITE "test"
-
 struct image {
     char suite[IMAGE_NAME_MAX], name[IMAGE_NAME_MAX];
     char path[IMAGE_PATH_MAX];
@@ -30,7 +28,10 @@ void images_free(struct image_list *list);
 // An image by NAME or SUITE/NAME, or NULL.
 const struct image *images_named(const struct image_list *list, const char *name);
 
-// The first sentence of the comment that the image's source opens with (bench/SUITE/NAME.c); "" where there is none.
+// A self-check, not a benchmark: of the machine (suite test) or of the guest Unix (suite bantam).
+bool image_is_test(const struct image *image);
+
+// The first sentence of the comment that the image's source opens with; "" where there is none.
 void images_describe(const struct image_list *list, const struct image *image, char *line, size_t size);
 
 // The path of an image given by name or path, or NULL with one line in err.

@@ -1,39 +1,69 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Runs the benchmarks, then makes the tables and pictures beside the results file. Arguments go to `ringside bench`:
-# --quick, suites or names, --engines=..., --seed=... Ctrl-C during measuring still gives tables of what there is.
+# Runs the benchmarks, then makes the tables and pictures beside the results files: first what needs no operating system,
+# then the benchmarks of processes, which have columns of their own. Arguments go to `ringside bench`: --quick, suites or
+# names (then one run of those), --engines=..., --seed=... Ctrl-C during measuring still gives tables of what there is.
 # With --ablation first: the translator against itself, each time with one technique off (scripts/ablation.py).
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
-kind=""
-table=scripts/table.py
+base=results/local/$(date -u +%Y%m%dT%H%M%SZ)-$(uname -n)
+mkdir -p results/local
+interrupted=0
+worst=0
+
+# measure KIND TABLES WORD...: one run of `ringside bench` and what is made of it.
+measure()
+{
+    local kind=$1 table=$2 status out=$base$1.jsonl
+    shift 2
+    # The program takes the signal and ends its run in good order; this script only goes on.
+    trap 'interrupted=1' INT
+    build/ringside bench --out="$out" "$@" >/dev/null # its summary: the tables below say more
+    status=$?
+    trap - INT
+    [ "$status" = 0 ] || worst=$status
+    if [ ! -s "$out" ]; then
+        echo "bench: nothing was measured" >&2
+        exit $((status ? status : 1))
+    fi
+    python3 "$table" "$out" >"${out%.jsonl}.md" || exit 1
+    cat "${out%.jsonl}.md"
+    echo "results:  $out"
+    echo "tables:   ${out%.jsonl}.md"
+    python3 scripts/plot.py "$out" | sed 's/^/picture:  /'
+    [ "$interrupted" = 0 ] || exit 130
+}
+
+quick=0
+names=0
+engines=0
+for word in "$@"; do
+    case $word in
+    --quick) quick=1 ;;
+    --engines=*) engines=1 ;;
+    --*) ;;
+    *) names=1 ;;
+    esac
+done
+
 if [ "${1:-}" = --ablation ]; then
     shift
-    kind=-ablation
-    table=scripts/ablation.py
-    [ "${1:-}" != --quick ] || set -- "$@" --runs=1 # so many columns take their time
-    set -- "--engines=$(python3 scripts/ablation.py --engines)" "$@"
+    [ $quick = 0 ] || set -- "$@" --runs=1 # so many columns take their time
+    # shellcheck disable=SC2046 # names without blanks
+    [ $names = 1 ] || set -- "$@" $(python3 scripts/process.py --kernels)
+    measure -ablation scripts/ablation.py "--engines=$(python3 scripts/ablation.py --engines)" "$@"
+elif [ $names = 1 ]; then
+    measure "" scripts/table.py "$@"
+else
+    # shellcheck disable=SC2046
+    measure "" scripts/table.py "$@" $(python3 scripts/process.py --kernels)
+    images=$(python3 scripts/process.py --images)
+    if [ -n "$images" ]; then
+        [ $engines = 1 ] || set -- "$@" "--engines=$(python3 scripts/process.py --engines)"
+        [ $quick = 0 ] || set -- "$@" --runs=1
+        # shellcheck disable=SC2086
+        measure -process scripts/process.py "$@" $images
+    fi
 fi
-out=results/local/$(date -u +%Y%m%dT%H%M%SZ)-$(uname -n)$kind.jsonl
-mkdir -p results/local
-
-# The program takes the signal and ends its run in good order; this script only goes on.
-trap 'interrupted=1' INT
-interrupted=0
-build/ringside bench --out="$out" "$@" >/dev/null # its summary: the tables below say more
-status=$?
-trap - INT
-
-if [ ! -s "$out" ]; then
-    echo "bench: nothing was measured" >&2
-    exit $((status ? status : 1))
-fi
-tables=${out%.jsonl}.md
-python3 "$table" "$out" >"$tables" || exit 1
-cat "$tables"
-echo "results:  $out"
-echo "tables:   $tables"
-python3 scripts/plot.py "$out" | sed 's/^/picture:  /'
-[ "$interrupted" = 0 ] || exit 130
-exit $status
+exit $worst

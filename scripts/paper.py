@@ -10,8 +10,10 @@ import re
 import sys
 
 import ablation
+import figure5
 import peers_table
 import plot
+import process
 import results
 import table
 import translation
@@ -60,6 +62,7 @@ BENCH_BLOCKS = {
     "micro": last(lambda run: table.costs_table(run, "micro")),
     "micro-slowdown": last(lambda run: table.slowdown_table(run, "micro")),
     "bt-native": last(table.native_share_table),
+    "bt-native-user": last(table.user_share_table),
     "micro-events": events("micro"),
     "micro-picture": picture("micro", "Slowdown of each micro benchmark against its native program"),
 }
@@ -70,17 +73,39 @@ ABLATION_BLOCKS = {
     "ablation-picture": picture("factors", "What each of the translator's techniques is worth on each benchmark"),
     "rdtsc": last(ablation.rdtsc_table),
 }
+PROCESS_BLOCKS = {
+    "process": last(process.costs_table),
+    "process-ratios": last(process.ratios_table),
+    "process-scope": last(table.scope),
+    "process-policies": last(process.policies_table),
+    "process-picture": picture("process", "Cost of processes, system calls and demand paging against native"),
+    "forkwait-events": last(process.events_table),
+    "direct-costs": last(process.direct_table),
+}
+BOOT_BLOCKS = {
+    "figure5": last(figure5.figure),
+    "figure5-picture": picture("figure5", "Where the time of a boot goes: the paper's Figure 5, and here"),
+    "boot": last(figure5.totals_table),
+    "boot-events": last(figure5.counts_table),
+    "boot-scope": last(table.scope),
+}
 TRANSLATION_BLOCKS = {"translation": last(translation.table), "translation-kinds": last(translation.kinds_table)}
-PEERS_BLOCKS = {"peers": last(peers_table.table), "peers-scope": last(peers_table.scope)}
-BLOCKS = {**BENCH_BLOCKS, **PEERS_BLOCKS, **ABLATION_BLOCKS, **TRANSLATION_BLOCKS}
+PEERS_BLOCKS = {
+    "peers": last(peers_table.kernels_table),
+    "peers-scope": last(peers_table.scope),
+    "peers-process": last(peers_table.process_table),
+    "forkwait": last(process.forkwait_table),
+    "forkwait-picture": picture("forkwait", "forkwait against native: the paper's two machines, and here"),
+}
+OF_KIND = {"peers": PEERS_BLOCKS, "translation": TRANSLATION_BLOCKS, "process": PROCESS_BLOCKS, "boot": BOOT_BLOCKS}
+BLOCKS = {**BENCH_BLOCKS, **ABLATION_BLOCKS, **{name: b for blocks in OF_KIND.values() for name, b in blocks.items()}}
 
 
 def blocks_of(path):
     """Names of the blocks that a file can fill."""
     run = results.load(path)[-1]
-    of_tool = {"peers": PEERS_BLOCKS, "translation": TRANSLATION_BLOCKS}.get(run.header.get("tool"))
-    if of_tool:
-        return of_tool
+    if plot.kind(run) in OF_KIND:
+        return OF_KIND[plot.kind(run)]
     return ABLATION_BLOCKS if ablation.columns(run) else BENCH_BLOCKS
 
 
@@ -125,8 +150,8 @@ def main(args):
                 file.write(new)
             print(f"{page}: rewritten")
     for path in paths:
-        if blocks_of(path) in (BENCH_BLOCKS, ABLATION_BLOCKS):
-            print("\n".join(plot.pictures(path)))
+        for made in plot.pictures(path):
+            print(made)
     return stale
 
 

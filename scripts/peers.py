@@ -21,6 +21,7 @@ import tempfile
 import time
 
 import peers_table
+import process
 import results
 
 RINGSIDE = "build/ringside"
@@ -118,6 +119,10 @@ def all_peers(pilot, cpu, folder):
     hz = (pilot.machine.get("tsc_khz") or 2.5e6) * 1000
     found = [Peer(name, engine.get("column") or name, engine.get("backend"), "", hz, ringside_starter(name, cpu))
              for name, engine in pilot.engines.items() if engine.get("available") and name != "native"]
+    if pilot.engines["bt"].get("available"):
+        column = (pilot.engines["bt"].get("column") or "bt").removeprefix("bt")
+        found += [Peer(name, name + column, "bt", "", hz, ringside_starter(name, cpu),
+                       lambda image: process.of_processes(*image.split("/"))) for name in process.USER if name != "bt"]
     found.insert(0, Peer("native", "native", "host process", "", hz, start_native(cpu),
                          lambda image: os.path.exists(native_program(image))))
     if shutil.which("qemu-system-x86_64"):
@@ -286,7 +291,7 @@ def run_all(peers, images, options, write):
 
 def parse():
     parser = argparse.ArgumentParser(description="The same images under QEMU, Bochs and Ringside, timed alike.")
-    parser.add_argument("images", nargs="*", metavar="SUITE/NAME", help="default: all of micro, and nano but for two")
+    parser.add_argument("images", nargs="*", metavar="SUITE/NAME", help="default: all but what cannot be timed so")
     parser.add_argument("--quick", action="store_true", help="one short process each: a first look")
     parser.add_argument("--rounds", type=int, help="processes for each image and engine (default 2, quick 1)")
     parser.add_argument("--reps", type=int, help="repetitions in each process (default 2)", default=2)
@@ -301,9 +306,7 @@ def parse():
 
 
 def default_images():
-    micro = sorted(name[:-4] for name in os.listdir("build/images/micro") if name.endswith(".elf"))
-    nano = sorted(name[:-4] for name in os.listdir("build/images/nano") if name.endswith(".elf"))
-    return [f"micro/{name}" for name in micro] + [f"nano/{name}" for name in nano if name not in NANO_NOT]
+    return [f"{suite}/{name}" for suite, name in process.built() if name not in NANO_NOT + process.ONCE]
 
 
 def keep_off(cpu):

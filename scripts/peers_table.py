@@ -43,8 +43,10 @@ def ratio(other, own):
     return f"{other / own:.2f}" if other and own and other > 0 and own > 0 else "n/a"
 
 
-def head(run):
-    return [results.column(run, engine) for engine in results.engine_order(run)]
+def engines_of(run, suite):
+    """The engines that were asked to run images of the suite."""
+    asked = {r["engine"] for r in run.samples + run.failed if r["suite"] == suite}
+    return [e for e in results.engine_order(run) if e in asked]
 
 
 def number(value):
@@ -60,13 +62,14 @@ RATIOS = {("bt", "native"): "bt, times native speed", ("bt", "qemu-tcg"): "bt, t
 
 def ratios(run, suite):
     """What can be compared; natively only whole programs, where the loop around a subject is no part of the figure."""
-    return [pair for pair in RATIOS if all(engine in run.engines for engine in pair)
-            and (suite == "micro" or "native" not in pair)]
+    engines = engines_of(run, suite)
+    return [pair for pair in RATIOS if all(engine in engines for engine in pair)
+            and (suite != "nano" or "native" not in pair)]
 
 
 def all_ns(run, suite, image, bench):
     """Engine -> ns of an iteration. Code at CPL 3 has its image's native program."""
-    ns = {e: nanoseconds(run, suite, bench, e) for e in results.engine_order(run)}
+    ns = {e: nanoseconds(run, suite, bench, e) for e in engines_of(run, suite)}
     if "native" in ns and ns["native"] is None:
         ns["native"] = nanoseconds(run, suite, image, "native")
     return ns
@@ -94,7 +97,7 @@ def means(run, suite):
             whole_group = pairs and all(a and b and a > 0 and b > 0 for a, b in pairs)
             mean = results.geometric_mean([a / b for a, b in pairs]) if whole_group else None
             cells.append(f"{mean:.2f}" if mean else "n/a")
-        made += [[f"*{name}*", ""] + [""] * len(results.engine_order(run)) + cells] if group else []
+        made += [[f"*{name}*", ""] + [""] * len(engines_of(run, suite)) + cells] if group else []
     return made
 
 
@@ -136,7 +139,7 @@ def suite_table(run, suite):
     def speed(ns, count):
         return number(count / ns * 1000) if ns and ns > 0 and count else "n/a"
     cell = speed if suite == "micro" else lambda ns, count: number(ns)
-    columns = ["benchmark", "instructions an iteration"] + head(run)
+    columns = ["benchmark", "instructions an iteration"] + [results.column(run, e) for e in engines_of(run, suite)]
     columns += [RATIOS[pair] for pair in ratios(run, suite)]
     return markdown(columns, rows(run, suite, cell) + (means(run, suite) if suite == "micro" else []))
 
@@ -144,17 +147,27 @@ def suite_table(run, suite):
 UNITS = {"micro": "million guest instructions a second"}
 
 
-def table(run):
+def process_table(run):
+    """What needs an operating system, the very same image bytes everywhere."""
+    return table(run, [suite for suite in run.suites() if suite in results.PROCESS_SUITES])
+
+
+def kernels_table(run):
+    """What needs none."""
+    return table(run, [suite for suite in run.suites() if suite not in results.PROCESS_SUITES])
+
+
+def table(run, suites=None):
     out = []
-    for suite in run.suites():
+    for suite in run.suites() if suites is None else suites:
         out += [f"{suite}: {UNITS.get(suite, 'nanoseconds an iteration')}", ""] + suite_table(run, suite) + [""] + ahead(run, suite)
-    return out + agreements(run) + failures(run)
+    return out + (agreements(run) if suites is None or "micro" in suites else []) + failures(run, suites)
 
 
-def failures(run):
+def failures(run, suites=None):
     """One line for each reason for which an engine has no figure."""
     seen = {}
-    for r in run.failed:
+    for r in (r for r in run.failed if suites is None or r["suite"] in suites):
         seen.setdefault((r["engine"], r["reason"]), set()).add(f"{r['suite']}/{r['image']}")
     return [f"- {engine}, {', '.join(sorted(names))}: {reason}" for (engine, reason), names in sorted(seen.items())]
 

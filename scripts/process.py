@@ -16,6 +16,7 @@ import table
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 USER = ["bt", "bt:user=direct", "bt:user=translated"]
 ENGINES = ["native", "interp"] + USER + [e + ":mmu=trace" for e in USER] + ["vtx"]
+TESTS = ["test", "bantam"]  # suites of images that measure nothing
 ONCE = ["boothalt"]  # measured by scripts/boot.py
 # Benchmark -> the paper's row of the same kind, and whether a larger figure is the better one (requests a second).
 PAPER = {"forkwait": ("micro", "forkwait", False), "server1": ("macro", "apache_windows_128", True),
@@ -29,18 +30,22 @@ LEVEL = 1.05  # a difference below this is none
 def built():
     """(suite, name) of every benchmark image."""
     folder = os.path.join(ROOT, "build/images")
-    return sorted((suite, name[:-4]) for suite in os.listdir(folder) if suite != "test"
+    return sorted((suite, name[:-4]) for suite in os.listdir(folder) if suite not in TESTS
                   for name in os.listdir(os.path.join(folder, suite)) if name.endswith(".elf"))
 
 
 def of_processes(suite, name):
-    return suite == "macro" or (suite == "micro" and name in results.PROCESS)
+    return suite in ("user", "macro") or (suite == "micro" and name in results.PROCESS)
 
 
 def rows_of(run):
     """(suite, image, bench) of what has a figure on at least one engine."""
     return [(suite, image, bench) for suite in results.PROCESS_SUITES for image, bench in run.benches(suite)
             if any(results.figure(run, suite, bench, e) for e in results.engine_order(run))]
+
+
+def label(suite, bench):
+    return f"user/{bench}" if suite == "user" else bench
 
 
 def settings(engine):
@@ -79,7 +84,7 @@ def costs_table(run):
             f = results.figure(run, suite, bench, engine)
             cells.append(table.cost_text(bench, f, notes) if f else
                          notes.mark(results.why_missing(run, suite, image, bench, engine)))
-        rows.append([bench] + cells)
+        rows.append([label(suite, bench)] + cells)
     return table.with_notes(table.markdown(["benchmark"] + [results.column(run, e) for e in engines], rows), notes)
 
 
@@ -96,7 +101,7 @@ def ratios_table(run):
         if base is None:
             continue
         figures = [results.figure(run, suite, bench, e) for e in engines]
-        rows.append([bench] + [ratio_text(r) for r in paper_ratios(bench) or (None, None)] +
+        rows.append([label(suite, bench)] + [ratio_text(r) for r in paper_ratios(bench) or (None, None)] +
                     [ratio_text(f.median / base) if f else "n/a" for f in figures])
     head = ["benchmark", "P4 software VMM", "P4 hardware VMM"] + [results.column(run, e) for e in engines]
     return table.markdown(head, rows) if rows else []
@@ -166,11 +171,30 @@ def policies_table(run):
         least = min(found.values())
         best = [policy_name(e) for e in engines if e in found and found[e] <= least * LEVEL]
         cells = [(results.cycles_text(f.median) + (" ~" if f.unsteady() else "")) if f else "n/a" for f in figures.values()]
-        rows.append([bench] + cells + ["; ".join(best)])
+        rows.append([label(suite, bench)] + cells + ["; ".join(best)])
     if len(engines) < 2 or not rows:
         return []
     return table.markdown(["benchmark, cycles"] + [policy_name(e) for e in engines] + ["least (within 5 %)"], rows) + [
         "", "Heads: how user code runs (`--bt-user`), how mappings are kept true (`--bt-mmu`); ~: unsteady.  "]
+
+
+# ---- Direct execution ----
+
+def direct_table(run):
+    """What it costs that user code runs in a process of its own, and what it saves: the same programs translated."""
+    engines = [e for e in USER if e in run.engines]
+    rows = []
+    for suite, image, bench in rows_of(run):
+        figures = {e: results.figure(run, suite, bench, e) for e in engines}
+        if not all(figures.values()) or len(engines) < len(USER):
+            continue
+        rates = results.events(run, suite, bench, "bt:user=direct") or {}
+        switches = rates.get("direct_exits")
+        least = min(("bt:user=direct", "bt:user=translated"), key=lambda e: figures[e].median)
+        rows.append([label(suite, bench)] + [results.cycles_text(figures[e].median) for e in USER] +
+                    ["" if switches is None else table.rate_text(round(switches, 1)), settings(least)["user"]])
+    head = ["benchmark", "auto, cycles", "direct, cycles", "translated, cycles", "hand-overs, direct", "less"]
+    return table.markdown(head, rows) if rows else []
 
 
 # ---- Everything ----

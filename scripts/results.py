@@ -11,11 +11,11 @@ import statistics
 
 REFERENCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../results/reference/asplos2006.csv")
 CONFIDENCE = 0.95
-SUITES = ["nano", "micro", "process", "macro"]
+SUITES = ["nano", "micro", "process", "user", "macro"]
 # Of the suite micro, what needs an operating system under it: a group of its own in every table. The paper's names
 # first, then by what they do.
 PROCESS = ["forkwait", "execwait", "cowstorm", "mmapstorm", "ctxswitch", "getpid"]
-PROCESS_SUITES = ["process", "macro"]
+PROCESS_SUITES = ["process", "user", "macro"]  # user: the kernels of micro as programs of the guest Unix
 
 
 class Run:
@@ -25,7 +25,7 @@ class Run:
         self.header = header
         self.machine = header.get("machine") or {}
         self.engines, self.images = {}, {}
-        self.samples, self.failed, self.skipped, self.translations = [], [], [], []
+        self.samples, self.failed, self.skipped, self.translations, self.boots = [], [], [], [], []
         self.end = None
 
     def add(self, record):
@@ -38,9 +38,9 @@ class Run:
             self.images[record["suite"], record["bench"]] = record
         elif kind == "end":
             self.end = record
-        elif kind in ("sample", "failed", "skipped", "translation"):
+        elif kind in ("sample", "failed", "skipped", "translation", "boot"):
             {"sample": self.samples, "failed": self.failed, "skipped": self.skipped,
-             "translation": self.translations}[kind].append(record)
+             "translation": self.translations, "boot": self.boots}[kind].append(record)
 
     def suites(self):
         """Suites from the smallest benchmarks to the largest."""

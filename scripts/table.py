@@ -127,18 +127,22 @@ def slowdown_table(run, suite):
     return markdown(["benchmark"] + [results.column(run, e) for e in engines], rows) if rows else []
 
 
-def native_share_table(run, engine="bt", suite="micro"):
-    """An engine's speed on kernels at CPL 0 as a share of the native program's, with the geometric mean."""
+def native_share_table(run, engine="bt", suite="micro", user=False):
+    """An engine's speed on kernels at CPL 0 (or at CPL 3) as a share of the native program's, with the geometric mean."""
     rows, shares = [], []
     for image, bench in run.benches(suite):
         base, f = results.native_base(run, suite, image, bench), results.figure(run, suite, bench, engine)
-        if base and f and f.median > 0 and not bench.endswith("_user"):
+        if base and f and f.median > 0 and bench.endswith("_user") == user:
             shares.append(base / f.median)
             rows.append([bench, results.cycles_text(base), results.cycles_text(f.median), f"{shares[-1]:.2f}"])
     if not rows:
         return []
     rows.append(["*geometric mean*", "", "", f"{results.geometric_mean(shares):.2f}"])
-    return markdown(["benchmark, CPL 0", "native, cycles", f"{engine}, cycles", f"{engine}, times native speed"], rows)
+    return markdown([f"benchmark, CPL {3 if user else 0}", "native, cycles", f"{engine}, cycles", f"{engine}, times native speed"], rows)
+
+
+def user_share_table(run):
+    return native_share_table(run, user=True)
 
 
 def spread_table(run, suite):
@@ -282,6 +286,7 @@ def whole(run):
         out += titled(f"{suite}: times the native program's cost", slowdown_table(run, suite))
         if suite == "micro":
             out += titled("micro: the translator's speed against the native program's", native_share_table(run))
+            out += titled("micro: likewise of user code", user_share_table(run))
         out += titled(f"{suite}: cold (first pass) and warm, TSC cycles", cold_table(run, suite))
         for engine in results.engine_order(run):
             out += titled(f"{suite}: events an iteration on {engine}", events_table(run, suite, engine))

@@ -82,6 +82,42 @@ def make_process(path, processes=6):
     return write(path, records + [{"type": "end", "complete": True, "seconds": 1}])
 
 
+def make_peers(path):
+    """forkwait by the host's clock: 50 us natively, 200 on bt, 400 under QEMU."""
+    records = heads({"native": "native", "bt": "bt: shadow", "qemu-tcg": "QEMU TCG"}, 1)
+    records[0].update(tool="peers", seconds=1)
+    for engine, ns in (("native", 50_000), ("bt", 200_000), ("qemu-tcg", 400_000)):
+        records += [{"type": "sample", "suite": "micro", "image": bench, "bench": bench, "engine": engine, "n": 10,
+                     "t1": [1], "t2": [2], "run_n_ns": [10 * ns], "run_2n_ns": [20 * ns]} for bench in ("forkwait", "crc")]
+    return write(path, records)
+
+
+def make_boot(path):
+    """Boots whose Figure 5 can be worked out by hand: TSC 2.5 GHz, so 2,500,000 cycles are a millisecond."""
+    columns = {"native": "native", "interp": "interp: software TLB", "bt": "bt: shadow", "bt:mmu=trace": "bt:mmu=trace: shadow"}
+    records = heads(columns, 3)
+    records[0].update(tool="boot")
+    for record in records[1:]:
+        record["counts"] = {"interp": COUNTS + ["returns", "cr8_writes", "tlb_flushes"], "native": []}.get(
+            record["name"], ["exit_pio", "syscalls", "true_faults", "exceptions", "traced_writes", "tlb_flushes"])
+    costs = {"syscall": 2500, "in": 500, "out": 300, "cr8wr": 1, "callret": 7, "pgfault": 10000, "ptemod": 100,
+             "divzero": 12000, "cr3wr": 500, "invlpg": 200}
+    for bench, cycles in costs.items():
+        records += [sample("nano", bench, "bt", p, cycles, steady=True) for p in range(3)]
+    records += [sample("nano", "callret", "native", p, 2, steady=True) for p in range(3)]
+    for engine, cycles in (("native", 250), ("interp", 5000)):
+        records += [sample("micro", "sort", engine, p, cycles, steady=True) for p in range(3)]
+    exact = {"insns_kernel": 4_000_000, "insns_user": 1_000_000, "returns": 50_000, "cr8_writes": 7, "tlb_flushes": 1000}
+    shared = {"syscalls": 1000, "exit_pio": 5000, "true_faults": 500, "exceptions": 501, "tlb_flushes": 1000}
+    for p in range(3):
+        for engine, ns, counters in (("interp", 50_000_000, dict(shared, **exact)),
+                                     ("bt", 12_000_000 + p, dict(shared, traced_writes=20)),
+                                     ("bt:mmu=trace", 14_000_000, dict(shared, traced_writes=2520))):
+            records.append({"type": "boot", "suite": "macro", "image": "boothalt", "engine": engine, "process": p,
+                            "wall_ns": ns, "counters": counters, "stats": {"cycles": 5_000_000} if engine == "bt" else {}})
+    return write(path, records + [{"type": "end", "complete": True}])
+
+
 def make(path, processes=9, complete=True, nano=None, micro=None):
     records = heads(COLUMNS, processes)
     suites = {"nano": NANO if nano is None else nano, "micro": MICRO if micro is None else micro}

@@ -31,8 +31,21 @@ def rewriting(folder):
         check("an unknown block is an error", True)
 
 
+def kinds(folder):
+    """Each kind of results file fills blocks of its own."""
+    made = {"process": _fixture.make_process, "boot": _fixture.make_boot, "peers": _fixture.make_peers}
+    for name, make in made.items():
+        path = make(os.path.join(folder, f"{name}.jsonl"))
+        blocks = paper.blocks_of(path)
+        check(f"a file of kind {name} fills its blocks, and no others", blocks is paper.OF_KIND[name] and
+              all(paper.content(block, path).strip() for block in blocks))
+    check("no two kinds share a block", len(paper.BLOCKS) == len(paper.BENCH_BLOCKS) + len(paper.ABLATION_BLOCKS) +
+          sum(len(blocks) for blocks in paper.OF_KIND.values()))
+
+
 with tempfile.TemporaryDirectory() as scratch:
     rewriting(scratch)
+    kinds(scratch)
 now = subprocess.run([sys.executable, os.path.join(SCRIPTS, "paper.py"), "--check"], capture_output=True, text=True)
 check("README.md and PAPER.md are what their results files give " + now.stdout.strip() + now.stderr.strip(),
       now.returncode == 0)

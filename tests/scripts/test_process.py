@@ -57,12 +57,7 @@ def policies(run):
 
 
 def forkwait(folder):
-    records = _fixture.heads({"native": "native", "bt": "bt: shadow", "qemu-tcg": "QEMU TCG"}, 1)
-    records[0].update(tool="peers", seconds=1)
-    for engine, ns in (("native", 50_000), ("bt", 200_000), ("qemu-tcg", 400_000)):
-        records.append({"type": "sample", "suite": "micro", "image": "forkwait", "bench": "forkwait", "engine": engine,
-                        "n": 10, "t1": [1], "t2": [2], "run_n_ns": [10 * ns], "run_2n_ns": [20 * ns]})
-    run = results.load(_fixture.write(os.path.join(folder, "peers.jsonl"), records))[-1]
+    run = results.load(_fixture.make_peers(os.path.join(folder, "peers.jsonl")))[-1]
     lines = process.forkwait_table(run)
     check("the paper's machine", "| Pentium 4, 2006 | software VMM | 36.95 | 6.14 |" in lines)
     check("this one, by the host's clock", "| here | QEMU TCG | 16.00 | 8.00 |" in lines)

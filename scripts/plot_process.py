@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The pictures of the benchmarks of processes: their cost against native, forkwait beside the paper's, and Figure 5."""
+import statistics
+
+import bars
+import figure5
+import process
+import results
+
+PAPER_COLOURS = {"software VMM": "#a6cde6", "hardware VMM": "#fdc792"}
+COLOURS = {"native": "#4d4d4d", "interp": "#1f78b4", "bt": "#33a02c", "bt:user=direct": "#b2df8a",
+           "bt:user=translated": "#006d2c", "vtx": "#e6550d", "qemu-tcg": "#6a51a3", "bochs": "#b15928"}
+
+
+def colour(engine):
+    return COLOURS.get(engine, "#888888")
+
+
+# ---- Times native ----
+
+def ratios(run, engine):
+    """bench -> times the native cost; None where it could not be measured."""
+    found = {}
+    for suite, image, bench in process.rows_of(run):
+        base, f = results.native_base(run, suite, image, bench), results.figure(run, suite, bench, engine)
+        if base:
+            found[process.label(suite, bench)] = f.median / base if f else None
+    return found
+
+
+def draw_ratios(run, base, words):
+    """Pictures of a run of the process benchmarks; nothing where none has a native program."""
+    engines = [e for e in process.shown(run) if e != "native"]
+    own = [bars.Series(f"here: {results.column(run, e)}", colour(e), ratios(run, e), column=1) for e in engines]
+    benches = [b for b in (process.label(s, b) for s, _, b in process.rows_of(run)) if any(b in one.values for one in own)]
+    if not benches:
+        return []
+    paper = {b: process.paper_ratios(b) for b in benches if process.paper_ratios(b)}
+    old = [bars.Series(f"2006: {who}", PAPER_COLOURS[who], {b: v[i] for b, v in paper.items()})
+           for i, who in enumerate(PAPER_COLOURS)]
+    low, high = bars.decades(old + own, 0.3)
+    return bars.draw(base, [bars.Panel(benches, old + own, low, high, "times the native cost, log scale")],
+                     "Processes, system calls, demand paging: cost against the same program on the host",
+                     f"The host's kernel is Linux, the guest's is Bantam; 2006, servers: Apache.  {results.machine_line(run)}{words}")
+
+
+def draw_forkwait(run, base, words):
+    """forkwait on the paper's two machines and here, from a run of peers.py."""
+    rows = process.forkwait_rows(run)
+    names = {results.column(run, e): e for e in results.engine_order(run)}
+    if not any(where == "here" for where, *_ in rows):
+        return []
+    series = [bars.Series(f"2006: {who}", PAPER_COLOURS[who], {where: t for where, w, _, t in rows if w == who})
+              for who in PAPER_COLOURS]
+    series += [bars.Series(f"here: {who}", colour(names[who]), {where: times}, column=1)
+               for where, who, _, times in rows if where == "here" and who != names.get("native") and
+               names[who] != "native" and times]
+    places = list(dict.fromkeys(where for where, *_ in rows))
+    low, high = bars.decades(series, 0.5)
+    return bars.draw(base, [bars.Panel(places, series, low, high, "times native, log scale")],
+                     "forkwait: 40,000 times fork and wait, against native",
+                     f"Here: by the host's clock; native is the host's Linux, the guest is Bantam.  "
+                     f"{results.machine_line(run)}{words}")
+
+
+# ---- Figure 5 ----
+
+class Stack:
+    """One bar of Figure 5: (name, colour, value) from the bottom; what is negative hangs below the axis."""
+
+    def __init__(self, name, parts):
+        self.name, self.parts = name, [p for p in parts if p[2]]
+
+    def top(self):
+        return sum(v for _, _, v in self.parts if v > 0)
+
+    def bottom(self):
+        return sum(v for _, _, v in self.parts if v < 0)
+
+
+def paper_stacks():
+    colours = {e.name: e.colour for e in figure5.EVENTS}
+    colours["translate"] = figure5.TRANSLATE
+    boot = figure5.paper_boot()
+    return [Stack(who, [(name, colours[name], seconds[i]) for name, seconds in boot.items()])
+            for i, who in enumerate(("software VMM", "hardware VMM"))]
+
+
+def own_stack(run, engine):
+    """Translation first, then the events, the same instructions natively, and what is left."""
+    parts = [("translate", figure5.TRANSLATE, figure5.translation_ms(run, engine) or 0)]
+    parts += [(t.event.name, t.event.colour, t.ms or 0) for t in figure5.terms(run, engine)]
+    native = figure5.native_equivalent_ms(run)
+    parts.append(("natively", "#ffffb3", statistics.fmean(native) if native else 0))
+    parts.append(("unexplained", figure5.UNEXPLAINED, figure5.unexplained_ms(run, engine)))
+    return Stack(engine, parts)
+
+
+def panel(stacks, left, right, unit, first):
+    """Gnuplot commands: rectangles and their names. first: number of the first object and label."""
+    high, low = max(s.top() for s in stacks) * 1.12, min(s.bottom() for s in stacks) * 1.3
+    out = [f"set lmargin at screen {left}", f"set rmargin at screen {right}", f"set xrange [-0.6:{len(stacks) - 0.1}]",
+           f"set yrange [{low:.6g}:{high:.6g}]", f"set ylabel {bars.quoted(unit)}",
+           "set xtics (" + ", ".join(f"{bars.quoted(s.name)} {x}" for x, s in enumerate(stacks)) + ")"]
+    tag = first
+    for x, stack in enumerate(stacks):
+        up = down = 0
+        for name, fill, value in stack.parts:
+            base = up if value > 0 else down
+            out.append(f"set object {tag} rectangle from first {x - 0.3},{base:.6g} to first {x + 0.2},{base + value:.6g} "
+                       f"fillcolor rgb '{fill}' fillstyle solid noborder")
+            if abs(value) > 0.025 * (high - low):
+                out.append(f"set label {tag} {bars.quoted(f'{name} {figure5.ms_text(value)}')} at first {x + 0.22},"
+                           f"{base + value / 2:.6g} left font ',12' textcolor '#222222' noenhanced")
+            up, down = (up + value, down) if value > 0 else (up, down + value)
+            tag += 1
+    return out + ["plot 0 linecolor '#888888' notitle"] + [f"unset object {t}\nunset label {t}" for t in range(first, tag)]
+
+
+def draw_figure5(run, base, words):
+    engines = figure5.engines(run)
+    if not engines:
+        return []
+    height = 700
+    out = ["set encoding utf8", "set border 3 linecolor '#888888'", "set ytics nomirror", "unset key",
+           "set grid ytics linetype 1 linewidth 0.7 linecolor '#dddddd'", "set xtics nomirror scale 0 noenhanced",
+           "set tmargin at screen 0.84", "set bmargin at screen 0.07", "set multiplot",
+           "set label 1 'Where the time of a boot goes: Figure 5 of Adams and Agesen 2006, and here' at screen 0.07,0.96 "
+           "left font ',21' textcolor '#111111'",
+           f"set label 2 {bars.quoted('count x (cost of the event - its native cost).  Here: ' + results.machine_line(run) + words)} "
+           "at screen 0.07,0.91 left font ',13' textcolor '#555555' noenhanced"]
+    out += panel(paper_stacks(), 0.07, 0.5, "2006: overhead of a Windows XP boot and halt, seconds", 10)
+    out += ["unset label 1", "unset label 2"]
+    out += panel([own_stack(run, e) for e in engines], 0.58, 0.98, "here: boot and power-off of Bantam, ms", 100)
+    return bars.write(base, out + ["unset multiplot"], height)
