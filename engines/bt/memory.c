@@ -312,6 +312,11 @@ uint64_t sys_read(struct bt *bt, uint64_t va, unsigned size)
 
 void sys_write(struct bt *bt, uint64_t va, unsigned size, uint64_t value)
 {
+    uint8_t *host = hit_write(bt, system_mode(bt), va, size);
+    if (host) {
+        write_ram(bt, host, size, (const uint8_t *)&value);
+        return;
+    }
     struct part part[2];
     unsigned parts = locate(bt, system_mode(bt), va, size, PF_WRITE, false, part);
     write_parts(bt, part, parts, (const uint8_t *)&value);
