@@ -63,6 +63,15 @@ static void put_access(struct translator *t, unsigned reg)
     put_load(t->hot, reg, &bt->slot[0]);
 }
 
+// What is stored is known without running the instruction.
+static bool is_plain_store(const struct insn *in, unsigned operand)
+{
+    bool mov = in->id == X86_INS_MOV || in->id == X86_INS_MOVABS || in->id == X86_INS_MOVNTI;
+    const struct x86_operand *from = &in->op[1];
+    return mov && operand == 0 &&
+           (from->kind == OPERAND_GPR || from->kind == OPERAND_HIGH8 || from->kind == OPERAND_IMM);
+}
+
 bool put_checked(struct translator *t, unsigned operand)
 {
     const struct insn *in = &t->in->insn;
@@ -81,6 +90,11 @@ bool put_checked(struct translator *t, unsigned operand)
     uint8_t *over = t->hot->at;
     if (!(access & WRITES)) { // where nothing is written both ways are the same
         site->special = site->resume;
+        return true;
+    }
+    if (is_plain_store(in, operand)) { // the callout can carry it out itself
+        site->stores = true;
+        site->special = over;
         return true;
     }
     put_jmp(t->hot, over); // patched below

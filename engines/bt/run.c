@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "engines/bt/deliver.h"
@@ -101,6 +102,30 @@ static uint8_t *emulate(struct bt *bt, const struct site *site)
     return same && site->resume && bt->rip == site->rip + site->insn.length ? site->resume : tc_enter(bt);
 }
 
+// What was written to the bounce buffer goes to where it belongs; then the guest goes on at `resume`.
+static uint8_t *commit_and_go(struct bt *bt, const struct site *site, uint8_t *resume)
+{
+    const struct ccf *from = site->from;
+    unsigned flushes = tc_flushes(bt->tc);
+    bt->rip = site->rip;
+    mem_commit(bt);
+    bt->rip += site->insn.length;
+    if (!calm(bt))
+        return NULL;
+    return flushes == tc_flushes(bt->tc) && !from->dead ? resume : tc_enter(bt);
+}
+
+// A mov to memory that is not plain RAM.
+static uint8_t *store(struct bt *bt, const struct site *site, void *bounce)
+{
+    const struct x86_operand *from = &site->insn.op[1];
+    uint64_t value = from->kind == OPERAND_IMM     ? (uint64_t)from->imm
+                     : from->kind == OPERAND_HIGH8 ? bt->gpr[from->reg] >> 8
+                                                   : bt->gpr[from->reg];
+    memcpy(bounce, &value, sizeof value); // there is room for more than its size
+    return commit_and_go(bt, site, site->special);
+}
+
 static uint8_t *access_memory(struct bt *bt, const struct site *site)
 {
     const struct x86_operand *o = &site->insn.op[site->operand];
@@ -113,20 +138,9 @@ static uint8_t *access_memory(struct bt *bt, const struct site *site)
     bt->access = (uint64_t)(uintptr_t)host;
     if (site->guilty && tc_tried(bt, site, !plain || !map_reaches(va)))
         return tc_enter(bt);
+    if (!plain && site->stores)
+        return store(bt, site, host);
     return plain ? site->resume : site->special;
-}
-
-static uint8_t *commit(struct bt *bt, const struct site *site)
-{
-    const struct ccf *from = site->from;
-    uint8_t *resume = site->resume;
-    unsigned flushes = tc_flushes(bt->tc);
-    bt->rip = site->rip;
-    mem_commit(bt);
-    bt->rip += site->insn.length;
-    if (!calm(bt))
-        return NULL;
-    return flushes == tc_flushes(bt->tc) && !from->dead ? resume : tc_enter(bt);
 }
 
 static uint8_t *leave_through(struct bt *bt, struct site *site)
@@ -144,7 +158,7 @@ static uint8_t *leave_through(struct bt *bt, struct site *site)
     case SITE_ACCESS:
         return access_memory(bt, site);
     case SITE_COMMIT:
-        return commit(bt, site);
+        return commit_and_go(bt, site, site->resume);
     case SITE_RAISE:
         bt->rip = site->rip;
         if (site->error)

@@ -31,11 +31,12 @@ struct site {
     bool error;         // SITE_RAISE: with error code 0
     bool backward;      // SITE_BRANCH: not to a higher address, so that its target has to poll
     bool writes, reads; // SITE_ACCESS
+    bool stores;        // SITE_ACCESS: where the operand is not in plain RAM, the callout does all of the instruction
     bool guilty;        // SITE_EMULATE, SITE_ACCESS: made because the instruction is guilty
     uint8_t operand;    // SITE_ACCESS: which of insn.op[] is in memory
     uint64_t rip;
     uint8_t *resume;        // SITE_EMULATE, SITE_ACCESS (operand in plain RAM), SITE_COMMIT
-    uint8_t *special;       // SITE_ACCESS: operand in the bounce buffer
+    uint8_t *special;       // SITE_ACCESS: operand in the bounce buffer; or, with `stores`, behind the instruction
     uint8_t *field;         // SITE_BRANCH: the branch's rel32 field, to be patched
     uint8_t *stub;          // SITE_BRANCH: what the field leads to while it is not chained
     struct ccf *from;       // the CCF that the site belongs to
