@@ -59,7 +59,7 @@ KERNEL_PROGRAMS := $(patsubst bench/micro/%.c,build/native/user/%,$(filter bench
 TEST_PROGRAMS := $(patsubst tests/bantam/%.c,build/native/bantam/%,$(wildcard tests/bantam/*.c))
 ALL_PROGRAMS := $(PROGRAMS) $(KERNEL_PROGRAMS) $(TEST_PROGRAMS)
 BANTAM_IMAGES := $(patsubst build/native/%,build/images/%.elf,$(ALL_PROGRAMS))
-IMAGES := $(BENCH_IMAGES) $(TEST_IMAGES) $(if $(wildcard guest/bantam/syscall.c),$(BANTAM_IMAGES))
+IMAGES := $(BENCH_IMAGES) $(TEST_IMAGES) $(BANTAM_IMAGES)
 
 # The unprivileged kernels as native programs: bench/micro, and nano benchmarks that say so.
 NATIVE_SRC := $(filter bench/micro/%,$(BENCH_SRC)) $(shell grep -l '^// native: yes' bench/nano/*.c 2>/dev/null)

@@ -139,6 +139,7 @@ def judge_image(outcome, status, out, err, is_test, soft):
         return outcome
     outcome.skipped += [f.get("why", "?") for kind, f in found if kind == "skip" and outcome.group != "native"]
     ends = [f for kind, f in found if kind == "end"]
+    measured = any(kind in ("warm", "cold") for kind, _ in found)
     if not outcome.failed:
         if status != 0:
             note = last_line(err)
@@ -147,10 +148,10 @@ def judge_image(outcome, status, out, err, is_test, soft):
             outcome.failed.append("no `rs1 end` record with status=0")
         elif is_test and not checks and not outcome.skipped:
             outcome.failed.append("made no check at all")
-        elif not is_test and not any(kind == "warm" for kind, _ in found) and not outcome.skipped:
-            outcome.failed.append("measured nothing: no `rs1 warm` record")
+        elif not is_test and not measured and not outcome.skipped:
+            outcome.failed.append("measured nothing: no `rs1 warm` record, nor a `cold` one of a benchmark that runs once")
     outcome.values = {f["name"]: f["value"] for kind, f in found if kind == "value" and "value" in f}
-    did_something = checks or any(kind == "warm" for kind, _ in found)
+    did_something = checks or measured
     outcome.passed = 1 if did_something and not outcome.failed else 0
     return outcome
 

@@ -28,6 +28,7 @@ struct start_info {
 };
 extern struct start_info start_info;
 uint64_t aux_value(uint64_t type); // 0 where there is none
+void console_flush(void);          // print() does so at the end of each line
 // The path of a file that lies beside the program's own.
 const char *beside(char *path, size_t size, const char *name);
 
