@@ -94,6 +94,7 @@ PEERS_BLOCKS = {
     "peers": last(peers_table.kernels_table),
     "peers-scope": last(peers_table.scope),
     "peers-process": last(peers_table.process_table),
+    "peers-ahead": last(peers_table.process_ahead),
     "forkwait": last(process.forkwait_table),
     "forkwait-picture": picture("forkwait", "forkwait against native: the paper's two machines, and here"),
 }

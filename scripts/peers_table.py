@@ -152,6 +152,11 @@ def process_table(run):
     return table(run, [suite for suite in run.suites() if suite in results.PROCESS_SUITES])
 
 
+def process_ahead(run):
+    """Where bt is ahead of QEMU on what needs an operating system, and where behind."""
+    return ahead(run, "process") + ahead(run, "macro")
+
+
 def kernels_table(run):
     """What needs none."""
     return table(run, [suite for suite in run.suites() if suite not in results.PROCESS_SUITES])
