@@ -13,6 +13,10 @@
 
 // ---- Help ----
 
+// The work of a handler with locals whose addresses others see. Were they the handler's own, its jump to the next op
+// would be a call, and the stack would grow with each of a guest's returns.
+#define WORK __attribute__((noinline))
+
 // Goes on at rip, by way of the run loop where the new flags call for it: single steps, interrupts that can now be
 // taken.
 static const struct op *go_on(struct cpu *c, const struct op *op, uint64_t rip)
@@ -111,7 +115,7 @@ static uint64_t iret_flags(const struct cpu *c, unsigned size)
 }
 
 // SDM vol. 2, IRET. From 64-bit mode it always pops SS:RSP. It ends the masking of NMIs even where it faults.
-static HANDLER(op_iret) // aux: operand size
+static WORK uint64_t iret(struct cpu *c, const struct op *op)
 {
     unsigned size = op->aux;
     c->nmi_masked = false;
@@ -135,7 +139,13 @@ static HANDLER(op_iret) // aux: operand size
     set_cpl(c, cpl);
     if (outer)
         drop_privileged_segments(c);
-    return go_on(c, op, frame[0]);
+    return frame[0];
+}
+
+static HANDLER(op_iret) // aux: operand size
+{
+    uint64_t rip = iret(c, op);
+    return go_on(c, op, rip);
 }
 
 bool lower_iret(struct lower *l, const struct insn *in, unsigned arg)
@@ -149,7 +159,7 @@ bool lower_iret(struct lower *l, const struct insn *in, unsigned arg)
 }
 
 // SDM vol. 2, RET, far. imm: bytes of parameters to drop, on the inner and on the outer stack.
-static HANDLER(op_far_ret) // aux: operand size
+static WORK uint64_t far_ret(struct cpu *c, const struct op *op)
 {
     unsigned size = op->aux;
     uint64_t rsp = c->gpr[RSP];
@@ -176,6 +186,12 @@ static HANDLER(op_far_ret) // aux: operand size
     set_cpl(c, cpl);
     if (outer)
         drop_privileged_segments(c);
+    return rip;
+}
+
+static HANDLER(op_far_ret) // aux: operand size
+{
+    uint64_t rip = far_ret(c, op);
     return go_on(c, op, rip);
 }
 
@@ -249,12 +265,18 @@ static struct far_target far_target(struct cpu *c, const struct op *op, bool cal
     raise_error(c, op, VEC_GP, selector_error(selector)); // TSS and task gate too: no task switches in long mode
 }
 
-static HANDLER(op_far_jmp) // imm: operand size
+static WORK uint64_t far_jmp(struct cpu *c, const struct op *op)
 {
     struct far_target t = far_target(c, op, false);
     descriptor_mark(c, op, &t.cs, SEG_TYPE_ACCESSED);
     code_load(c, &t.cs, t.cpl);
-    return go_on(c, op, t.rip);
+    return t.rip;
+}
+
+static HANDLER(op_far_jmp) // imm: operand size
+{
+    uint64_t rip = far_jmp(c, op);
+    return go_on(c, op, rip);
 }
 
 // CS and RIP of operand size, onto the present stack.
@@ -268,7 +290,7 @@ static uint64_t push_return(struct cpu *c, const struct op *op, unsigned size)
     return rsp - 2 * size;
 }
 
-static HANDLER(op_far_call) // imm: operand size
+static WORK uint64_t far_call(struct cpu *c, const struct op *op)
 {
     struct far_target t = far_target(c, op, true);
     descriptor_mark(c, op, &t.cs, SEG_TYPE_ACCESSED);
@@ -283,7 +305,13 @@ static HANDLER(op_far_call) // imm: operand size
     c->gpr[RSP] = rsp;
     code_load(c, &t.cs, t.cpl);
     set_cpl(c, t.cpl);
-    return go_on(c, op, t.rip);
+    return t.rip;
+}
+
+static HANDLER(op_far_call) // imm: operand size
+{
+    uint64_t rip = far_call(c, op);
+    return go_on(c, op, rip);
 }
 
 static bool lower_far(struct lower *l, const struct insn *in, op_fn *fn)
