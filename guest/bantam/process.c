@@ -295,16 +295,17 @@ static struct process *find_zombie(struct process *parent, int pid, bool *any)
     return NULL;
 }
 
+// The child is gone even where its status cannot be told, as on Linux.
 static int64_t reap(struct process *child, uint64_t status_at, uint64_t usage_at)
 {
     static const char no_usage[RUSAGE_BYTES];
-    if (status_at && copy_to_user(status_at, &child->wait_status, sizeof child->wait_status))
+    int pid = child->pid, status = child->wait_status;
+    unlink_child(child);
+    process_release(child);
+    if (status_at && copy_to_user(status_at, &status, sizeof status))
         return -EFAULT;
     if (usage_at && copy_to_user(usage_at, no_usage, sizeof no_usage))
         return -EFAULT;
-    int pid = child->pid;
-    unlink_child(child);
-    process_release(child);
     return pid;
 }
 
