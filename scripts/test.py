@@ -157,7 +157,7 @@ def judge_image(outcome, status, out, err, is_test, soft):
 
 
 def run_image(path, engine, build):
-    is_test = "/images/test/" in path
+    is_test = "/images/test/" in path or "/images/bantam/" in path
     command = [f"{build}/ringside", "run", f"--engine={engine['name']}", f"--timeout={IMAGE_SECONDS - 10}"]
     command += [] if is_test else [f"--append={SHORT}"]
     outcome = Outcome(f"{engine['name']}", image_name(path), command + [path])
@@ -171,7 +171,7 @@ def run_image(path, engine, build):
 def run_native(path):
     outcome = Outcome("native", image_name(path), [path, *SHORT.split()])
     status, out, err = run(outcome.command, IMAGE_SECONDS)
-    return judge_image(outcome, status, out, err, False, False)
+    return judge_image(outcome, status, out, err, "/native/bantam/" in path, False)
 
 
 def soft_back_end(engine):
