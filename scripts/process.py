@@ -136,13 +136,18 @@ def meanings():
         return dict(re.findall(r'^EVENT\((\w+), "(.*)"\)$', file.read(), re.M))
 
 
+def rate_text(value):
+    """Times an iteration: one decimal at most, as processes are no clockwork."""
+    return f"{value:,.0f}" if abs(value - round(value)) < 0.05 else f"{value:,.1f}"
+
+
 def events_table(run, suite="process", bench="forkwait"):
     """What one iteration is made of: a row an event, a column an engine. Empty: the engine does not count it."""
     engines = [e for e in shown(run) if results.events(run, suite, bench, e)]
     rates = {e: results.events(run, suite, bench, e) for e in engines}
     rows = []
     for event, meaning in meanings().items():
-        cells = [table.rate_text(round(rates[e][event], 1)) if event in rates[e] else "" for e in engines]
+        cells = [rate_text(rates[e][event]) if event in rates[e] else "" for e in engines]
         if any(cell not in ("", "0") for cell in cells):
             rows.append([f"`{event}`: {meaning}"] + cells)
     return table.markdown([f"events of one {bench}"] + engines, rows) if rows else []
@@ -192,7 +197,7 @@ def direct_table(run):
         switches = rates.get("direct_exits")
         least = min(("bt:user=direct", "bt:user=translated"), key=lambda e: figures[e].median)
         rows.append([label(suite, bench)] + [results.cycles_text(figures[e].median) for e in USER] +
-                    ["" if switches is None else table.rate_text(round(switches, 1)), settings(least)["user"]])
+                    ["" if switches is None else rate_text(switches), settings(least)["user"]])
     head = ["benchmark", "auto, cycles", "direct, cycles", "translated, cycles", "hand-overs, direct", "less"]
     return table.markdown(head, rows) if rows else []
 
