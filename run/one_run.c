@@ -157,9 +157,10 @@ static bool wait_for_interrupt(struct run *r)
         return false;
     if (!machine_can_wake(r->machine))
         return false;
-    uint64_t deadline = machine_next_deadline(r->machine);
+    uint64_t deadline = machine_next_deadline(r->machine), start = monotonic_ns();
     if (deadline != UINT64_MAX)
         watch_sleep(r->watch, deadline); // no longer than until now, where it has passed
+    r->outcome->idle_ns += monotonic_ns() - start;
     machine_tick(r->machine);
     return true;
 }

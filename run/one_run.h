@@ -37,6 +37,7 @@ struct run_outcome {
     char reason[512];          // one line; empty where the status is STATUS_OK
     struct engine_info engine; // as probed before the run: afterwards the process may not be allowed to look
     uint64_t wall_ns;          // from entering the guest to its end
+    uint64_t idle_ns;          // of these: the guest was halted, waiting for the clock
     struct counters counters;
     struct engine_stat *stats;
     size_t stat_count;

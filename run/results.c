@@ -236,6 +236,7 @@ static void add_counts(json_t *o, const struct run_request *request, const struc
     for (size_t i = 0; i < outcome->stat_count; i++)
         json_object_set_new(stats, outcome->stats[i].name, json_u64(outcome->stats[i].value));
     json_object_set_new(o, "wall_ns", json_u64(outcome->wall_ns));
+    json_object_set_new(o, "idle_ns", json_u64(outcome->idle_ns));
     json_object_set_new(o, "instructions", counted ? json_u64(instructions) : json_null());
     json_object_set_new(o, "instructions_per_second",
                         counted && seconds > 0 ? json_real((double)instructions / seconds) : json_null());

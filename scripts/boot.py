@@ -68,7 +68,7 @@ def boot_all(options, names, described, write):
         if engine not in described:
             write(dict(said["engine"], type="engine"))
             described.add(engine)
-        write(dict(common, type="boot", **{key: said[key] for key in ("wall_ns", "counters", "stats")}))
+        write(dict(common, type="boot", **{key: said[key] for key in ("wall_ns", "idle_ns", "counters", "stats")}))
 
 
 def parse():

@@ -114,7 +114,7 @@ def make_boot(path):
                                      ("bt", 12_000_000 + p, dict(shared, traced_writes=20)),
                                      ("bt:mmu=trace", 14_000_000, dict(shared, traced_writes=2520))):
             records.append({"type": "boot", "suite": "macro", "image": "boothalt", "engine": engine, "process": p,
-                            "wall_ns": ns, "counters": counters, "stats": {"cycles": 5_000_000} if engine == "bt" else {}})
+                            "wall_ns": ns + 10_000_000, "idle_ns": 10_000_000, "counters": counters, "stats": {"cycles": 5_000_000} if engine == "bt" else {}})
     return write(path, records + [{"type": "end", "complete": True}])
 
 
