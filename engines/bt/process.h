@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "include/vcpu_state.h"
 #include "x86/regs.h"
 
 // The stub, its stack and the page it shares with the monitor lie here in every such process. Guest programs cannot
@@ -30,7 +31,7 @@ struct process_pool;
 
 struct process_regs {
     uint64_t gpr[GPR_COUNT]; // numbered as instructions do
-    uint64_t rip, rflags;    // of rflags, what CPL 3 may change counts: arithmetic, DF, AC, ID; not TF
+    uint64_t rip, rflags;    // of rflags, what CPL 3 may change; TF comes out, but does not go in
     uint64_t fs_base, gs_base;
 };
 
@@ -49,7 +50,7 @@ struct process_command {
 #define PROCESS_COMMANDS 64u // as many can wait
 
 enum process_stop {
-    PROCESS_SYSCALL,   // syscall: regs->rip is behind it, rcx and r11 are as before the instruction
+    PROCESS_SYSCALL,   // syscall: regs->rip is behind it, rcx and r11 are as the instruction leaves them
     PROCESS_EXCEPTION, // info says which: rip at the instruction for faults, behind it for traps (#DB, #BP)
     PROCESS_KICKED,    // *attention was not 0: the process has been interrupted between two instructions
     PROCESS_REFUSED,   // the host did not carry out a command (out of areas, memory): drop all and try again

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The monitor's half of direct execution: messages to the stub of a process, waiting for what it announces, and reading
+// from the signal frame there what has happened to the guest.
+#include <assert.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include "engines/bt/process_inside.h"
+
+#define SPIN_CYCLES 200000 // waking a CPU that has gone to sleep costs about as much
+#define STUB_SPINS 3000    // likewise, in turns of the stub's loop
+#define YIELDS 20          // on one CPU
+#define PROVE_MS 2         // a stub proves itself in microseconds
+#define KICK_MS 20         // ... and guest code can be left at once
+#define USER_DISPATCH 2    // SYS_USER_DISPATCH: si_code of a dispatched system call
+#define VSYSCALL 0xffffffffff600000ull
+#define CS_USER 0x33
+#define RFLAGS_USER (FLAGS_ARITH | FLAG_DF | FLAG_AC | FLAG_ID | FLAG_NT)
+#define MXCSR_ALL 0xffffu
+#define MXCSR_RESET 0x1f80u
+#define FCW_RESET 0x37fu
+
+// ---- Messages ----
+
+static uint64_t fresh(struct process_pool *pool)
+{
+    if (!pool->random_left) {
+        size_t have = 0;
+        while (have < sizeof pool->random) { // a signal may cut it short
+            ssize_t got = getrandom((uint8_t *)pool->random + have, sizeof pool->random - have, 0);
+            have += got > 0 ? (size_t)got : 0;
+        }
+        pool->random_left = sizeof pool->random / sizeof pool->random[0];
+    }
+    return pool->random[--pool->random_left];
+}
+
+static void tell(struct process *p, unsigned what)
+{
+    struct process_shared *s = p->shared;
+    uint64_t go;
+    do
+        go = (fresh(p->pool) & ~(uint64_t)GO_BITS) | what;
+    while ((uint32_t)go == (uint32_t)p->go || go == UINT64_MAX); // the stub sleeps on the low half; not for an eventfd
+    p->go = go;
+    p->signalled = false;
+    atomic_store_explicit(&s->spins, p->pool->one_cpu ? 0 : STUB_SPINS, memory_order_relaxed);
+    atomic_store(&s->go, go);
+    if (atomic_load(&s->sleeps))
+        syscall(SYS_futex, &s->go, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+// Another one is to run, perhaps on the same CPU: this one shall not spin.
+static void hush(struct process *p)
+{
+    atomic_store_explicit(&p->shared->spins, 0, memory_order_relaxed);
+}
+
+static void kick(struct process *p)
+{
+    p->signalled = true;
+    syscall(SYS_pidfd_send_signal, p->pidfd, SIGURG, NULL, 0);
+}
+
+// ---- Waiting ----
+
+enum waited { SAID, ATTENTION, TOO_LONG, DEAD };
+
+static bool said(const struct process *p)
+{
+    return atomic_load_explicit(&p->shared->said, memory_order_acquire) == p->go;
+}
+
+static enum waited spin(const struct process *p, const volatile uint32_t *attention)
+{
+    unsigned yields = 0;
+    for (uint64_t start = __rdtsc(); !p->pool->one_cpu ? __rdtsc() - start < SPIN_CYCLES : yields < YIELDS;) {
+        if (said(p))
+            return SAID;
+        if (attention && *attention)
+            return ATTENTION;
+        if (p->pool->one_cpu) {
+            sched_yield();
+            yields++;
+        }
+        _mm_pause();
+    }
+    return TOO_LONG;
+}
+
+static enum waited sleep_until(struct process *p, const volatile uint32_t *attention, int patience_ms)
+{
+    struct pollfd fds[] = {{.fd = p->pidfd, .events = POLLIN}, {.fd = p->pool->wake, .events = POLLIN}};
+    uint64_t unused;
+    if (said(p))
+        return SAID;
+    if (attention && *attention)
+        return ATTENTION;
+    int ready = poll(fds, 2, patience_ms);
+    if (ready > 0 && fds[1].revents && read(p->pool->wake, &unused, sizeof unused) < 0)
+        assert(errno == EAGAIN);
+    if (said(p))
+        return SAID;
+    if (ready > 0 && fds[0].revents)
+        return DEAD;
+    return ready == 0 ? TOO_LONG : ATTENTION; // or nothing
+}
+
+// For the answer to the last message. attention may be NULL; patience_ms as poll() has it, from when spinning ends.
+static enum waited await(struct process *p, const volatile uint32_t *attention, int patience_ms)
+{
+    enum waited result = spin(p, attention);
+    if (result != TOO_LONG)
+        return result;
+    atomic_store(&p->shared->asleep, 1);
+    atomic_store(&p->pool->asleep, 1);
+    do
+        result = sleep_until(p, attention, patience_ms);
+    while (result == ATTENTION && !(attention && *attention));
+    atomic_store(&p->pool->asleep, 0);
+    atomic_store(&p->shared->asleep, 0);
+    return result;
+}
+
+void process_wake(struct process_pool *pool)
+{
+    const uint64_t one = 1;
+    atomic_thread_fence(memory_order_seq_cst); // behind *attention; await() has it the other way round
+    if (atomic_load(&pool->asleep) && write(pool->wake, &one, sizeof one) < 0)
+        assert(errno == EAGAIN);
+}
+
+static enum process_stop has_died(struct process *p)
+{
+    siginfo_t info = {0};
+    p->dead = true;
+    if (waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) || !info.si_pid)
+        snprintf(p->pool->died, STOP_LINE, "the process for user code (pid %d) is gone", p->pid);
+    else if (info.si_code == CLD_EXITED)
+        snprintf(p->pool->died, STOP_LINE, "the process for user code (pid %d) has ended with status %d", p->pid,
+                 info.si_status);
+    else
+        snprintf(p->pool->died, STOP_LINE, "the process for user code (pid %d) has been killed by signal %d", p->pid,
+                 info.si_status);
+    return PROCESS_DIED;
+}
+
+// ---- Commands ----
+
+void process_clear(struct process *p)
+{
+    const uint64_t behind = PROCESS_WINDOW + PROCESS_WINDOW_BYTES;
+    p->queue[0] =
+        (struct process_command){.va = PROCESS_LOWEST, .bytes = PROCESS_WINDOW - PROCESS_LOWEST, .op = PROCESS_UNMAP};
+    p->queue[1] = (struct process_command){.va = behind, .bytes = PROCESS_HIGHEST - behind, .op = PROCESS_UNMAP};
+    p->queued = 2;
+}
+
+bool process_queue(struct process *p, const struct process_command *c)
+{
+    assert(c->va >= PROCESS_LOWEST && c->bytes && c->bytes <= PROCESS_HIGHEST && c->va <= PROCESS_HIGHEST - c->bytes);
+    assert(c->va + c->bytes <= PROCESS_WINDOW || c->va >= PROCESS_WINDOW + PROCESS_WINDOW_BYTES);
+    if (p->queued == PROCESS_COMMANDS)
+        return false;
+    p->queue[p->queued++] = *c;
+    return true;
+}
+
+static struct process_call call_for(const struct process_command *c)
+{
+    const uint64_t how = MAP_SHARED | MAP_FIXED | (c->populate ? MAP_POPULATE : 0);
+    switch ((enum process_op)c->op) {
+    case PROCESS_MAP:
+        return (struct process_call){{c->va, c->bytes, c->prot, how, FD_RAM, c->ram_offset}, SYS_mmap, 0};
+    case PROCESS_UNMAP:
+        return (struct process_call){{c->va, c->bytes}, SYS_munmap, 0};
+    case PROCESS_PROTECT:
+        break;
+    }
+    return (struct process_call){{c->va, c->bytes, c->prot}, SYS_mprotect, 0};
+}
+
+// Reads what the stub has written to its eventfd: the last message, if it is waiting for the next one.
+static bool has_proof(struct process *p)
+{
+    uint64_t proof = 0;
+    ssize_t got = read(p->proof, &proof, sizeof proof);
+    return got == sizeof proof && proof == p->go && !p->signalled;
+}
+
+// False: it died, or *attention while somebody is playing with us.
+static bool prove(struct process *p, const volatile uint32_t *attention)
+{
+    if (!p->proven)
+        p->proven = has_proof(p);
+    while (!p->proven) {
+        tell(p, GO_PROVE);
+        enum waited waited = await(p, NULL, PROVE_MS);
+        if (waited == DEAD) {
+            has_died(p);
+            return false;
+        }
+        if (waited == SAID)
+            p->proven = has_proof(p);
+        else
+            kick(p);
+        if (!p->proven && *attention)
+            return false;
+    }
+    p->stops = p->shared->stops;
+    return true;
+}
+
+// PROCESS_KICKED where nothing has come of it, and the queue stays; PROCESS_SYSCALL where all is well.
+static enum process_stop carry_out(struct process *p, const volatile uint32_t *attention)
+{
+    struct process_shared *s = p->shared;
+    struct process_call *calls = (struct process_call *)((uint8_t *)s - IN_SHARED + IN_COMMANDS);
+    if (!prove(p, attention))
+        return p->dead ? PROCESS_DIED : PROCESS_KICKED;
+    for (unsigned i = 0; i < p->queued; i++)
+        calls[i] = call_for(&p->queue[i]);
+    s->count = p->queued;
+    s->result = 0;
+    for (unsigned i = 0; i < 2; i++)
+        s->secret[i] = (uint64_t)p->secret[i] << 32;
+    p->queued = 0;
+    tell(p, GO_COMMANDS);
+    if (await(p, NULL, -1) == DEAD)
+        return has_died(p);
+    return s->result ? PROCESS_REFUSED : PROCESS_SYSCALL;
+}
+
+// ---- Vector registers ----
+
+// Inside what is shared, or NULL.
+static uint8_t *at(const struct process *p, uint64_t address, size_t bytes)
+{
+    uint64_t offset = address - (WINDOW + IN_SHARED);
+    return offset < SHARED_BYTES && bytes <= SHARED_BYTES - offset ? (uint8_t *)p->shared + offset : NULL;
+}
+
+// Whatever guest code has written there, xrstor shall find nothing to object to.
+static void sanitise(struct process_pool *pool)
+{
+    uint8_t *image = pool->image;
+    uint64_t header[8] = {0};
+    uint32_t mxcsr;
+    memcpy(&mxcsr, image + 24, sizeof mxcsr);
+    mxcsr &= MXCSR_ALL;
+    memcpy(image + 24, &mxcsr, sizeof mxcsr);
+    memcpy(header, image + 512, sizeof header[0]);
+    header[0] &= pool->xcr0;
+    memcpy(image + 512, header, sizeof header);
+}
+
+static void reset_image(struct process_pool *pool)
+{
+    const uint16_t fcw = FCW_RESET;
+    const uint32_t mxcsr = MXCSR_RESET;
+    memset(pool->image, 0, sizeof pool->image);
+    memcpy(pool->image, &fcw, sizeof fcw);
+    memcpy(pool->image + 24, &mxcsr, sizeof mxcsr);
+}
+
+// The one CPU's vector registers go to where this process will load them from.
+static void bring_vectors(struct process *p)
+{
+    struct process_pool *pool = p->pool;
+    if (pool->vectors == p)
+        return;
+    const uint8_t *from = pool->vectors ? at(pool->vectors, pool->vectors->frame_fpu, pool->xsave_bytes) : NULL;
+    if (from)
+        memcpy(pool->image, from, pool->xsave_bytes);
+    else
+        reset_image(pool);
+    sanitise(pool);
+    memcpy((uint8_t *)p->shared - IN_SHARED + IN_FPU, pool->image, pool->xsave_bytes);
+    p->frame_fpu = WINDOW + IN_FPU;
+    pool->vectors = p;
+}
+
+// ---- What has happened ----
+
+struct frame { // struct sigcontext of the kernel, by index as the stub has it, and of siginfo what counts
+    uint64_t reg[18];
+    uint16_t cs, gs, fs, ss;
+    uint64_t error, trap, mask, cr2, fpu;
+};
+struct frame_info {
+    int32_t number, unused, code, unused2;
+    uint64_t call_address;
+    int32_t call;
+    uint32_t arch;
+};
+enum { FRAME_RIP = 16, FRAME_RFLAGS = 17 };
+
+static void take_registers(struct process *p, const struct frame *f, struct process_regs *regs)
+{
+    static const uint8_t index[GPR_COUNT] = {13, 14, 12, 11, 15, 10, 9, 8, 0, 1, 2, 3, 4, 5, 6, 7};
+    for (unsigned i = 0; i < GPR_COUNT; i++)
+        regs->gpr[i] = f->reg[index[i]];
+    regs->rip = f->reg[FRAME_RIP];
+    regs->rflags = (f->reg[FRAME_RFLAGS] & (RFLAGS_USER | FLAG_TF)) | FLAG_FIXED1;
+    regs->fs_base = p->shared->fs_was;
+    regs->gs_base = p->shared->gs_was;
+}
+
+static enum process_stop exception(struct process_info *info, unsigned vector, uint32_t error, uint64_t address)
+{
+    *info = (struct process_info){.vector = vector, .error = error, .address = address};
+    return PROCESS_EXCEPTION;
+}
+
+// A system call by a way that only the host has, or as 32-bit code makes it. Puts rip, and what the kernel did to the
+// stack on behalf of its vsyscall page, back to where the instruction began.
+static enum process_stop other_call(const struct frame_info *f, struct process_regs *regs, struct process_info *info)
+{
+    if ((f->call_address & ~0xfffull) == VSYSCALL) {
+        regs->rip = f->call_address;
+        regs->gpr[4] -= 8;
+    } else {
+        regs->rip -= 2;
+    }
+    return exception(info, VEC_UD, 0, 0);
+}
+
+static bool in(uint64_t address, const uint8_t *from, const uint8_t *to)
+{
+    return address >= process_stub_at(from) && address < process_stub_at(to);
+}
+
+// PROCESS_KICKED: nothing but that, if anybody asked for it.
+static enum process_stop read_frame(struct process *p, const struct frame *f, const struct frame_info *i,
+                                    struct process_regs *regs, struct process_info *info)
+{
+    const uint64_t rip = f->reg[FRAME_RIP];
+    p->frame_fpu = f->fpu % 64 ? 0 : f->fpu;
+    if (in(rip, process_stub_leave, process_stub_leave_end) &&
+        (i->number == SIGURG || rip == process_stub_at(process_stub_leave_end) - 1))
+        return PROCESS_KICKED; // on its way into the guest: the registers are those that were given
+    take_registers(p, f, regs);
+    if (f->cs != CS_USER)
+        return exception(info, VEC_GP, 0, 0);
+    if (rip - WINDOW < TEXT_BYTES) // guest code has gone where its own page tables have nothing
+        return exception(info, VEC_PF, PF_USER | PF_FETCH, rip);
+    if (i->number == SIGSYS)
+        return i->code == USER_DISPATCH && i->arch == AUDIT_ARCH_X86_64 ? PROCESS_SYSCALL : other_call(i, regs, info);
+    if (i->number == SIGURG || i->code <= 0) // the latter: sent by somebody outside
+        return PROCESS_KICKED;
+    return exception(info, (unsigned)f->trap & 31, (uint32_t)f->error, f->cr2);
+}
+
+static enum process_stop look(struct process *p, struct process_regs *regs, struct process_info *info)
+{
+    const struct process_shared *s = p->shared;
+    struct frame f;
+    struct frame_info i;
+    const uint64_t address = s->frame;
+    if (s->stops == p->stops)
+        return PROCESS_KICKED; // it had not seen the message
+    p->stops = s->stops;
+    const uint8_t *frame = at(p, address, FRAME_BYTES);
+    if (!frame || address % 8) { // not the stub's announcement
+        regs->rip = WINDOW;
+        return exception(info, VEC_PF, PF_USER | PF_FETCH, WINDOW);
+    }
+    memcpy(&f, frame + FRAME_MC, sizeof f);
+    memcpy(&i, frame + FRAME_INFO, sizeof i);
+    return read_frame(p, &f, &i, regs, info);
+}
+
+// ---- Running ----
+
+static bool canonical(uint64_t address)
+{
+    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
+static void give(struct process *p, const struct process_regs *regs)
+{
+    struct process_shared *s = p->shared;
+    assert(canonical(regs->rip) && canonical(regs->fs_base) && canonical(regs->gs_base)); // the stub would fault
+    memcpy(s->gpr, regs->gpr, sizeof s->gpr);
+    s->rip = regs->rip;
+    s->rflags = (regs->rflags & RFLAGS_USER) | FLAG_FIXED1 | FLAG_IF;
+    s->fs = regs->fs_base;
+    s->gs = regs->gs_base;
+    s->fpu = p->frame_fpu;
+    if (s->late)
+        s->late = 0; // a kick that was meant for another time
+    p->proven = false;
+    tell(p, GO_RUN);
+}
+
+// Until guest code has been left. False: it died.
+static bool await_stop(struct process *p, const volatile uint32_t *attention)
+{
+    enum waited waited = await(p, attention, -1);
+    while (waited != SAID) {
+        if (waited == DEAD)
+            return false;
+        if (waited == TOO_LONG)
+            tell(p, GO_PROVE); // where guest code has put itself into the stub's waiting, a kick goes by unnoticed
+        kick(p);
+        waited = await(p, NULL, KICK_MS);
+    }
+    return true;
+}
+
+enum process_stop process_run(struct process *p, struct process_regs *regs, const volatile uint32_t *attention,
+                              struct process_info *info)
+{
+    struct process_pool *pool = p->pool;
+    enum process_stop stop;
+    if (!pool->placed)
+        process_place(pool);
+    if (pool->last && pool->last != p)
+        hush(pool->last);
+    pool->last = p;
+    if (p->dead)
+        return PROCESS_DIED;
+    if (p->queued && (stop = carry_out(p, attention)) != PROCESS_SYSCALL)
+        return stop;
+    bring_vectors(p);
+    do {
+        give(p, regs);
+        if (!await_stop(p, attention))
+            return has_died(p);
+        stop = look(p, regs, info);
+    } while (stop == PROCESS_KICKED && !*attention);
+    return stop;
+}

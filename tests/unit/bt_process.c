@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Processes for directly executed code: small programs in pages of guest RAM, each left by a system call or a fault,
+// and what the monitor then knows about them.
+#include "engines/bt/process.h"
+
+#include <immintrin.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engines/bt/process_inside.h"
+#include "machine/ram.h"
+#include "tests/unit/check.h"
+
+#define RAM_BYTES (16ull << 20)
+#define PAGE 4096ull
+#define CODE 0x400000ull
+#define DATA 0x600000ull
+#define CODE_AT 0x10000ull // in RAM
+#define DATA_AT 0x100000ull
+#define STEP(n) (0x1111111111111111ull * (n))
+
+struct fixture {
+    struct guest_ram ram;
+    struct process_pool *pool;
+    struct process_regs regs;
+    struct process_info info;
+    volatile uint32_t attention;
+};
+
+static struct process *at_index(struct fixture *f, unsigned i)
+{
+    return process_at(f->pool, i);
+}
+
+static void queue(struct process *p, enum process_op op, uint64_t va, uint64_t bytes, uint64_t offset, int prot)
+{
+    struct process_command c = {
+        .va = va, .bytes = bytes, .ram_offset = offset, .op = (uint8_t)op, .prot = (uint8_t)prot, .populate = true};
+    CHECK(process_queue(p, &c));
+}
+
+// A process with one page of code and four of data; registers that are told apart.
+static struct process *start(struct fixture *f, unsigned i, const void *code, size_t bytes)
+{
+    struct process *p = at_index(f, i);
+    memset(f->ram.base + CODE_AT, 0xcc, PAGE);
+    memcpy(f->ram.base + CODE_AT, code, bytes);
+    process_clear(p);
+    queue(p, PROCESS_MAP, CODE, PAGE, CODE_AT, PROT_READ | PROT_EXEC);
+    queue(p, PROCESS_MAP, DATA, 4 * PAGE, DATA_AT, PROT_READ | PROT_WRITE);
+    for (unsigned n = 0; n < GPR_COUNT; n++)
+        f->regs.gpr[n] = STEP(n);
+    f->regs.rip = CODE;
+    f->regs.rflags = FLAG_FIXED1;
+    f->regs.fs_base = 0x12345678000;
+    f->regs.gs_base = 0x23456789000;
+    return p;
+}
+#define START(f, i, ...)                                                                                               \
+    ({                                                                                                                 \
+        static const uint8_t start_code_[] = {__VA_ARGS__};                                                            \
+        start(f, i, start_code_, sizeof start_code_);                                                                  \
+    })
+
+static enum process_stop run(struct fixture *f, struct process *p)
+{
+    enum process_stop stop = process_run(p, &f->regs, &f->attention, &f->info);
+    if (stop == PROCESS_DIED)
+        printf("# %s\n", process_died(f->pool));
+    return stop;
+}
+
+static bool excepts(struct fixture *f, struct process *p, unsigned vector)
+{
+    enum process_stop stop = run(f, p);
+    if (stop == PROCESS_EXCEPTION && f->info.vector == vector)
+        return true;
+    printf("# stop %d, vector %u, error %#x, address %#" PRIx64 ", rip %#" PRIx64 "\n", stop, f->info.vector,
+           f->info.error, f->info.address, f->regs.rip);
+    return false;
+}
+
+static void set_up(struct fixture *f, unsigned count)
+{
+    char err[200] = "";
+    memset(f, 0, sizeof *f);
+    if (ram_create(&f->ram, RAM_BYTES, err, sizeof err) == 0)
+        f->pool = process_pool_create(f->ram.memfd, count, err, sizeof err);
+    if (!f->pool) {
+        printf("not ok bt_process.c: %s\n", err);
+        exit(1);
+    }
+}
+
+static void tear_down(struct fixture *f)
+{
+    process_pool_destroy(f->pool);
+    ram_destroy(&f->ram);
+}
+
+// ---- What a program is left by ----
+
+#define SYSCALL 0x0f, 0x05
+#define JUMP_BACK(n) 0xeb, (uint8_t)(-(n)-2)
+
+static void check_syscalls(struct fixture *f)
+{
+    struct process *p = START(f, 0, SYSCALL, SYSCALL, 0x48, 0xff, 0xc0, JUMP_BACK(5)); // inc rax; back to the second
+    const uint64_t flags = FLAG_CF | FLAG_ZF | FLAG_OF | FLAG_DF | FLAG_AC | FLAG_ID;
+    f->regs.rflags |= flags;
+    struct process_regs was = f->regs;
+    CHECK_EQ(run(f, p), PROCESS_SYSCALL);
+    CHECK_EQ(f->regs.rip, CODE + 2);
+    CHECK_EQ(f->regs.gpr[RCX], CODE + 2);
+    CHECK_EQ(f->regs.gpr[R11] & flags, flags);
+    CHECK_EQ(f->regs.rflags, was.rflags);
+    for (unsigned n = 0; n < GPR_COUNT; n++)
+        CHECK(n == RCX || n == R11 || f->regs.gpr[n] == STEP(n));
+    CHECK_EQ(f->regs.fs_base, was.fs_base);
+    CHECK_EQ(f->regs.gs_base, was.gs_base);
+    f->regs.gpr[RCX] = 77; // as sysret or iret may leave it
+    for (unsigned n = 0; n < 1000; n++) {
+        CHECK_EQ(run(f, p), PROCESS_SYSCALL);
+        CHECK_EQ(f->regs.gpr[RAX], n);
+        CHECK_EQ(f->regs.rip, CODE + 4);
+    }
+}
+
+static void check_faults(struct fixture *f)
+{
+    // mov [rdi], rax; mov rbx, [rdi + 8]; syscall
+    struct process *p = START(f, 0, 0x48, 0x89, 0x07, 0x48, 0x8b, 0x5f, 0x08, SYSCALL);
+    *(uint64_t *)(f->ram.base + 0x200008) = 4711;
+    f->regs.gpr[RDI] = 0x800000;
+    CHECK(excepts(f, p, VEC_PF));
+    CHECK_EQ(f->info.address, 0x800000);
+    CHECK_EQ(f->info.error, PF_USER | PF_WRITE);
+    CHECK_EQ(f->regs.rip, CODE);
+    queue(p, PROCESS_MAP, 0x800000, 16 * PAGE, 0x200000, PROT_READ);
+    CHECK(excepts(f, p, VEC_PF));
+    CHECK_EQ(f->info.error, PF_USER | PF_WRITE | PF_PRESENT);
+    queue(p, PROCESS_PROTECT, 0x800000, PAGE, 0, PROT_READ | PROT_WRITE);
+    f->regs.gpr[RAX] = 1848;
+    CHECK_EQ(run(f, p), PROCESS_SYSCALL);
+    CHECK_EQ(f->regs.gpr[RBX], 4711);
+    CHECK_EQ(*(uint64_t *)(f->ram.base + 0x200000), 1848);
+    f->regs.rip = CODE;
+    queue(p, PROCESS_UNMAP, 0x800000, PAGE, 0, 0);
+    CHECK(excepts(f, p, VEC_PF));
+    CHECK_EQ(f->info.error, PF_USER | PF_WRITE);
+    f->regs.rip = CODE + 3;
+    f->regs.gpr[RDI] = 0x801000 - 8;
+    CHECK_EQ(run(f, p), PROCESS_SYSCALL); // the page behind it is still there
+    f->regs.rip = 0x900000;               // nothing there
+    CHECK(excepts(f, p, VEC_PF));
+    CHECK_EQ(f->info.address, 0x900000);
+    f->regs.rip = DATA; // not to be executed
+    CHECK(excepts(f, p, VEC_PF));
+    CHECK_EQ(f->info.error, PF_USER | PF_FETCH | PF_PRESENT);
+}
+
+static void check_exceptions(struct fixture *f)
+{
+    struct process *p = START(f, 0, 0x31, 0xc9, 0xf7, 0xf1); // xor ecx, ecx; div ecx
+    CHECK(excepts(f, p, VEC_DE));
+    CHECK_EQ(f->regs.rip, CODE + 2);
+    CHECK_EQ(f->regs.gpr[RCX], 0);
+    p = START(f, 0, 0x90, 0x0f, 0x0b); // ud2
+    CHECK(excepts(f, p, VEC_UD));
+    CHECK_EQ(f->regs.rip, CODE + 1);
+    p = START(f, 0, 0xf4); // hlt
+    CHECK(excepts(f, p, VEC_GP));
+    CHECK_EQ(f->regs.rip, CODE);
+    p = START(f, 0, 0x48, 0x8b, 0x07); // mov rax, [rdi], not canonical
+    f->regs.gpr[RDI] = 0x8000000000000000;
+    CHECK(excepts(f, p, VEC_GP));
+    p = START(f, 0, 0x50); // push rax
+    f->regs.gpr[RSP] = 0x8000000000000000;
+    CHECK(excepts(f, p, VEC_SS));
+    CHECK_EQ(f->regs.gpr[RSP], 0x8000000000000000);
+    p = START(f, 0, 0xcc); // int3
+    CHECK(excepts(f, p, VEC_BP));
+    CHECK_EQ(f->regs.rip, CODE + 1);
+    p = START(f, 0, 0x9c, 0x81, 0x0c, 0x24, 0, 1, 0, 0, 0x9d, 0x90, 0x90); // pushf; or dword [rsp], TF; popf; nop; nop
+    f->regs.gpr[RSP] = DATA + PAGE;
+    CHECK(excepts(f, p, VEC_DB));
+    CHECK_EQ(f->regs.rip, CODE + 10);
+    CHECK(f->regs.rflags & FLAG_TF);
+    CHECK(excepts(f, p, VEC_BP)); // TF does not go in
+    p = START(f, 0, 0xcd, 0x80);  // int 0x80
+    CHECK(excepts(f, p, VEC_UD));
+    CHECK_EQ(f->regs.rip, CODE);
+}
+
+static void check_segment_bases(struct fixture *f)
+{
+    // mov rax, fs:[0]; mov rbx, gs:[0]; wrfsbase rcx; wrgsbase rdx; syscall
+    struct process *p = START(f, 0, 0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0, 0x65, 0x48, 0x8b, 0x1c, 0x25, 0, 0, 0, 0,
+                              0xf3, 0x48, 0x0f, 0xae, 0xd1, 0xf3, 0x48, 0x0f, 0xae, 0xda, SYSCALL);
+    *(uint64_t *)(f->ram.base + DATA_AT + 8) = 1;
+    *(uint64_t *)(f->ram.base + DATA_AT + 16) = 2;
+    f->regs.fs_base = DATA + 8;
+    f->regs.gs_base = DATA + 16;
+    f->regs.gpr[RCX] = 0x7123456789ab;
+    f->regs.gpr[RDX] = 0xfffff00000000000;
+    CHECK_EQ(run(f, p), PROCESS_SYSCALL);
+    CHECK_EQ(f->regs.gpr[RAX], 1);
+    CHECK_EQ(f->regs.gpr[RBX], 2);
+    CHECK_EQ(f->regs.fs_base, 0x7123456789ab);
+    CHECK_EQ(f->regs.gs_base, 0xfffff00000000000);
+}
+
+// ---- Vector registers ----
+
+static void check_vectors(struct fixture *f)
+{
+    // vmovdqu ymm3, [rdi]; syscall; vmovdqu [rsi], ymm3; syscall
+    static const uint8_t code[] = {0xc5, 0xfe, 0x6f, 0x1f, SYSCALL, 0xc5, 0xfe, 0x7f, 0x1e, SYSCALL};
+    struct process_regs regs[3];
+    uint8_t *data = f->ram.base + DATA_AT;
+    for (unsigned n = 0; n < 128; n++)
+        data[n] = (uint8_t)(n * 7 + 1);
+    for (unsigned i = 0; i < 3; i++) {
+        start(f, i, code, sizeof code);
+        regs[i] = f->regs;
+    }
+    regs[0].gpr[RDI] = DATA;
+    CHECK_EQ(process_run(at_index(f, 0), &regs[0], &f->attention, &f->info), PROCESS_SYSCALL);
+    regs[0].gpr[RSI] = DATA + 0x100;
+    CHECK_EQ(process_run(at_index(f, 0), &regs[0], &f->attention, &f->info), PROCESS_SYSCALL);
+    CHECK(memcmp(data + 0x100, data, 32) == 0);
+    regs[1].rip = CODE + 6;
+    regs[1].gpr[RSI] = DATA + 0x200;
+    CHECK_EQ(process_run(at_index(f, 1), &regs[1], &f->attention, &f->info), PROCESS_SYSCALL);
+    CHECK(memcmp(data + 0x200, data, 32) == 0);
+    regs[2].gpr[RDI] = DATA + 32; // another value, in the third
+    CHECK_EQ(process_run(at_index(f, 2), &regs[2], &f->attention, &f->info), PROCESS_SYSCALL);
+    regs[0].rip = CODE + 6;
+    CHECK_EQ(process_run(at_index(f, 0), &regs[0], &f->attention, &f->info), PROCESS_SYSCALL);
+    CHECK(memcmp(data + 0x100, data + 32, 32) == 0);
+}
+
+// ---- Kicks ----
+
+struct kicker {
+    struct fixture *f;
+    unsigned delay_us, times;
+    volatile bool done;
+    pthread_t thread;
+};
+
+static void *kick_later(void *arg)
+{
+    struct kicker *k = arg;
+    for (unsigned n = 0; n < k->times; n++) {
+        usleep(k->delay_us);
+        k->f->attention = 1;
+        process_wake(k->f->pool);
+    }
+    k->done = true;
+    return NULL;
+}
+
+static void kicks_begin(struct kicker *k, struct fixture *f, unsigned delay_us, unsigned times)
+{
+    *k = (struct kicker){.f = f, .delay_us = delay_us, .times = times};
+    f->attention = 0;
+    pthread_create(&k->thread, NULL, kick_later, k);
+}
+
+static void check_kick(struct fixture *f)
+{
+    struct process *p = START(f, 0, 0x48, 0xff, 0xc0, JUMP_BACK(3)); // inc rax, for ever
+    struct kicker k;
+    f->regs.gpr[RAX] = 0;
+    for (unsigned n = 0; n < 5; n++) {
+        uint64_t before = f->regs.gpr[RAX];
+        kicks_begin(&k, f, 3000, 1);
+        CHECK_EQ(run(f, p), PROCESS_KICKED);
+        pthread_join(k.thread, NULL);
+        CHECK(f->regs.gpr[RAX] > before);
+        CHECK(f->regs.rip == CODE || f->regs.rip == CODE + 3);
+        CHECK_EQ(f->regs.gpr[R15], STEP(R15));
+    }
+    f->attention = 1; // set beforehand
+    CHECK_EQ(run(f, p), PROCESS_KICKED);
+    f->attention = 0;
+}
+
+// Kicks at any moment, of a loop that makes system calls and counts them: none may be lost or seen twice.
+static void check_kick_storm(struct fixture *f)
+{
+    struct process *p = START(f, 0, 0x48, 0xff, 0xc3, SYSCALL, JUMP_BACK(5)); // inc rbx; syscall
+    struct kicker k;
+    uint64_t calls = 0, kicked = 0;
+    f->regs.gpr[RBX] = 0;
+    kicks_begin(&k, f, 60, 2000);
+    while (!k.done) {
+        enum process_stop stop = run(f, p);
+        if (stop == PROCESS_SYSCALL) {
+            calls++;
+            CHECK_EQ(f->regs.gpr[RBX], calls);
+            CHECK_EQ(f->regs.rip, CODE + 5);
+        } else if (CHECK_EQ(stop, PROCESS_KICKED)) {
+            kicked++;
+        } else {
+            break;
+        }
+        if (f->attention)
+            f->attention = 0;
+    }
+    CHECK(kicked > 10);
+    pthread_join(k.thread, NULL);
+    f->attention = 0;
+}
+
+int main(void)
+{
+    struct fixture f;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    set_up(&f, 3);
+    check_syscalls(&f);
+    check_faults(&f);
+    check_exceptions(&f);
+    check_segment_bases(&f);
+    check_vectors(&f);
+    check_kick(&f);
+    check_kick_storm(&f);
+    tear_down(&f);
+    return check_done("bt_process");
+}
