@@ -149,6 +149,7 @@ void traps_init(void);
 // ---- Time (time.c) ----
 void time_init(void);
 void time_interrupt(unsigned irq);
+void wait_for_interrupt(void); // halted
 
 // ---- System calls (syscall.c) ----
 // syscalls.def is the table: SYSCALL(number, name) is Linux's number and the function sys_NAME. Arguments are the

@@ -99,9 +99,8 @@ bool process_others_wait(void)
 
 static struct process *take_next(void)
 {
-    // Nobody can run: an interrupt must come. sti lets it in behind hlt only.
     while (!table.run_first)
-        __asm__ volatile("sti; hlt; cli" : : : "memory");
+        wait_for_interrupt();
     struct process *p = table.run_first;
     table.run_first = p->next;
     return p;

@@ -10,25 +10,18 @@
 #define PIC_INIT 0x11 // ICW1: edge, cascade, ICW4 follows
 #define PIC_8086 0x01 // ICW4
 #define PIC_EOI 0x20  // OCW2, non-specific
-#define PIC_READ_ISR 0x0b
 #define IRQ_TIMER 0
 #define IRQ_CASCADE 2
-#define IRQ_SPURIOUS 7
 
 #define PIT_HZ 1193182
 #define PIT_CHANNEL0 0x40
-#define PIT_CHANNEL2 0x42
 #define PIT_COMMAND 0x43
 #define PIT_PERIODIC0 0x34 // channel 0, both bytes, mode 2
-#define PIT_ONE_SHOT2 0xb0 // channel 2, both bytes, mode 0
-#define SPEAKER 0x61
-#define SPEAKER_GATE2 0x01
-#define SPEAKER_DATA 0x02
-#define SPEAKER_OUT2 0x20
+#define PIT_LATCH0 0x00
+#define TICK_COUNTS (PIT_HZ / TICK_HZ)
 
 #define NANOSECONDS 1000000000ull
-#define MEASURE_HZ 200 // a measurement's time: 5 ms
-#define MEASUREMENTS 3
+#define MEASUREMENTS 2
 #define CLOCK_MONOTONIC 1
 #define CLOCK_MONOTONIC_RAW 4
 #define CLOCK_BOOTTIME 7
@@ -40,6 +33,7 @@ struct timespec {
 static struct {
     struct wait_queue sleepers;
     uint64_t wake_at; // nanoseconds: when the first of them is to wake
+    uint64_t ticks;
     uint64_t tsc_start, tsc_hz;
 } clock;
 
@@ -50,27 +44,44 @@ static uint64_t read_tsc(void)
     return (uint64_t)high << 32 | low;
 }
 
-static void pit_count(unsigned port, unsigned command, unsigned count)
+// One moment by both clocks. The TSC is read on both sides, since a host may stop us at any instruction.
+struct moment {
+    uint64_t tsc_before, tsc_after;
+    unsigned count; // of channel 0, downwards
+};
+
+static struct moment at_next_tick(void)
 {
-    outb(PIT_COMMAND, (uint8_t)command);
-    outb((uint16_t)port, (uint8_t)count);
-    outb((uint16_t)port, (uint8_t)(count >> 8));
+    struct moment m;
+    uint64_t tick = clock.ticks;
+    while (clock.ticks == tick)
+        wait_for_interrupt();
+    do { // ticks that a busy host owes us are not of now
+        tick = clock.ticks;
+        __asm__ volatile("sti; nop; cli" : : : "memory");
+    } while (clock.ticks != tick);
+    m.tsc_before = read_tsc();
+    outb(PIT_COMMAND, PIT_LATCH0);
+    m.tsc_after = read_tsc();
+    m.count = inb(PIT_CHANNEL0);
+    m.count |= (unsigned)inb(PIT_CHANNEL0) << 8;
+    return m;
 }
 
-// How long channel 2 takes for a known count. An end may be seen late, but never early: the shortest of some.
+// From one tick to the next, halted and not polling. Where the host stopped us, an interval looks too long but never
+// too short: the shortest of some.
 static uint64_t measure_tsc_hz(void)
 {
-    uint64_t shortest = UINT64_MAX;
-    outb(SPEAKER, (uint8_t)((inb(SPEAKER) & ~SPEAKER_DATA) | SPEAKER_GATE2));
+    uint64_t least = UINT64_MAX;
+    struct moment start = at_next_tick();
     for (unsigned i = 0; i < MEASUREMENTS; i++) {
-        uint64_t start = read_tsc();
-        pit_count(PIT_CHANNEL2, PIT_ONE_SHOT2, PIT_HZ / MEASURE_HZ);
-        while (!(inb(SPEAKER) & SPEAKER_OUT2))
-            ;
-        uint64_t took = read_tsc() - start;
-        shortest = took < shortest ? took : shortest;
+        struct moment end = at_next_tick();
+        uint64_t counts = start.count + TICK_COUNTS - end.count;
+        uint64_t hz = (end.tsc_after - start.tsc_before) * PIT_HZ / counts;
+        least = hz < least ? hz : least;
+        start = end;
     }
-    return shortest * MEASURE_HZ;
+    return least;
 }
 
 // Since the start. It is measured when somebody asks for the first time: most programs never do.
@@ -89,7 +100,8 @@ void time_init(void)
     outb(PIC1_DATA, 1 << IRQ_CASCADE), outb(PIC2_DATA, IRQ_CASCADE);
     outb(PIC1_DATA, PIC_8086), outb(PIC2_DATA, PIC_8086);
     outb(PIC1_DATA, 0xff & ~(1 << IRQ_TIMER)), outb(PIC2_DATA, 0xff);
-    pit_count(PIT_CHANNEL0, PIT_PERIODIC0, PIT_HZ / TICK_HZ);
+    outb(PIT_COMMAND, PIT_PERIODIC0);
+    outb(PIT_CHANNEL0, (uint8_t)TICK_COUNTS), outb(PIT_CHANNEL0, TICK_COUNTS >> 8);
     clock.tsc_start = read_tsc();
 }
 
@@ -98,10 +110,17 @@ void time_interrupt(unsigned irq)
     if (irq != IRQ_TIMER)
         return; // all others are masked: a spurious one, which wants no end of interrupt
     outb(PIC1, PIC_EOI);
+    clock.ticks++;
     if (clock.sleepers.first && nanoseconds() >= clock.wake_at)
         wake(&clock.sleepers); // who has time left sleeps again
     if (process_others_wait())
         cpu.work |= WORK_TURN;
+}
+
+// sti lets it in behind hlt only (SDM vol. 2, STI), so that none is missed.
+void wait_for_interrupt(void)
+{
+    __asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
 // ---- What programs see ----
