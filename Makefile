@@ -174,6 +174,11 @@ build/archive/%.S: build/native/% scripts/archive.sh
 	@mkdir -p $(@D)
 	scripts/archive.sh $@ $(filter-out scripts/%,$^)
 
+BROKEN := $(addprefix build/broken/,$(shell sed -n 's/^    "\([a-z_]*\)": .*/\1/p' scripts/broken_elfs.py))
+$(BROKEN) &: build/native/micro/execwait scripts/broken_elfs.py
+	python3 scripts/broken_elfs.py $< build/broken
+build/archive/bantam/exec_broken.S build/native/bantam/exec_broken: $(BROKEN)
+
 build/archive/%.S.o: build/archive/%.S
 	$(CC) -c -o $@ $<
 

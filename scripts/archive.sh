@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # usage: scripts/archive.sh OUT.S FILE...   The files as an assembly file to be linked with Bantam's kernel: a table of
 # name, bytes and size (struct archived of guest/bantam/kernel.h). The first is what the kernel starts. Each begins a
-# page, so that a program's pages can be mapped where they are.
+# page, so that a program's pages can be mapped where they are. Programs lie in the root, what else there is in build/
+# keeps its folder's name.
 set -eu
 
 out=$1
@@ -26,7 +27,9 @@ shift
     echo "archive_end:"
     i=0
     for file in "$@"; do
-        echo "name$i:  .asciz \"$(basename "$file")\""
+        name=${file#build/}
+        [[ $name != native/* ]] || name=$(basename "$file")
+        echo "name$i:  .asciz \"$name\""
         i=$((i + 1))
     done
     echo '        .section .note.GNU-stack, "", @progbits'

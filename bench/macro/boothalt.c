@@ -9,7 +9,6 @@ IMAGE("boothalt");
 
 #define SERVICES 4
 #define LOGINS 3
-#define SIGTERM 15
 
 static const char *own_path(void)
 {

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The files that are linked into the image (scripts/archive.sh): one folder, read-only. Names may be written with / or
-// ./ before them.
+// The files that are linked into the image (scripts/archive.sh), read-only. Every process is in the root, whose parent
+// is the root: a path may begin with any number of /, ./ and ../, and then is a file's name.
 #include "guest/bantam/kernel.h"
 
 static const char *plain_name(const char *path)
 {
-    while (*path == '/' || (path[0] == '.' && path[1] == '/'))
-        path += *path == '/' ? 1 : 2;
-    return path;
+    for (;;) {
+        if (path[0] == '/')
+            path++;
+        else if (path[0] == '.' && path[1] == '/')
+            path += 2;
+        else if (path[0] == '.' && path[1] == '.' && path[2] == '/')
+            path += 3;
+        else
+            return path;
+    }
 }
 
 static bool same(const char *a, const char *b)
