@@ -6,7 +6,8 @@
 //   WORLD_FAST     CPL 0. Memory operands are the guest's own but for a gs prefix; rsp holds guest rsp + BT_BIAS.
 //                  Protection is the host's paging hardware: mappings made on hidden faults (map.h).
 //   WORLD_CHECKED  CPL 0 under --bt-checked. rsp holds the guest's rsp; every access is looked up in the guest's page
-//                  tables by a callout or in the translation cache (memory.h).
+//                  tables: in the translation cache (inline_tlb.c), or by a callout (memory.h). rcx, r14 and r15
+//                  are in memory where no instruction needs them (park.h).
 //   WORLD_USER     CPL 3, in the checked form; a world of its own because what may be executed differs.
 // In all, the other general registers and the arithmetic flags and DF are the guest's own, in the host's registers.
 #ifndef RINGSIDE_BT_BT_H
@@ -41,6 +42,9 @@ struct bt_event {
     uint32_t error;
 };
 
+// Where the guest's rcx, r14 and r15 are at the start and end of each CCF of the checked worlds: in bt->parked.
+#define PARKED_AT_HOME (1u << RCX | 1u << R14 | 1u << R15)
+
 #define NOT_DELIVERING 0xff
 enum { BT_FAULT = 1, BT_TRAPPED };
 
@@ -50,30 +54,34 @@ enum { BT_FAULT = 1, BT_TRAPPED };
 
 struct bt {
     // ---- Reached by translated code and stubs (world.S has the offsets of this part) ----
-    uint64_t gpr[GPR_COUNT]; // the guest's, while C code runs; rsp never biased here
-    uint64_t flags;          // arithmetic flags and DF, while C code runs; nothing else is ever set
-    uint64_t host_rsp;       // of the C code that entered the translation cache
-    uint64_t world_rsp;      // rsp as translated code has it: biased in the fast world
-    uint64_t resume;         // host address to go to when C code is done
-    uint64_t go;             // the stub that loads rdi and jumps to resume
-    uint64_t left;           // bt_world_left, for the stub that leaves
-    uint64_t site;           // number of the site (tc.h) that left translated code
-    uint64_t target;         // guest-virtual target of an indirect branch or return, for the check at the target
-    uint64_t jump;           // host address of an indirect jump, between lookup and jump
-    uint64_t slot[4];        // spilled scratch registers
-    uint64_t access;         // host address that the checked form of a memory operand shall use
-    uint64_t cr8_reserved;   // ~15: the bits that a write to cr8 may not set
-    uint64_t host_flags;     // the flags that are the guest's own in the host's register: arithmetic, DF
-    uint64_t seg_base[7];    // FS and GS bases at SEG_FS, SEG_GS; 0 else
-    uint32_t attention;      // not 0: C code gives way to the run loop as soon as the instruction is done
-    uint8_t interrupt_flag;  // rflags.IF, on its own so that cli is one store
-    uint8_t interrupt_waits; // an interrupt or NMI could be taken once IF allows: sti has to leave
+    uint64_t gpr[GPR_COUNT];    // the guest's, while C code runs; rsp never biased here
+    uint64_t flags;             // arithmetic flags and DF, while C code runs; nothing else is ever set
+    uint64_t host_rsp;          // of the C code that entered the translation cache
+    uint64_t world_rsp;         // rsp as translated code has it: biased in the fast world
+    uint64_t resume;            // host address to go to when C code is done
+    uint64_t go;                // the stub that loads rdi and jumps to resume
+    uint64_t left;              // bt_world_left, for the stub that leaves
+    uint64_t site;              // number of the site (tc.h) that left translated code
+    uint64_t target;            // guest-virtual target of an indirect branch or return, for the check at the target
+    uint64_t jump;              // host address of an indirect jump, between lookup and jump
+    uint64_t slot[4];           // spilled scratch registers
+    uint64_t stack_tag;         // as the TLB's (tlb.h), of the page that holds the stack of the checked worlds; and
+    uint64_t stack_addend;      // host-virtual minus guest-virtual address, plus STACK_SHIFT
+    uint64_t parked[GPR_COUNT]; // guest registers in the checked worlds, where they are not in their own (park.h)
+    uint64_t access;            // host address that the checked form of a memory operand shall use
+    uint64_t cr8_reserved;      // ~15: the bits that a write to cr8 may not set
+    uint64_t host_flags;        // the flags that are the guest's own in the host's register: arithmetic, DF
+    uint64_t seg_base[7];       // FS and GS bases at SEG_FS, SEG_GS; 0 else
+    uint32_t attention;         // not 0: C code gives way to the run loop as soon as the instruction is done
+    uint8_t interrupt_flag;     // rflags.IF, on its own so that cli is one store
+    uint8_t interrupt_waits;    // an interrupt or NMI could be taken once IF allows: sti has to leave
 
     // ---- The rest of the vCPU ----
     uint64_t rip;    // valid while C code runs
     uint64_t rflags; // all but arithmetic flags, DF and IF
     uint32_t cpl;
-    enum world world; // of the code being executed (bt_mode_changed)
+    enum world world;       // of the code being executed (bt_mode_changed)
+    enum world stack_world; // whose page stack_tag has
 
     uint64_t cr0, cr2, cr3, cr4, efer;
     struct segment seg[SEG_COUNT]; // bases of FS and GS live in seg_base and are stale here

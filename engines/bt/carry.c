@@ -173,42 +173,86 @@ bool put_biased(struct code *code, const uint8_t *bytes, const struct insn *in)
     return put_together(code, &p);
 }
 
-// Everything but the address, which is to be [reg].
-static struct parts take_for_base(const uint8_t *bytes, const struct insn *in, unsigned reg)
+// ModRM, SIB and displacement of a place (SDM vol. 2, 2.1.5); the extension bits go to *x and *b.
+static unsigned encode_place(uint8_t *out, unsigned reg, const struct place *place, uint8_t *x, uint8_t *b)
+{
+    bool short_disp = place->disp == (int8_t)place->disp, index = place->index != X86_NO_REG;
+    bool sib = index || (place->base & 7) == RSP;
+    unsigned mod = place->disp == 0 && (place->base & 7) != RBP ? 0 : short_disp ? 1 : 2, n = 0;
+    assert(place->index != RSP);
+    out[n++] = (uint8_t)(mod << 6 | (reg & 7) << 3 | (sib ? 4 : place->base & 7));
+    if (sib)
+        out[n++] = (uint8_t)((index ? place->index & 7 : 4) << 3 | (place->base & 7));
+    memcpy(out + n, &place->disp, 4);
+    *x = index && place->index >= 8;
+    *b = place->base >= 8;
+    return n + (mod == 0 ? 0 : mod == 1 ? 1 : 4);
+}
+
+// The whole instruction, with another operand in memory.
+static struct parts take_for_place(const uint8_t *bytes, const struct insn *in, const struct place *place)
 {
     struct encoding e;
     bool known = encoding_of(bytes, in, &e);
     assert(known && (has_memory_modrm(bytes, &e) || is_moffs(bytes, &e)));
-    assert((reg & 7) != 4 && (reg & 7) != 5);
 
     struct parts p = take_apart(bytes, in, &e, false);
     if (is_moffs(bytes, &e)) { // mov between al or rax and moffs: a0-a3 become 8a 8b 88 89, and R would mean something
         p.opcode[0] = (uint8_t)(0x88 | (p.opcode[0] ^ 2) % 4);
         p.rex &= (uint8_t)~REX_R;
     }
-    p.b = reg >= 8;
-    p.address_size = 1;
-    p.address[0] = (uint8_t)((p.modrm & 0x38) | (reg & 7));
+    p.address_size = (uint8_t)encode_place(p.address, p.modrm >> 3 & 7, place, &p.x, &p.b);
     return p;
 }
 
-void put_with_base(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg)
+void put_with_place(struct code *code, const uint8_t *bytes, const struct insn *in, const struct place *place)
 {
-    struct parts p = take_for_base(bytes, in, reg);
+    struct parts p = take_for_place(bytes, in, place);
     bool written = put_together(code, &p);
     assert(written);
 }
 
+void put_with_base(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg)
+{
+    assert((reg & 7) != RSP && (reg & 7) != RBP);
+    put_with_place(code, bytes, in, &(struct place){.base = (uint8_t)reg, .index = X86_NO_REG});
+}
+
 bool put_biased_base(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg, int32_t disp)
 {
-    struct parts p = take_for_base(bytes, in, reg);
+    struct parts p =
+        take_for_place(bytes, in, &(struct place){.base = (uint8_t)reg, .index = X86_NO_REG, .disp = disp});
     p.gs = true;
-    if (disp) {
-        p.address[0] |= 0x80; // mod 10
-        memcpy(p.address + 1, &disp, 4);
-        p.address_size = 5;
-    }
     return put_together(code, &p);
+}
+
+void put_on_place(struct code *code, uint8_t opcode, unsigned reg, const struct place *place)
+{
+    uint8_t out[16], x, b;
+    unsigned n = 2 + encode_place(out + 2, reg, place, &x, &b);
+    out[0] = (uint8_t)(0x48 | (reg >= 8 ? REX_R : 0) | (x ? REX_X : 0) | (b ? REX_B : 0));
+    out[1] = opcode;
+    put_bytes(code, out, n);
+}
+
+void put_lea_operand(struct code *code, unsigned reg, const struct insn *in, const struct x86_operand *memory)
+{
+    unsigned base = memory->mem.base, index = memory->mem.index;
+    bool narrow = in->addr_size == 4; // the sum's lower half is the sum of the lower halves
+    if (base == X86_NO_REG && index == X86_NO_REG) {
+        put_mov_reg_imm(code, reg, narrow ? (uint32_t)memory->mem.disp : (uint64_t)memory->mem.disp);
+        return;
+    }
+    bool no_base = base == X86_NO_REG, no_index = index == X86_NO_REG;
+    int32_t disp = (int32_t)memory->mem.disp;
+    uint8_t out[8];
+    out[0] = (uint8_t)(0x40 | (narrow ? 0 : 8) | (reg >= 8 ? REX_R : 0) | (!no_index && index >= 8 ? REX_X : 0) |
+                       (!no_base && base >= 8 ? REX_B : 0));
+    out[1] = 0x8d;
+    out[2] = (uint8_t)((no_base ? 0 : 0x80) | (reg & 7) << 3 | 4);
+    out[3] = (uint8_t)(memory->mem.shift << 6 | (no_index ? 4 : index & 7) << 3 | (no_base ? 5 : base & 7));
+    memcpy(out + 4, &disp, 4);
+    put_bytes(code, out, 8);
 }
 
 void put_lea(struct code *code, const uint8_t *bytes, const struct insn *in, enum world world)

@@ -5,10 +5,8 @@
 // where it belongs. No instruction's meaning needs to be known for this, only whether it reads or writes.
 #include "engines/bt/translator.h"
 
-enum access { READS = 1, WRITES = 2 };
-
 // What an IDENT instruction does to its memory operand. The destination comes first.
-static unsigned access_of(const struct insn *in, unsigned operand)
+unsigned access_of(const struct insn *in, unsigned operand)
 {
     if (in->id == X86_INS_XCHG || in->id == X86_INS_XADD)
         return READS | WRITES;
@@ -64,7 +62,7 @@ static void put_access(struct translator *t, unsigned reg)
 }
 
 // What is stored is known without running the instruction.
-static bool is_plain_store(const struct insn *in, unsigned operand)
+bool is_plain_store(const struct insn *in, unsigned operand)
 {
     bool mov = in->id == X86_INS_MOV || in->id == X86_INS_MOVABS || in->id == X86_INS_MOVNTI;
     const struct x86_operand *from = &in->op[1];
@@ -103,6 +101,9 @@ bool put_checked(struct translator *t, unsigned operand)
     put_access(t, reg);
     struct site *commit = add_site(t, SITE_COMMIT);
     commit->insn = *in;
+    if (t->bt->world != WORLD_FAST)
+        park_changed(t, registers_changed(in));
+    park_home(t);
     put_leave_inline(t, t->hot, commit);
     commit->resume = t->hot->at;
     if (!t->hot->full)

@@ -146,6 +146,65 @@ void put_lea_sum(struct code *code, unsigned dst, unsigned base, unsigned index,
     put(code, &a);
 }
 
+void put_mov_reg(struct code *code, unsigned dst, unsigned src)
+{
+    uint8_t rex = (uint8_t)(REX_W | (src >= 8 ? REX_R : 0) | (dst >= 8 ? REX_B : 0));
+    put_bytes(code, (uint8_t[]){rex, 0x89, (uint8_t)(0xc0 | (src & 7) << 3 | (dst & 7))}, 3);
+}
+
+void put_lea_cell(struct code *code, unsigned reg, const void *cell)
+{
+    put_mov_cell(code, 0x8d, reg, cell);
+}
+
+void put_movzx(struct code *code, unsigned dst, unsigned src, unsigned size)
+{
+    assert(size == 1 || size == 2);
+    uint8_t rex = (uint8_t)(REX | (dst >= 8 ? REX_R : 0) | (src >= 8 ? REX_B : 0));
+    uint8_t modrm = (uint8_t)(0xc0 | (dst & 7) << 3 | (src & 7));
+    put_bytes(code, (uint8_t[]){rex, 0x0f, size == 1 ? 0xb6 : 0xb7, modrm}, 4);
+}
+
+// VEX of three bytes (SDM vol. 2, 2.3.5): R, X and B are inverted, as is the register in vvvv.
+static void add_vex(struct assembly *a, unsigned map, unsigned reg, unsigned rm, unsigned vvvv, unsigned prefix)
+{
+    add(a, 0xc4);
+    add(a, (uint8_t)((reg >= 8 ? 0 : 0x80) | 0x40 | (rm >= 8 ? 0 : 0x20) | map));
+    add(a, (uint8_t)(0x80 | (~vvvv & 15) << 3 | prefix));
+}
+
+void put_rorx(struct code *code, unsigned dst, unsigned src, unsigned count)
+{
+    struct assembly a = {0};
+    add_vex(&a, 3, dst, src, 0, 3);
+    add(&a, 0xf0);
+    add(&a, (uint8_t)(0xc0 | (dst & 7) << 3 | (src & 7)));
+    add(&a, (uint8_t)count);
+    put(code, &a);
+}
+
+void put_shrx(struct code *code, unsigned dst, unsigned src, unsigned count_reg)
+{
+    struct assembly a = {0};
+    add_vex(&a, 2, dst, src, count_reg, 3);
+    add(&a, 0xf7);
+    add(&a, (uint8_t)(0xc0 | (dst & 7) << 3 | (src & 7)));
+    put(code, &a);
+}
+
+void put_load_indexed(struct code *code, unsigned dst, uint32_t at, unsigned index)
+{
+    struct assembly a = {0};
+    unsigned x = index == X86_NO_REG ? 4 : index;
+    assert(index != RSP && at <= INT32_MAX);
+    add(&a, (uint8_t)(REX_W | (dst >= 8 ? REX_R : 0) | (x >= 8 ? REX_X : 0)));
+    add(&a, 0x8b);
+    add(&a, (uint8_t)((dst & 7) << 3 | 4));
+    add(&a, (uint8_t)((index == X86_NO_REG ? 0 : 3 << 6) | (x & 7) << 3 | 5)); // no base, disp32
+    add_value(&a, at, 4);
+    put(code, &a);
+}
+
 static void put_branch(struct code *code, struct assembly *a, const void *to)
 {
     add_value(a, (uint32_t)distance(code->at + a->n + 4, to), 4);

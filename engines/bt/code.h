@@ -22,6 +22,13 @@ void put_store_imm(struct code *code, const void *cell, unsigned size, int32_t i
 void put_cmp_imm(struct code *code, const void *cell, unsigned size, int8_t imm);    // cmpb/cmpl/cmpq $imm, cell(%rip)
 // dst = base + index + disp, flags kept; index: X86_NO_REG for none, never rsp.
 void put_lea_sum(struct code *code, unsigned dst, unsigned base, unsigned index, int32_t disp);
+void put_mov_reg(struct code *code, unsigned dst, unsigned src);              // mov %src, %dst
+void put_lea_cell(struct code *code, unsigned reg, const void *cell);         // lea cell(%rip), %reg
+void put_movzx(struct code *code, unsigned dst, unsigned src, unsigned size); // of 1 or 2 bytes
+void put_rorx(struct code *code, unsigned dst, unsigned src, unsigned count); // flags kept, as by
+void put_shrx(struct code *code, unsigned dst, unsigned src, unsigned count_reg);
+// mov at(,%index,8), %dst; index: X86_NO_REG for none
+void put_load_indexed(struct code *code, unsigned dst, uint32_t at, unsigned index);
 void put_jmp(struct code *code, const void *to);              // jmp rel32, always 5 bytes
 void put_jcc(struct code *code, unsigned cc, const void *to); // jcc rel32, always 6 bytes
 void put_call(struct code *code, const void *to);             // call rel32, always 5 bytes
@@ -48,6 +55,14 @@ bool encoding_of(const uint8_t *bytes, const struct insn *in, struct encoding *e
 // lea.
 bool names_rsp(const struct insn *in);
 
+// Registers that an instruction uses in any way; those that it may change; and those of them that it sets without using
+// what they were. Bit sets. rsp counts, where an operand names it.
+uint32_t registers_used(const struct insn *in);
+uint32_t registers_changed(const struct insn *in);
+uint32_t registers_overwritten(const struct insn *in);
+// Those of all operands but memory ones, and those that no operand shows.
+uint32_t registers_of_data(const struct insn *in);
+
 // A general register that the instruction uses neither explicitly nor implicitly, good as [register] base without SIB
 // or displacement, and addressable beside a high-byte operand where there is one. `avoid`: bit set of further ones; at
 // most one where there is a high-byte operand, at most two else, or none may be left (an assert).
@@ -62,6 +77,17 @@ void put_ident(struct code *code, const uint8_t *bytes, const struct insn *in);
 // operand based on rsp is left without prefix: rsp is biased itself. Without memory operand: as put_ident. lea is no
 // access: put_lea.
 bool put_biased(struct code *code, const uint8_t *bytes, const struct insn *in);
+// A memory operand of ours: disp(%base,%index), index X86_NO_REG for none, never rsp.
+struct place {
+    uint8_t base, index;
+    int32_t disp;
+};
+// As put_with_base, but for any place.
+void put_with_place(struct code *code, const uint8_t *bytes, const struct insn *in, const struct place *place);
+// An instruction of ours of 64 bits on a place: opcode and the ModRM byte's reg field.
+void put_on_place(struct code *code, uint8_t opcode, unsigned reg, const struct place *place);
+// Guest address of a memory operand into reg, flags kept; without its segment's base.
+void put_lea_operand(struct code *code, unsigned reg, const struct insn *in, const struct x86_operand *memory);
 // The memory operand replaced by [reg], no segment. Not for implicit operands: strings, xlat, push and pop of
 // registers, enter, leave. For bt, bts, btr, btc with a register as bit offset, [reg] is still where bit 0 is. In the
 // fast world, with rsp as register operand besides: put_with_base_rsp.

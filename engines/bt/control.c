@@ -63,23 +63,6 @@ bool translate_jrcxz(struct translator *t)
 
 // ---- Indirect branches ----
 
-static void put_mov_reg(struct code *code, unsigned dst, unsigned src) // mov %src, %dst
-{
-    put_bytes(
-        code,
-        (uint8_t[]){(uint8_t)(0x48 | (src >> 3) << 2 | dst >> 3), 0x89, (uint8_t)(0xc0 | (src & 7) << 3 | (dst & 7))},
-        3);
-}
-
-static void put_lea_cell(struct code *code, unsigned low_reg, const void *cell) // lea cell(%rip), %reg; rax to rdi
-{
-    int32_t zero = 0;
-    put_bytes(code, (uint8_t[]){0x48, 0x8d, (uint8_t)(low_reg << 3 | 5)}, 3);
-    put_bytes(code, &zero, 4);
-    if (!code->full)
-        patch_rel32(code->at - 4, cell);
-}
-
 // Between an indirect branch and the check at its target rcx stays in slot[0]: the check needs a register, too.
 
 // rcx, rdx are free: rcx = host address of the check of the target in rcx, which goes to bt->target.

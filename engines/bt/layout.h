@@ -21,4 +21,10 @@
 // each process: signal handlers find the engine by this address.
 #define BT_REGION 0x7fd040000000
 
+// The software TLB (tlb.h), where translated code reaches it by a 32-bit address and an index, with no register for its
+// start: in the lowest 2 MiB of the host's address space, of which guest kernels get nothing (map_reaches). In the fast
+// world that is guest address 0xffff810000180000, a second place that is the monitor's own.
+#define BT_TLB 0x180000
+#define BT_TLB_END 0x190000
+
 #endif

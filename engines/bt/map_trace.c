@@ -2,6 +2,7 @@
 // Traces: pages whose mappings, in all address spaces, are read-only because translated code was made from them, or
 // because they are page tables that mappings rest on.
 #include "engines/bt/map_inside.h"
+#include "engines/bt/tlb.h"
 
 // ---- Traces ----
 
@@ -14,9 +15,11 @@ static bool make_read_only(struct map *m, struct chunk *c, uint32_t ram_page)
     return true;
 }
 
-static void set_trace(struct frames *f, uint32_t page, uint8_t kind)
+static void set_trace(struct bt *bt, uint32_t page, uint8_t kind)
 {
+    struct frames *f = bt->map->frames;
     f->traced[page] |= kind;
+    tlb_forbid_stores(bt->tlb, bt->ram->base + (uint64_t)page * GUEST_PAGE_SIZE);
     for (struct map *m = f->maps; m && f->writable[page]; m = m->next) {
         for (uint32_t i = 0; i < m->live_count && f->writable[page]; i++) {
             struct chunk *c = &m->chunks[m->live[i]];
@@ -30,7 +33,7 @@ void map_set_trace(struct bt *bt, uint64_t offset, bool traced)
 {
     uint32_t page = (uint32_t)(offset / GUEST_PAGE_SIZE);
     if (traced)
-        set_trace(bt->map->frames, page, TRACED_CODE);
+        set_trace(bt, page, TRACED_CODE);
     else
         bt->map->frames->traced[page] &= (uint8_t)~TRACED_CODE;
 }
@@ -47,12 +50,13 @@ bool map_is_traced_table(const struct map *m, uint64_t offset)
 
 // ---- Traced page tables ----
 
-static void trace_table(struct frames *f, uint32_t page)
+static void trace_table(struct bt *bt, uint32_t page)
 {
+    struct frames *f = bt->map->frames;
     if (f->traced[page] & TRACED_TABLE)
         return;
     f->tables[f->table_count++] = page;
-    set_trace(f, page, TRACED_TABLE);
+    set_trace(bt, page, TRACED_TABLE);
 }
 
 void map_trace_tables(struct bt *bt, uint64_t va)
@@ -64,7 +68,7 @@ void map_trace_tables(struct bt *bt, uint64_t va)
         const uint64_t *entries = (const uint64_t *)ram_at(bt->ram, gpa(table), GUEST_PAGE_SIZE);
         if (!entries)
             return;
-        trace_table(bt->map->frames, (uint32_t)(ram_offset(gpa(table)) / GUEST_PAGE_SIZE));
+        trace_table(bt, (uint32_t)(ram_offset(gpa(table)) / GUEST_PAGE_SIZE));
         uint64_t entry = entries[va >> (3 + 9 * level) & 511];
         if (!(entry & PTE_P) || (level < 4 && (entry & PTE_PS)))
             return;

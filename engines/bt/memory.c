@@ -15,13 +15,7 @@ static enum tlb_mode mode_of(const struct bt *bt)
 {
     if (bt->cpl == 3)
         return TLB_USER;
-    return (bt->cr4 & CR4_SMAP) && !(bt->rflags & FLAG_AC) ? TLB_KERNEL_SMAP : TLB_KERNEL;
-}
-
-// SDM vol. 3, 4.6.1: implicit supervisor-mode accesses, which AC does not excuse.
-static enum tlb_mode system_mode(const struct bt *bt)
-{
-    return bt->cr4 & CR4_SMAP ? TLB_KERNEL_SMAP : TLB_KERNEL;
+    return (bt->cr4 & CR4_SMAP) && (bt->rflags & FLAG_AC) ? TLB_KERNEL_AC : TLB_KERNEL;
 }
 
 static struct paging paging_of(const struct bt *bt, enum tlb_mode mode)
@@ -31,8 +25,20 @@ static struct paging paging_of(const struct bt *bt, enum tlb_mode mode)
         .wp = bt->cr0 & CR0_WP,
         .nxe = bt->efer & EFER_NXE,
         .smep = bt->cr4 & CR4_SMEP,
-        .smap = mode == TLB_KERNEL_SMAP,
+        .smap = (bt->cr4 & CR4_SMAP) && mode == TLB_KERNEL,
     };
+}
+
+// #AC is on: CPL 3, CR0.AM and RFLAGS.AC (SDM vol. 3, 6.15). The TLB stays empty then, so that translated code, which
+// does not look at alignment, leaves for each access.
+static bool checks_alignment(const struct bt *bt)
+{
+    return bt->cpl == 3 && (bt->cr0 & CR0_AM) && (bt->rflags & FLAG_AC);
+}
+
+static bool is_traced(const struct bt *bt, const uint8_t *host)
+{
+    return map_is_traced(bt->map, (uint64_t)(host - bt->ram->base));
 }
 
 // Walks, and fills the TLB. False: *error is the page-fault error code. va is canonical.
@@ -44,8 +50,8 @@ static bool walk(struct bt *bt, enum tlb_mode mode, uint64_t va, uint32_t access
     if (!paging_walk(bt->ram, &paging, va, access | (mode == TLB_USER ? PF_USER : 0), &t, error))
         return false;
     uint8_t *page = ram_at(bt->ram, t.page, GUEST_PAGE_SIZE);
-    if (page)
-        tlb_fill(bt->tlb, mode, va, access, &t, page);
+    if (page && !checks_alignment(bt))
+        tlb_fill(bt->tlb, mode, va, access, &t, page, !is_traced(bt, page));
     unsigned offset = va % GUEST_PAGE_SIZE;
     out->at = gpa(t.page.v + offset);
     out->host = page ? page + offset : NULL;
@@ -66,29 +72,27 @@ static struct part translate(struct bt *bt, enum tlb_mode mode, uint64_t va, uin
 // Host address of [va, va + size), where a TLB entry says so and all of it lies in one page.
 static uint8_t *hit_read(struct bt *bt, enum tlb_mode mode, uint64_t va, unsigned size)
 {
-    const struct tlb_entry *e = tlb_slot(bt->tlb, mode, va);
-    return e->read == ((va + size - 1) & GUEST_PAGE_MASK) ? (uint8_t *)(uintptr_t)(va + e->addend) : NULL;
+    const struct tlb_table *t = &bt->tlb->table[mode];
+    return tlb_hit(t->read[tlb_slot(va)], va, size) ? tlb_host(t, va) : NULL;
 }
 
 static uint8_t *hit_write(struct bt *bt, enum tlb_mode mode, uint64_t va, unsigned size)
 {
-    const struct tlb_entry *e = tlb_slot(bt->tlb, mode, va);
-    return e->write == ((va + size - 1) & GUEST_PAGE_MASK) ? (uint8_t *)(uintptr_t)(va + e->addend) : NULL;
+    const struct tlb_table *t = &bt->tlb->table[mode];
+    return tlb_hit(t->write[tlb_slot(va)], va, size) ? tlb_host(t, va) : NULL;
 }
 
-static bool is_traced(const struct bt *bt, const uint8_t *host)
-{
-    return map_is_traced(bt->map, (uint64_t)(host - bt->ram->base));
-}
-
-// #AC: CPL 3, CR0.AM and RFLAGS.AC, unaligned (SDM vol. 3, 6.15). Operands that may lie anywhere have other sizes than
-// these; of 10 bytes, an x87 one asks for 8.
+// Operands that may lie anywhere have other sizes than these; of 10 bytes, an x87 one asks for 8.
 static bool misaligned(const struct bt *bt, uint64_t va, unsigned size)
 {
-    if (bt->cpl != 3 || !(bt->cr0 & CR0_AM) || !(bt->rflags & FLAG_AC))
-        return false;
     unsigned natural = size == 10 ? 8 : size <= 8 ? size : 1;
-    return va & (natural - 1);
+    return checks_alignment(bt) && va & (natural - 1);
+}
+
+void mem_begin_world(struct bt *bt)
+{
+    if (checks_alignment(bt))
+        tlb_flush(bt->tlb);
 }
 
 // Where [va, va + size) lies, in one part or two; raises what the access would raise.
@@ -274,6 +278,8 @@ bool mem_access(struct bt *bt, uint64_t va, unsigned size, bool read, bool write
     struct tlb *tlb = bt->tlb;
     uint8_t *at = write ? hit_write(bt, mode_of(bt), va, size) : hit_read(bt, mode_of(bt), va, size);
     if (at && !misaligned(bt, va, size) && !(write && is_traced(bt, at))) {
+        if (write)
+            tlb_allow_stores(tlb, mode_of(bt), va);
         *host = at;
         return true;
     }
@@ -300,33 +306,33 @@ void mem_commit(struct bt *bt)
 
 uint64_t sys_read(struct bt *bt, uint64_t va, unsigned size)
 {
-    const uint8_t *host = hit_read(bt, system_mode(bt), va, size);
+    const uint8_t *host = hit_read(bt, TLB_KERNEL, va, size);
     if (host)
         return load(host, size);
     struct part part[2];
     uint64_t value = 0;
-    unsigned parts = locate(bt, system_mode(bt), va, size, 0, false, part);
+    unsigned parts = locate(bt, TLB_KERNEL, va, size, 0, false, part);
     read_parts(bt, part, parts, (uint8_t *)&value);
     return value;
 }
 
 void sys_write(struct bt *bt, uint64_t va, unsigned size, uint64_t value)
 {
-    uint8_t *host = hit_write(bt, system_mode(bt), va, size);
+    uint8_t *host = hit_write(bt, TLB_KERNEL, va, size);
     if (host) {
         write_ram(bt, host, size, (const uint8_t *)&value);
         return;
     }
     struct part part[2];
-    unsigned parts = locate(bt, system_mode(bt), va, size, PF_WRITE, false, part);
+    unsigned parts = locate(bt, TLB_KERNEL, va, size, PF_WRITE, false, part);
     write_parts(bt, part, parts, (const uint8_t *)&value);
 }
 
 gpa_t mem_fetch(struct bt *bt, uint64_t va)
 {
-    const struct tlb_entry *e = tlb_slot(bt->tlb, mode_of(bt), va);
-    if (e->exec == (va & GUEST_PAGE_MASK)) {
-        uint64_t offset = va + e->addend - (uint64_t)(uintptr_t)bt->ram->base;
+    const struct tlb_table *table = &bt->tlb->table[mode_of(bt)];
+    if (tlb_hit(table->exec[tlb_slot(va)], va, 1)) {
+        uint64_t offset = (uint64_t)(tlb_host(table, va) - bt->ram->base);
         return gpa(offset < RAM_HOLE_START ? offset : offset + (RAM_HOLE_END - RAM_HOLE_START));
     }
     return translate(bt, mode_of(bt), va, PF_FETCH, false).at;
@@ -334,12 +340,28 @@ gpa_t mem_fetch(struct bt *bt, uint64_t va)
 
 // ---- Flushes ----
 
-// The guest maps something where the fast world has the monitor (layout.h: one entry of the top level covers just
-// that): such a guest runs in the checked world, from now on.
+// Is there anything in the 2 MiB at 0xffff810000000000, of which the TLB has some (layout.h)?
+static bool maps_lowest(const struct bt *bt)
+{
+    uint64_t entry = bt->cr3;
+    static const unsigned index[] = {258, 0, 0};
+    for (unsigned i = 0; i < 3; i++) {
+        const uint64_t *at = (const uint64_t *)ram_at(bt->ram, gpa((entry & PTE_ADDR) + index[i] * 8), 8);
+        if (!at || !(*at & PTE_P))
+            return false;
+        entry = *at;
+        if (i && (entry & PTE_PS))
+            return true;
+    }
+    return true;
+}
+
+// The guest maps something where the fast world has the monitor (layout.h; one entry of the top level covers the
+// greater part of it): such a guest runs in the checked world, from now on.
 static void leave_monitor_alone(struct bt *bt)
 {
-    const uint64_t *entry = ram_at(bt->ram, gpa((bt->cr3 & PTE_ADDR) + 8), 8);
-    if (bt->options.checked || !entry || !(*entry & PTE_P))
+    const uint64_t *entry = (const uint64_t *)ram_at(bt->ram, gpa((bt->cr3 & PTE_ADDR) + 8), 8);
+    if (bt->options.checked || !((entry && (*entry & PTE_P)) || maps_lowest(bt)))
         return;
     bt->options.checked = true;
     bt_mode_changed(bt);

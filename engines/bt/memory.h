@@ -34,6 +34,9 @@ gpa_t mem_fetch(struct bt *bt, uint64_t va);
 bool mem_access(struct bt *bt, uint64_t va, unsigned size, bool read, bool write, bool stack, void **host);
 void mem_commit(struct bt *bt);
 
+// Before the guest goes on in translated code.
+void mem_begin_world(struct bt *bt);
+
 // The guest flushed: everything, what is not global (mov to cr3), or one page. All tell map.h and tc.h too: this is the
 // one entry for system.c.
 void mem_flush(struct bt *bt);

@@ -35,7 +35,7 @@ static bool line_ok(const char *line, char *reason, size_t size)
     uint64_t start, end;
     if (sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) != 2 || strstr(line, "[vsyscall]"))
         return true;
-    if (start >= BT_VMM_START && end <= BT_VMM_END)
+    if ((start >= BT_VMM_START && end <= BT_VMM_END) || (start >= BT_TLB && end <= BT_TLB_END))
         return true;
     snprintf(reason, size, "host addresses that a guest kernel needs are taken: %" PRIx64 "-%" PRIx64, start, end);
     return false;

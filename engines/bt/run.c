@@ -14,6 +14,7 @@
 #include "engines/bt/region.h"
 #include "engines/bt/signal.h"
 #include "engines/bt/tc.h"
+#include "engines/bt/tlb.h"
 #include "engines/bt/world.h"
 
 _Static_assert(offsetof(struct bt, gpr) == BT_GPR, "world.S");
@@ -65,6 +66,10 @@ _Noreturn void raise_engine_error(struct bt *bt, const char *format, ...)
 void bt_mode_changed(struct bt *bt)
 {
     bt->world = bt->cpl == 3 ? WORLD_USER : bt->options.checked ? WORLD_CHECKED : WORLD_FAST;
+    if (bt->world != WORLD_FAST && bt->world != bt->stack_world) {
+        tlb_forget_stack();
+        bt->stack_world = bt->world;
+    }
 }
 
 void bt_state_from_world(struct bt *bt)
@@ -73,8 +78,28 @@ void bt_state_from_world(struct bt *bt)
     bt->flags &= FLAGS_ARITH | FLAG_DF;
 }
 
+// At home, some registers are in cells in the checked worlds (park.h).
+_Static_assert(PARKED_AT_HOME == (1u << RCX | 1u << R14 | 1u << R15), "these three");
+
+static void from_cells(struct bt *bt)
+{
+    bt->gpr[RCX] = bt->parked[RCX];
+    bt->gpr[R14] = bt->parked[R14];
+    bt->gpr[R15] = bt->parked[R15];
+}
+
+static void to_cells(struct bt *bt)
+{
+    bt->parked[RCX] = bt->gpr[RCX];
+    bt->parked[R14] = bt->gpr[R14];
+    bt->parked[R15] = bt->gpr[R15];
+    mem_begin_world(bt);
+}
+
 static void state_to_world(struct bt *bt)
 {
+    if (bt->world != WORLD_FAST)
+        to_cells(bt);
     bt->world_rsp = bt->gpr[RSP] + (bt->world == WORLD_FAST ? BT_BIAS : 0);
 }
 
@@ -173,6 +198,8 @@ static uint8_t *leave_through(struct bt *bt, struct site *site)
 const void *bt_left(struct bt *bt)
 {
     bt_state_from_world(bt);
+    if (bt->world != WORLD_FAST)
+        from_cells(bt);
     uint8_t *host = leave_through(bt, tc_site(bt->tc, bt->site));
     state_to_world(bt);
     return host;

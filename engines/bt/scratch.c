@@ -140,6 +140,78 @@ static uint32_t registers_of(const struct x86_operand *op)
     return used;
 }
 
+// By cl only, which some operands show and some do not.
+static bool shifts_by_constant(const struct insn *in)
+{
+    switch (in->id) {
+    case X86_INS_ROL:
+    case X86_INS_ROR:
+    case X86_INS_RCL:
+    case X86_INS_RCR:
+    case X86_INS_SHL:
+    case X86_INS_SAL:
+    case X86_INS_SHR:
+    case X86_INS_SAR:
+        return in->opcode[0] != 0xd2 && in->opcode[0] != 0xd3;
+    case X86_INS_SHLD:
+    case X86_INS_SHRD:
+        return in->opcode[1] != 0xa5 && in->opcode[1] != 0xad;
+    default:
+        return false;
+    }
+}
+
+static uint32_t implied(const struct insn *in)
+{
+    return in->id < X86_INS_ENDING && !shifts_by_constant(in) ? implicit[in->id] : 0u;
+}
+
+uint32_t registers_of_data(const struct insn *in)
+{
+    uint32_t used = implied(in);
+    for (unsigned i = 0; i < in->operands; i++)
+        if (in->op[i].kind != OPERAND_MEM)
+            used |= registers_of(&in->op[i]);
+    return used;
+}
+
+uint32_t registers_used(const struct insn *in)
+{
+    uint32_t used = registers_of_data(in);
+    for (unsigned i = 0; i < in->operands; i++)
+        used |= registers_of(&in->op[i]);
+    return used;
+}
+
+uint32_t registers_changed(const struct insn *in)
+{
+    if (in->id == X86_INS_XCHG || in->id == X86_INS_XADD || in->id == X86_INS_MULX)
+        return registers_of_data(in);
+    if (in->id == X86_INS_PUSH || in->operands == 0 || in->op[0].kind == OPERAND_MEM)
+        return implied(in);
+    return implied(in) | registers_of(&in->op[0]);
+}
+
+uint32_t registers_overwritten(const struct insn *in)
+{
+    switch (in->id) {
+    case X86_INS_MOV:
+    case X86_INS_MOVABS:
+    case X86_INS_MOVZX:
+    case X86_INS_MOVSX:
+    case X86_INS_MOVSXD:
+    case X86_INS_LEA:
+        break;
+    case X86_INS_POP:
+        return in->op[0].kind == OPERAND_GPR && in->op[0].size == 8 ? registers_of(&in->op[0]) : 0;
+    default:
+        return 0;
+    }
+    if (in->op[0].kind != OPERAND_GPR || in->op[0].size < 4)
+        return 0;
+    return registers_of(&in->op[0]) & ~registers_of(&in->op[1]);
+}
+
 unsigned pick_scratch(const struct insn *in, uint32_t avoid)
 {
     // Legacy registers first: shorter, and the only ones beside a high-byte operand, which goes with no REX prefix.

@@ -56,6 +56,10 @@ static void save_state(struct bt *bt, const greg_t *gregs)
 
 static void recover_state(struct bt *bt, const struct point *point)
 {
+    for (uint32_t parked = point->parked; parked; parked &= parked - 1) {
+        unsigned reg = (unsigned)__builtin_ctz(parked);
+        bt->gpr[reg] = bt->parked[reg];
+    }
     switch (point->recover) {
     case RECOVER_SLOT:
         bt->gpr[point->reg] = bt->slot[0];
@@ -121,7 +125,7 @@ static void memory_fault(struct bt *bt, const siginfo_t *info, bool write, struc
         raise_page_fault(bt, va, error);
     if (!has_address && point->recover == RECOVER_SLOT && checked_form(bt))
         raise_error(bt, VEC_GP, 0); // not the address: cmpxchg16b on an operand that is not aligned
-    bt->once = bt->options.no_adapt;
+    bt->once = bt->options.no_adapt || bt->world != WORLD_FAST; // tlb.c: a stack that is not canonical
     if (!bt->once)
         tc_guilty(bt, ccf, point, has_address ? map_refusal(bt, va) : "an address that is not canonical for the host");
     to_run_loop(bt);

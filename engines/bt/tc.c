@@ -42,6 +42,10 @@ static void put_fixed_stubs(struct tc *tc, struct bt *bt)
 
     tc->return_miss_stub = cold->at;
     put_return_miss(cold, bt);
+    for (enum world world = WORLD_CHECKED; world < WORLDS; world++) {
+        tc->refill_stub[world] = cold->at;
+        put_stack_refill(cold, bt, world);
+    }
     tc->cold_start = cold->at;
 }
 
@@ -204,6 +208,11 @@ const uint8_t *tc_return_miss_stub(const struct tc *tc)
 const uint8_t *tc_miss_stub(const struct tc *tc)
 {
     return tc->miss_stub;
+}
+
+const uint8_t *tc_refill_stub(const struct tc *tc, enum world world)
+{
+    return tc->refill_stub[world];
 }
 
 unsigned tc_flushes(const struct tc *tc)
@@ -447,7 +456,10 @@ static uint8_t *check_of(struct bt *bt, struct ccf *ccf)
     if (ccf->check)
         return ccf->check;
     uint8_t *check = tc->cold.at;
-    put_target_check(&tc->cold, bt, ccf->rip, tc->miss_stub);
+    if (ccf->world == WORLD_FAST)
+        put_target_check(&tc->cold, bt, ccf->rip, tc->miss_stub);
+    else
+        put_parked_target_check(&tc->cold, ccf->rip, tc->miss_stub);
     put_jmp(&tc->cold, ccf->start);
     if (!tc->cold.full)
         ccf->check = check;

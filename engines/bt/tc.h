@@ -65,7 +65,8 @@ struct point {
     uint8_t guest;   // offset of the instruction from the TU's start; the TU's length for the jump behind the last one
     uint8_t recover; // enum recover
     uint8_t reg;
-    uint8_t how; // enum how: of the instruction that begins here
+    uint16_t parked; // registers whose values are in bt->parked only, a bit each (park.h)
+    uint8_t how;     // enum how: of the instruction that begins here
 };
 
 struct ccf {
@@ -117,10 +118,11 @@ struct site *tc_new_site(struct tc *tc, enum site_kind kind, uint64_t rip);
 // Writes the stub that leaves through the site, into the cold half; gives its address.
 uint8_t *tc_stub(struct tc *tc, struct site *site);
 bool tc_is_guilty(struct tc *tc, uint64_t rip);
-const uint8_t *tc_leave_stub(const struct tc *tc);       // bt->site is set: leave
-const uint8_t *tc_return_miss_stub(const struct tc *tc); // put_return_miss
-const uint8_t *tc_miss_stub(const struct tc *tc);        // bt->target is set: leave for it
-unsigned tc_flushes(const struct tc *tc);                // how often everything was dropped: sites do not outlive that
+const uint8_t *tc_leave_stub(const struct tc *tc);                    // bt->site is set: leave
+const uint8_t *tc_return_miss_stub(const struct tc *tc);              // put_return_miss
+const uint8_t *tc_miss_stub(const struct tc *tc);                     // bt->target is set: leave for it
+const uint8_t *tc_refill_stub(const struct tc *tc, enum world world); // put_stack_refill
+unsigned tc_flushes(const struct tc *tc); // how often everything was dropped: sites do not outlive that
 // Sets the target table's entry for guest address rip.
 void tc_set_target(struct bt *bt, enum world world, uint64_t rip, const uint8_t *host);
 

@@ -23,6 +23,7 @@ struct tc {
     uint8_t *leave_stub; // rdi saved, rdi = bt, to bt_world_left
     uint8_t *miss_stub;  // SITE_MISS
     uint8_t *return_miss_stub;
+    uint8_t *refill_stub[WORLDS];
     struct site *sites; // [0] is never used
     uint32_t site_count;
     struct ccf **order; // in the order of their hot code's addresses

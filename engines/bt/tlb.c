@@ -3,71 +3,123 @@
 // touch little in between.
 #include "engines/bt/tlb.h"
 
-#include <stdlib.h>
+#include <sys/mman.h>
 
 #include "engines/bt/memory.h"
 
-static void clear(struct tlb_entry *e)
+_Static_assert(sizeof(struct tlb) <= BT_TLB_END - BT_TLB, "the TLB has its place");
+
+static uint64_t tag_of(uint64_t page)
 {
-    e->read = e->write = e->exec = TLB_NONE;
+    return 0 - page;
+}
+
+// Of a page that never comes to this slot, nor does one beside it.
+static uint64_t tag_of_nothing(unsigned slot)
+{
+    return tag_of((slot ^ TLB_SIZE / 2) * GUEST_PAGE_SIZE);
+}
+
+static void clear(struct tlb_table *t, unsigned slot)
+{
+    t->read[slot] = t->store[slot] = t->write[slot] = t->exec[slot] = tag_of_nothing(slot);
+}
+
+// The one page that push, pop, call and ret look at first (inline_stack.c): no address hits that but one that is not
+// canonical, with which the access then faults on the host.
+void tlb_forget_stack(void)
+{
+    struct bt *bt = (struct bt *)BT_REGION;
+    bt->stack_tag = 1ull << 63;
+    bt->stack_addend = 0;
 }
 
 static void clear_all(struct tlb *tlb)
 {
-    struct tlb_entry *e = tlb->entry[0];
-    for (unsigned i = 0; i < TLB_MODES * TLB_SIZE; i++)
-        clear(&e[i]);
+    for (unsigned mode = 0; mode < TLB_MODES; mode++)
+        for (unsigned slot = 0; slot < TLB_SIZE; slot++)
+            clear(&tlb->table[mode], slot);
 }
 
 struct tlb *tlb_create(void)
 {
-    struct tlb *tlb = aligned_alloc(64, (sizeof *tlb + 63) & ~(size_t)63);
-    if (!tlb)
+    struct tlb *tlb = mmap((void *)BT_TLB, BT_TLB_END - BT_TLB, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (tlb == MAP_FAILED)
         return NULL;
-    *tlb = (struct tlb){.filled = 0};
     clear_all(tlb);
+    tlb_forget_stack();
     return tlb;
 }
 
 void tlb_destroy(struct tlb *tlb)
 {
-    free(tlb);
+    munmap(tlb, BT_TLB_END - BT_TLB);
 }
 
-static void note_filled(struct tlb *tlb, const struct tlb_entry *e)
+static void note_filled(struct tlb *tlb, enum tlb_mode mode, unsigned slot)
 {
     if (tlb->filled < TLB_FLUSH_FEW)
-        tlb->filled_slot[tlb->filled] = (uint16_t)(e - tlb->entry[0]);
+        tlb->filled_slot[tlb->filled] = (uint16_t)(mode * TLB_SIZE + slot);
     tlb->filled++;
 }
 
 void tlb_fill(struct tlb *tlb, enum tlb_mode mode, uint64_t va, uint32_t access, const struct translation *t,
-              const uint8_t *host)
+              const uint8_t *host, bool plain)
 {
-    uint64_t page = va & GUEST_PAGE_MASK;
-    uint64_t addend = (uint64_t)(uintptr_t)host - page;
-    struct tlb_entry *e = tlb_slot(tlb, mode, va);
-    bool same = (e->read == page || e->write == page || e->exec == page) && e->addend == addend;
-    if (!same) {
-        clear(e);
-        e->addend = addend;
-        note_filled(tlb, e);
+    struct tlb_table *table = &tlb->table[mode];
+    unsigned slot = tlb_slot(va);
+    uint64_t page = va & GUEST_PAGE_MASK, tag = tag_of(page);
+    uint64_t addend = (uint64_t)(uintptr_t)host - page + TLB_SHIFT;
+    bool known = table->read[slot] == tag || table->write[slot] == tag || table->exec[slot] == tag;
+    if (!known || table->addend[slot] != addend) {
+        clear(table, slot);
+        table->addend[slot] = addend;
+        note_filled(tlb, mode, slot);
     }
     if (t->page_size > GUEST_PAGE_SIZE)
         tlb->large_filter |= t->page_size > (1u << 21) ? ~0ull : 1ull << ((va >> 21) & 63);
     if (access & PF_FETCH)
-        e->exec = page;
+        table->exec[slot] = tag;
     else
-        e->read = page;
+        table->read[slot] = tag;
     if (access & PF_WRITE)
-        e->write = page;
+        table->write[slot] = tag;
+    if ((access & PF_WRITE) && plain)
+        table->store[slot] = tag;
+}
+
+void tlb_allow_stores(struct tlb *tlb, enum tlb_mode mode, uint64_t va)
+{
+    struct tlb_table *table = &tlb->table[mode];
+    table->store[tlb_slot(va)] = table->write[tlb_slot(va)];
+}
+
+static void forbid_stores(struct tlb_table *t, unsigned slot, const uint8_t *host)
+{
+    if (t->addend[slot] - t->store[slot] - TLB_SHIFT == (uint64_t)(uintptr_t)host)
+        t->store[slot] = tag_of_nothing(slot);
+}
+
+void tlb_forbid_stores(struct tlb *tlb, const uint8_t *host)
+{
+    tlb_forget_stack();
+    if (tlb->filled <= TLB_FLUSH_FEW) {
+        for (unsigned i = 0; i < tlb->filled; i++)
+            forbid_stores(&tlb->table[tlb->filled_slot[i] / TLB_SIZE], tlb->filled_slot[i] % TLB_SIZE, host);
+        return;
+    }
+    for (unsigned mode = 0; mode < TLB_MODES; mode++)
+        for (unsigned slot = 0; slot < TLB_SIZE; slot++)
+            forbid_stores(&tlb->table[mode], slot, host);
 }
 
 void tlb_flush(struct tlb *tlb)
 {
+    tlb_forget_stack();
     if (tlb->filled <= TLB_FLUSH_FEW) {
         for (unsigned i = 0; i < tlb->filled; i++)
-            clear(&tlb->entry[0][tlb->filled_slot[i]]);
+            clear(&tlb->table[tlb->filled_slot[i] / TLB_SIZE], tlb->filled_slot[i] % TLB_SIZE);
     } else {
         clear_all(tlb);
     }
@@ -81,6 +133,7 @@ void tlb_invlpg(struct tlb *tlb, uint64_t va)
         tlb_flush(tlb);
         return;
     }
+    tlb_forget_stack();
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
-        clear(tlb_slot(tlb, mode, va));
+        clear(&tlb->table[mode], tlb_slot(va));
 }

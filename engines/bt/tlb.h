@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The software TLB behind memory.h: guest-virtual pages to host addresses, one array for each way of access, so that a
-// change of privilege needs no flush. Tags are page addresses; TLB_NONE equals none of them.
+// The software TLB behind memory.h: guest-virtual pages to host addresses, one table for each way of access, so that a
+// change of privilege needs no flush. Translated code of the checked worlds looks into it as well (inline_tlb.c), so it
+// lies at a fixed address, and its form is what makes that lookup short.
+//
+// A tag is minus the address of its page: an access of [va, va + size) hits where va + size - 1 + tag is below 4096.
+// The slot is chosen by va, and neighbouring pages have different ones; so what begins in the page in front of the
+// tag's has looked at another slot, and no hit crosses pages. A slot that holds nothing has the tag of a page that
+// belongs to another, far one.
 #ifndef RINGSIDE_BT_TLB_H
 #define RINGSIDE_BT_TLB_H
 
@@ -8,19 +14,23 @@
 #include "x86/paging.h"
 
 enum tlb_mode {
-    TLB_KERNEL,      // CPL 0, user pages allowed (no SMAP, or AC set)
-    TLB_KERNEL_SMAP, // CPL 0, user pages are faults for data
-    TLB_USER,        // CPL 3
+    TLB_KERNEL,    // CPL 0; where CR4.SMAP is set, user pages are faults for data
+    TLB_KERNEL_AC, // CPL 0 with CR4.SMAP, while RFLAGS.AC excuses that
+    TLB_USER,      // CPL 3
     TLB_MODES
 };
 
-#define TLB_SIZE 512u
-#define TLB_NONE 1ull
+#define TLB_SIZE 256u     // a byte's worth of slots: translated code masks by movzbl, which keeps the flags
+#define TLB_SHIFT 12u     // added to what is added: translated code shifts by the addend's low six bits
+#define STACK_SHIFT 9u    // the same for bt->stack_addend
 #define TLB_FLUSH_FEW 64u // up to so many filled slots are remembered, for flushes that cost what was filled
 
-struct tlb_entry {
-    uint64_t read, write, exec; // tags: set where the A bit is, write where the D bit is too
-    uint64_t addend;            // host-virtual minus guest-virtual address
+struct tlb_table {
+    // Tags are set where the A bit is, store and write where the D bit is too. Translated code looks at the first two;
+    // store is missing for pages with a trace, for there the write means more.
+    uint64_t read[TLB_SIZE], store[TLB_SIZE];
+    uint64_t addend[TLB_SIZE]; // host-virtual minus guest-virtual address, plus TLB_SHIFT
+    uint64_t write[TLB_SIZE], exec[TLB_SIZE];
 };
 
 // A run of bytes within one page.
@@ -31,7 +41,7 @@ struct part {
 };
 
 struct tlb {
-    struct tlb_entry entry[TLB_MODES][TLB_SIZE];
+    struct tlb_table table[TLB_MODES];
     unsigned filled; // slots filled since the last flush; more than TLB_FLUSH_FEW: not all are remembered
     uint16_t filled_slot[TLB_FLUSH_FEW];
     uint64_t large_filter; // by 2 MiB region: a page of a larger guest mapping may be here
@@ -43,14 +53,29 @@ struct tlb {
     uint8_t bounce[128] __attribute__((aligned(64))); // 64 bytes at any alignment that the guest's address has
 };
 
-static inline struct tlb_entry *tlb_slot(struct tlb *tlb, enum tlb_mode mode, uint64_t va)
+static inline unsigned tlb_slot(uint64_t va)
 {
-    return &tlb->entry[mode][(va >> 12) % TLB_SIZE];
+    return va / GUEST_PAGE_SIZE % TLB_SIZE;
 }
 
-// Remembers a walk that was allowed: access is its PF_WRITE and PF_FETCH, host the page in RAM.
+static inline bool tlb_hit(uint64_t tag, uint64_t va, unsigned size)
+{
+    return va + size - 1 + tag < GUEST_PAGE_SIZE;
+}
+
+static inline uint8_t *tlb_host(const struct tlb_table *t, uint64_t va)
+{
+    return (uint8_t *)(uintptr_t)(va + t->addend[tlb_slot(va)] - TLB_SHIFT);
+}
+
+// Remembers a walk that was allowed: access is its PF_WRITE and PF_FETCH, host the page in RAM. plain: no trace there.
 void tlb_fill(struct tlb *tlb, enum tlb_mode mode, uint64_t va, uint32_t access, const struct translation *t,
-              const uint8_t *host);
+              const uint8_t *host, bool plain);
+// The page that va hits by its write tag has no trace any more.
+void tlb_allow_stores(struct tlb *tlb, enum tlb_mode mode, uint64_t va);
+// This page of RAM has got a trace: translated code does not write there by itself.
+void tlb_forbid_stores(struct tlb *tlb, const uint8_t *host);
+void tlb_forget_stack(void); // bt->stack_tag: another world goes on
 void tlb_flush(struct tlb *tlb);
 void tlb_invlpg(struct tlb *tlb, uint64_t va);
 

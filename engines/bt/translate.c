@@ -18,7 +18,8 @@ void add_point(struct translator *t, enum recover recover, unsigned reg)
     ccf->point[ccf->points++] = (struct point){.host = (uint16_t)(t->hot->at - ccf->start),
                                                .guest = t->in->offset,
                                                .recover = (uint8_t)recover,
-                                               .reg = (uint8_t)reg};
+                                               .reg = (uint8_t)reg,
+                                               .parked = (uint16_t)~t->parking.in_register};
 }
 
 struct site *add_site(struct translator *t, enum site_kind kind)
@@ -233,6 +234,27 @@ static bool translate_insn(struct translator *t)
     }
 }
 
+static bool translate_parked(struct translator *t)
+{
+    bool falls;
+    if (inline_insn(t, &falls))
+        return falls;
+    park_settle(t);
+    falls = translate_insn(t);
+    park_anything_changed(t);
+    return falls;
+}
+
+// The last "instruction" of a TU may be none.
+static bool translate_one(struct translator *t, bool undefined)
+{
+    if (undefined) {
+        park_home(t);
+        return put_raise(t, t->tu->too_long ? VEC_GP : VEC_UD, t->tu->too_long);
+    }
+    return t->bt->world == WORLD_FAST ? translate_insn(t) : translate_parked(t);
+}
+
 // An instruction of one of ours with a rip-relative operand: opcode and ModRM bytes, then the distance to the cell.
 void put_on_cell(struct code *code, const void *opcode, unsigned n, const void *cell)
 {
@@ -255,6 +277,7 @@ bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, 
         .bt = bt, .hot = tc_hot(bt->tc), .cold = tc_cold(bt->tc), .tu = tu, .ccf = ccf, .single = single};
     t.in = &tu->insn[0];
     ccf->start = t.hot->at;
+    park_begin(&t);
     add_point(&t, RECOVER_NONE, 0);
     if (polls)
         put_poll(&t);
@@ -265,10 +288,7 @@ bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, 
         struct point *point = &ccf->point[ccf->points];
         const uint8_t *from = t.hot->at;
         add_point(&t, RECOVER_NONE, 0);
-        if (tu->undefined && i == tu->count - 1)
-            falls = put_raise(&t, tu->too_long ? VEC_GP : VEC_UD, tu->too_long);
-        else
-            falls = translate_insn(&t);
+        falls = translate_one(&t, tu->undefined && i == tu->count - 1);
         if (t.hot->full || t.cold->full)
             return false;
         point->how = (uint8_t)how_translated(&t, from, t.hot->at);
@@ -277,6 +297,8 @@ bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, 
         add_point(&t, RECOVER_NONE, 0);
         ccf->point[ccf->points - 1].guest = (uint8_t)tu->bytes;
     }
+    if (falls)
+        park_home(&t);
     if (falls && single) {
         struct site *site = add_site(&t, SITE_LEAVE);
         site->rip = tu->rip + tu->bytes;

@@ -33,6 +33,11 @@ bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, 
 // Code that goes on behind itself where bt->target is rip, else to the miss stub. On entry rcx is in slot[0]; flags and
 // all other registers are kept.
 void put_target_check(struct code *code, struct bt *bt, uint64_t rip, const uint8_t *miss);
+// The same for the checked worlds: on entry rcx is the target, and the guest's registers are at home (park.h).
+void put_parked_target_check(struct code *code, uint64_t rip, const uint8_t *miss_stub);
+// The stub that looks for the stack's new page in the TLB (inline_tlb.c). Its address is slot[2]; rcx is where to go on
+// with bt->stack_tag set, or 5 bytes behind that where the TLB does not know it. Keeps all registers but rcx.
+void put_stack_refill(struct code *code, struct bt *bt, enum world world);
 // The stub that rets of the fast world go to where they find no landing.
 void put_return_miss(struct code *code, struct bt *bt);
 

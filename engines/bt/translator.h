@@ -5,6 +5,7 @@
 #define RINGSIDE_BT_TRANSLATOR_H
 
 #include "engines/bt/how.h"
+#include "engines/bt/park.h"
 #include "engines/bt/translate.h"
 
 struct translator {
@@ -14,7 +15,8 @@ struct translator {
     const struct tu_insn *in; // the instruction at hand
     struct ccf *ccf;
     enum how how; // of the instruction at hand, where the code that translates it says so
-    bool single;  // the run loop wants its turn behind this one instruction
+    struct parking parking;
+    bool single; // the run loop wants its turn behind this one instruction
 };
 
 // Is the instruction's access to memory to be looked up in software, or the instruction to be a callout where it goes
@@ -55,6 +57,13 @@ bool translate_jcc(struct translator *t);
 bool translate_jrcxz(struct translator *t);
 
 // checked.c
+enum access { READS = 1, WRITES = 2 };
+unsigned access_of(const struct insn *in, unsigned operand);
+bool is_plain_store(const struct insn *in, unsigned operand);
 bool put_checked(struct translator *t, unsigned operand);
+
+// inline_tlb.c: an instruction in a checked world, its accesses looked up in the translation cache. False, and nothing
+// is written, where it is translated like any other. *falls: the guest goes on behind it.
+bool inline_insn(struct translator *t, bool *falls);
 
 #endif

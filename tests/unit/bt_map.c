@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <ucontext.h>
 
+#include "engines/bt/memory.h"
 #include "engines/bt/region.h"
 #include "machine/ram.h"
 #include "tests/unit/check.h"
@@ -49,6 +50,7 @@ static void set_up(struct fixture *f)
     }
     f->bt->vcpu = &f->vcpu;
     f->bt->ram = &f->ram;
+    f->bt->tlb = tlb_create();
     f->bt->map = map_create(&f->ram);
     f->bt->cr0 = CR0_WP;
     f->bt->cr3 = PML4;
@@ -72,6 +74,7 @@ static void set_up(struct fixture *f)
 static void tear_down(struct fixture *f)
 {
     map_destroy(f->bt->map);
+    tlb_destroy(f->bt->tlb);
     region_destroy(f->bt);
     ram_destroy(&f->ram);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "engines/bt/memory.h"
 #include "engines/bt/region.h"
 #include "machine/ram.h"
 #include "tests/unit/check.h"
@@ -74,6 +75,7 @@ static void set_up(struct fixture *f)
     }
     f->bt->vcpu = &f->vcpu;
     f->bt->ram = &f->ram;
+    f->bt->tlb = tlb_create();
     f->bt->map = map_create(&f->ram);
     f->host.room = ~0u;
     f->map = map_create_user(f->bt->map, &(struct map_host){change, clear, &f->host});
@@ -93,6 +95,7 @@ static void tear_down(struct fixture *f)
 {
     map_destroy(f->map);
     map_destroy(f->bt->map);
+    tlb_destroy(f->bt->tlb);
     region_destroy(f->bt);
     ram_destroy(&f->ram);
 }

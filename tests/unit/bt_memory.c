@@ -195,6 +195,7 @@ static void privileges(void)
 
     f.bt->cpl = 0;
     f.bt->cr4 = CR4_SMAP;
+    mem_flush(f.bt); // as mov to cr4 does
     CHECK_EQ(FAULT(&f, load(&f, PAGE, 8)), PF(PF_PRESENT));
     f.bt->rflags = FLAG_AC;
     CHECK_EQ(FAULT(&f, load(&f, PAGE, 8)), 0);
@@ -243,7 +244,7 @@ static void flushes(void)
     for (unsigned i = 0; i < 500; i++) // more than are remembered
         mem_write(f.bt, LARGE_VA + i * PAGE, 8, i, false);
     *cell(&f, PD, 1) = FRAMES | RIGHTS | PTE_PS;
-    CHECK_EQ(load(&f, LARGE_VA + 100 * PAGE, 8), 100);
+    CHECK_EQ(load(&f, LARGE_VA + 400 * PAGE, 8), 400);
     mem_invlpg(f.bt, LARGE_VA); // one address of a large page: all of it
     CHECK_EQ(load(&f, LARGE_VA + 10 * PAGE, 8), 54);
     for (unsigned i = 0; i < 500; i++)
