@@ -135,6 +135,6 @@ def write(base, commands, height):
 
 
 def decades(series, low):
-    """(low, high) for a log axis with room for the labels above the highest bar."""
-    values = [v for s in series for v in s.values.values() if v]
-    return low, max(values, default=10) * 10
+    """(low, high) for a log axis with room for the labels above the highest bar, and no bar below `low` but with room."""
+    values = [v for s in series for v in s.values.values() if v and v > 0]
+    return min([low] + [v / 2 for v in values if v < low]), max(values, default=10) * 10

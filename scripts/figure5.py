@@ -98,24 +98,13 @@ def cost(run, benches, engine):
     return statistics.fmean(f.median for f in figures) if all(figures) else None
 
 
-def native_cycles_per_instruction(run):
-    """(least, most) of the kernels that have a native program: natively taken cycles over the interpreter's count."""
-    found = []
-    for _, bench in run.benches("micro"):
-        f, events = results.figure(run, "micro", bench, "native"), results.events(run, "micro", bench, EXACT) or {}
-        instructions = events.get("insns_kernel", 0) + events.get("insns_user", 0)
-        if f and instructions:
-            found.append(f.median / instructions)
-    return (min(found), max(found)) if found else None
-
-
 def native_equivalent_ms(run):
     """(least, most) time of the boot's instructions at the native speed of the kernels; None where it cannot be said."""
-    counts, rate = boot_counts(run, EXACT), native_cycles_per_instruction(run)
+    counts, rate = boot_counts(run, EXACT), process.native_cycles_per_instruction(run)
     if not counts or not rate:
         return None
     instructions = counts["insns_kernel"] + counts["insns_user"]
-    return tuple(ms(run, instructions * r) for r in rate)
+    return ms(run, instructions * rate[0]), ms(run, instructions * rate[2])
 
 
 class Term:

@@ -39,27 +39,28 @@ def draw_ratios(run, base, words):
     old = [bars.Series(f"2006: {who}", PAPER_COLOURS[who], {b: v[i] for b, v in paper.items()})
            for i, who in enumerate(PAPER_COLOURS)]
     low, high = bars.decades(old + own, 0.3)
-    return bars.draw(base, [bars.Panel(benches, old + own, low, high, "times the native cost, log scale")],
+    kernels = [b for b in benches if b.startswith("user/")]
+    parts = (([b for b in benches if b not in kernels], old + own, "times the native cost, log scale: processes and servers"),
+             (kernels, own, "times the native cost, log scale: programs that compute"))
+    return bars.draw(base, [bars.Panel(part, series, low, high, label) for part, series, label in parts if part],
                      "Processes, system calls, demand paging: cost against the same program on the host",
                      f"The host's kernel is Linux, the guest's is Bantam; 2006, servers: Apache.  {results.machine_line(run)}{words}")
 
 
 def draw_forkwait(run, base, words):
-    """forkwait on the paper's two machines and here, from a run of peers.py."""
+    """forkwait on the paper's two machines and here, in seconds, from a run of peers.py."""
     rows = process.forkwait_rows(run)
-    names = {results.column(run, e): e for e in results.engine_order(run)}
+    engines = {results.column(run, e): e for e in results.engine_order(run)}
     if not any(where == "here" for where, *_ in rows):
         return []
-    series = [bars.Series(f"2006: {who}", PAPER_COLOURS[who], {where: t for where, w, _, t in rows if w == who})
-              for who in PAPER_COLOURS]
-    series += [bars.Series(f"here: {who}", colour(names[who]), {where: times}, column=1)
-               for where, who, _, times in rows if where == "here" and who != names.get("native") and
-               names[who] != "native" and times]
-    places = list(dict.fromkeys(where for where, *_ in rows))
+    series = [bars.Series(f"2006: {who}", fill, {where: s for where, w, s, _ in rows if w == who and where != "here"})
+              for who, fill in dict(native="#c9c9c9", **PAPER_COLOURS).items()]
+    series += [bars.Series(f"here: {who}", colour(engines[who]), {where: seconds}, column=1)
+               for where, who, seconds, _ in rows if where == "here"]
     low, high = bars.decades(series, 0.5)
-    return bars.draw(base, [bars.Panel(places, series, low, high, "times native, log scale")],
-                     "forkwait: 40,000 times fork and wait, against native",
-                     f"Here: by the host's clock; native is the host's Linux, the guest is Bantam.  "
+    return bars.draw(base, [bars.Panel(list(dict.fromkeys(where for where, *_ in rows)), series, low, high, "seconds, log scale")],
+                     "forkwait: 40,000 times fork and wait",
+                     f"Native here is the host's Linux; all others run Bantam, a far smaller kernel.  "
                      f"{results.machine_line(run)}{words}")
 
 

@@ -7,6 +7,7 @@ kinds that are built, `--engines` the list that `make bench` measures the first 
 paper.py takes single tables."""
 import os
 import re
+import statistics
 import sys
 
 import peers_table
@@ -153,6 +154,38 @@ def events_table(run, suite="process", bench="forkwait"):
     return table.markdown([f"events of one {bench}"] + engines, rows) if rows else []
 
 
+# ---- The same instructions natively ----
+
+def native_cycles_per_instruction(run, suites=("micro", "user"), counter="interp"):
+    """(least, median, most) of the kernels: natively taken cycles over the interpreter's count; None without any."""
+    found = []
+    for suite in suites:
+        for _, bench in run.benches(suite):
+            f, instructions = results.figure(run, suite, bench, "native"), instructions_of(run, suite, bench, counter)
+            if f and f.median > 0 and instructions:
+                found.append(f.median / instructions)
+    return (min(found), statistics.median(found), max(found)) if found else None
+
+
+def instructions_of(run, suite, bench, counter="interp"):
+    rates = results.events(run, suite, bench, counter) or {}
+    return rates.get("insns_kernel", 0) + rates.get("insns_user", 0)
+
+
+def bound_table(run):
+    """What the guest's own instructions would take at the median speed of native kernels: of the native column that
+    cannot be measured, the part without what faults, switches and system calls cost beyond their instructions."""
+    rate, rows = native_cycles_per_instruction(run), []
+    for suite, _, bench in rows_of(run):
+        count, f = instructions_of(run, suite, bench), results.figure(run, suite, bench, "bt")
+        if suite == "user" or not rate or not count or not f:
+            continue
+        rows.append([bench, f"{count:,.0f}", results.cycles_text(count * rate[1]), results.cycles_text(f.median),
+                     ratio_text(f.median / (count * rate[1]))])
+    head = ["benchmark", "guest instructions", f"at {rate[1]:.2f} cycles each" if rate else "", "bt, cycles", "bt, times that"]
+    return table.markdown(head, rows) if rows else []
+
+
 # ---- Policies ----
 
 def policies(run):
@@ -208,6 +241,7 @@ def whole(run):
     out = table.scope(run) + [""] + table.engine_list(run)
     out += table.titled("processes: TSC cycles an iteration, median", costs_table(run))
     out += table.titled("processes: times the native program's cost", ratios_table(run))
+    out += table.titled("the guest's own instructions at native speed", bound_table(run))
     for suite, _, bench in rows_of(run):
         out += table.titled(f"events of one {bench}", events_table(run, suite, bench))
     out += table.titled("ways of the translator", policies_table(run))

@@ -31,7 +31,8 @@ PROCESS = {("micro", "forkwait"): {"native": 100000, "interp": 900000, "bt": 400
            ("micro", "getpid"): {"native": 200, "interp": 700, "bt": 1400, "bt:user=direct": 5000,
                                  "bt:user=translated": 1410, "bt:mmu=trace": 1390},
            ("macro", "serverN"): {"native": 10000, "interp": 90000, "bt": 20000, "bt:user=direct": 19000,
-                                  "bt:user=translated": 50000, "bt:mmu=trace": 12000, "vtx": 8000000}}
+                                  "bt:user=translated": 50000, "bt:mmu=trace": 12000, "vtx": 8000000},
+           ("user", "crc"): {"native": 2000, "interp": 20000}}
 
 
 def sample(suite, bench, engine, process, cost, n=1000, reps=3, steady=False):
@@ -72,10 +73,11 @@ def make_process(path, processes=6):
     for (suite, bench), by_engine in PROCESS.items():
         records.append({"type": "image", "suite": suite, "bench": bench, "sha256": "0", "native": True})
         for engine, cost in by_engine.items():
+            instructions = 1000 * (4000 if bench == "crc" else 3000)
             made = [sample(suite, bench, engine, p, cost, steady=True) for p in range(processes)]
             for s in made if bench != "getpid" and engine != "native" else []:
                 for name, factor in (("counters_n", 1), ("counters_2n", 2)):
-                    s[name] = [{"syscalls": 3 * 1000 * factor, "true_faults": 12 * 1000 * factor}] * 3
+                    s[name] = [{"syscalls": 3 * 1000 * factor, "true_faults": 12 * 1000 * factor, "insns_kernel": instructions * factor}] * 3
             records += made
     records.append({"type": "failed", "suite": "micro", "image": "getpid", "bench": None, "engine": "vtx",
                     "process": 0, "status": 5, "reason": "did not end within 10.0 s"})

@@ -15,7 +15,7 @@ from _ok import check, done
 
 def groups(run):
     check("process benchmarks of the suite micro are a group of their own",
-          run.suites() == ["process", "macro"] and process.has_processes(run))
+          run.suites() == ["process", "user", "macro"] and process.has_processes(run))
     check("the paper's program comes first", [b for _, b in run.benches("process")] == ["forkwait", "getpid"])
     check("ways to run user code are columns, policies of the MMU are not",
           process.shown(run) == ["native", "interp", "bt", "bt:user=direct", "bt:user=translated", "vtx"])
@@ -46,6 +46,14 @@ def events(run):
     check("every event has a meaning", len(process.meanings()) > 30)
 
 
+def bounds(run):
+    """user/crc: 2,000 native cycles for 4,000 instructions, so half a cycle each; serverN has 3,000."""
+    check("natively taken cycles over counted instructions", process.native_cycles_per_instruction(run) == (0.5, 0.5, 0.5))
+    check("the guest's instructions at that speed", "| serverN | 3,000 | 1,500 | 20,000 | 13.3 |" in
+          process.bound_table(run))
+    check("a kernel is no row", not any("crc" in line for line in process.bound_table(run)))
+
+
 def policies(run):
     lines = process.policies_table(run)
     check("one column a pair of policies", lines[0] == "| benchmark, cycles | auto, vtlb | direct, vtlb | "
@@ -69,6 +77,7 @@ with tempfile.TemporaryDirectory() as scratch:
     costs(made)
     events(made)
     policies(made)
+    bounds(made)
     forkwait(scratch)
     check("everything together", any("serverN" in line for line in process.whole(made)))
 done()
