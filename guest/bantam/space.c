@@ -92,10 +92,10 @@ static enum fault copy_on_write(uint64_t *entry, uint64_t va)
         page_copy(copy, direct(physical));
         page_drop(physical);
         *entry = (*entry & ~PTE_ADDR) | physical_of_direct(copy) | PTE_W | PTE_D;
+        invlpg((const void *)va);
     } else {
-        *entry |= PTE_W | PTE_D;
+        *entry |= PTE_W | PTE_D; // more rights: nothing to flush (SDM vol. 3, 4.10.4.3)
     }
-    invlpg((const void *)va);
     return FAULT_CURED;
 }
 
