@@ -25,7 +25,7 @@ class Run:
         self.header = header
         self.machine = header.get("machine") or {}
         self.engines, self.images = {}, {}
-        self.samples, self.failed, self.skipped, self.translations, self.boots = [], [], [], [], []
+        self.samples, self.failed, self.skipped, self.translations, self.boots, self.once = [], [], [], [], [], []
         self.end = None
 
     def add(self, record):
@@ -38,9 +38,9 @@ class Run:
             self.images[record["suite"], record["bench"]] = record
         elif kind == "end":
             self.end = record
-        elif kind in ("sample", "failed", "skipped", "translation", "boot"):
+        elif kind in ("sample", "failed", "skipped", "translation", "boot", "once"):
             {"sample": self.samples, "failed": self.failed, "skipped": self.skipped,
-             "translation": self.translations, "boot": self.boots}[kind].append(record)
+             "translation": self.translations, "boot": self.boots, "once": self.once}[kind].append(record)
 
     def suites(self):
         """Suites from the smallest benchmarks to the largest."""

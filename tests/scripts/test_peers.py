@@ -79,6 +79,18 @@ def line_times():
     check("the first byte counts, not the rest", any(first < stamp[1] for (first, _, _), stamp in zip(lines, stamps)))
 
 
+def once():
+    script = "import time\nprint('rs1 begin name=x', flush=True); time.sleep(0.05)\n" \
+             "print('rs1 cold name=x tsc=1'); print('rs1 end name=x status=STATUS')"
+    found = []
+    for status in "01":
+        process = subprocess.Popen([sys.executable, "-c", script.replace("STATUS", status)], stdout=subprocess.PIPE)
+        found.append(peers.measure_once(process, process.stdout.fileno(), time.monotonic() + 10))
+        peers.stop(process)
+    check("a program that runs once is timed between its records", found[0] is not None and found[0] >= 49e6)
+    check("and is no figure where it failed", found[1] is None)
+
+
 def pairing():
     found = {}
     peers.add_repetition(found, {"x": [(8, 10), (8, 20)]}, {"name": "x", "n": "8"})
@@ -123,6 +135,7 @@ def translator():
 
 timing()
 line_times()
+once()
 pairing()
 tables()
 translator()
