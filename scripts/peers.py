@@ -47,7 +47,8 @@ class Peer:
 # ---- Starting each of them ----
 
 def pinned(cpu):
-    return lambda: os.sched_setaffinity(0, {cpu})
+    """Before exec: the whole process; None: it does so itself."""
+    return None if cpu is None else lambda: os.sched_setaffinity(0, {cpu})
 
 
 def start_piped(command, cpu):
@@ -57,9 +58,10 @@ def start_piped(command, cpu):
 
 
 def ringside_starter(engine, cpu):
+    """Pins its vCPU itself, and may have other things (a host process for user code) on other CPUs."""
     def start(image, words):
         return start_piped([RINGSIDE, "run", f"--engine={engine}", f"--cpu={cpu}", f"--timeout={PROCESS_SECONDS}",
-                            f"--append={words}", image], cpu)
+                            f"--append={words}", image], None)
     return start
 
 

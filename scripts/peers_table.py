@@ -179,11 +179,12 @@ def failures(run, suites=None):
 
 def scope(run):
     h = run.header
+    elsewhere = " (user code that bt runs directly: on another)" if "bt:user=direct" in run.engines else ""
     versions = [e["version"] for e in run.engines.values() if e.get("version")]
     out = ["; ".join([results.machine_line(run)] + versions) + ".",
            f"{h['time']}: median of {results.count_text(h['runs'], 'process', 'processes')} x "
            f"{results.count_text(h['reps'], 'repetition')}, runs of n of at least "
-           f"{h['seconds']} s, random order with seed {h['seed']}, all on CPU {h['cpu']}, by the host's clock."]
+           f"{h['seconds']} s, random order with seed {h['seed']}, all on CPU {h['cpu']}{elsewhere}, by the host's clock."]
     if run.quick():
         out.append("A quick run: for a first look, not for a published figure.")
     if not (run.end and run.end.get("complete")):

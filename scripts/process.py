@@ -236,7 +236,7 @@ def direct_table(run):
         if not all(figures.values()) or len(engines) < len(USER):
             continue
         rates = results.events(run, suite, bench, "bt:user=direct") or {}
-        switches = rates.get("direct_exits")
+        switches = rates.get("direct_entries")
         least = min(("bt:user=direct", "bt:user=translated"), key=lambda e: figures[e].median)
         rows.append([label(suite, bench)] + [results.cycles_text(figures[e].median) for e in USER] +
                     ["" if switches is None else rate_text(switches), settings(least)["user"]])
