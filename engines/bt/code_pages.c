@@ -176,7 +176,7 @@ static bool leads_to_frame(struct bt *bt, struct regions *regions, struct code_p
     if (leaf.no_execute_above || entry & PTE_NX || (page->cpl == 3 ? !user || !accessed : user && bt->cr4 & CR4_SMEP))
         return false;
     page->large = leaf.page_size > GUEST_PAGE_SIZE;
-    page->global = entry & PTE_G && bt->cr4 & CR4_PGE;
+    page->global = entry & PTE_G;
     map_trace_tables(bt, page->va);
     return true;
 }
@@ -223,11 +223,12 @@ static void look(struct bt *bt, struct code_pages *p, struct regions *regions, s
 void code_pages_look_again(struct bt *bt, struct code_pages *p, enum code_pages_scope scope, code_page_moved *moved)
 {
     struct regions regions = {0};
+    bool all = scope == CODE_PAGES_ALL || !(bt->cr4 & CR4_PGE);
     for (uint32_t i = p->awake_count; i-- > 0;) {
         if (i >= p->awake_count) // a CCF on two pages has taken both away
             continue;
         struct code_page *page = &p->page[p->awake[i]];
-        if (scope == CODE_PAGES_ALL || !page->global)
+        if (all || !page->global)
             look(bt, p, &regions, page, moved);
     }
 }

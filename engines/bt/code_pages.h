@@ -14,7 +14,7 @@ struct code_page {
     uint32_t awake_at;  // in code_pages->awake, while awake
     uint8_t cpl;        // that the code runs at: 0 or 3
     bool large;         // lay in a large page of the guest's when last looked at
-    bool global;        // was a global page then, and cr4.PGE set
+    bool global;        // by an entry with G, then
     bool awake;         // va led to frame when last looked at; else none of its CCFs may be entered
 };
 

@@ -190,13 +190,21 @@ static void look_again_quickly(struct map *m, const struct rules *r, struct chun
         look_again(m, r, c);
 }
 
+// Its tables may be other ones than they were, or have lost their traces.
+static void look_and_trace(struct bt *bt, struct map *m, const struct rules *r, struct chunk *c)
+{
+    uint64_t va = c->va + c->agreed_page * GUEST_PAGE_SIZE;
+    look_again_quickly(m, r, c);
+    map_trace_tables(bt, va);
+}
+
 void map_revalidate(struct bt *bt, struct map *m)
 {
     struct rules rules = rules_of(bt, m);
     for (uint32_t i = m->live_count; i-- > 0;) { // downwards: a chunk that goes is replaced by one already seen
         if (i >= m->live_count)
             break; // all were dropped
-        look_again_quickly(m, &rules, &m->chunks[m->live[i]]);
+        look_and_trace(bt, m, &rules, &m->chunks[m->live[i]]);
     }
 }
 
@@ -207,9 +215,10 @@ void map_revalidate_local(struct bt *bt, struct map *m)
         return;
     }
     struct rules rules = rules_of(bt, m);
-    for (uint32_t i = m->live_count; m->local_count && i-- > 0;)
+    for (uint32_t i = m->live_count; m->local_count && i-- > 0;) {
         if (i < m->live_count && !m->chunks[m->live[i]].global)
-            look_again_quickly(m, &rules, &m->chunks[m->live[i]]);
+            look_and_trace(bt, m, &rules, &m->chunks[m->live[i]]);
+    }
 }
 
 void map_invlpg(struct bt *bt, struct map *m, uint64_t va)
@@ -237,6 +246,18 @@ void map_invlpg(struct bt *bt, struct map *m, uint64_t va)
     }
     if (map_drop_pages(m, c, page, 1) && !c->mapped)
         map_free_chunk(m, c);
+}
+
+void map_look_at_range(struct bt *bt, struct map *m, uint64_t va, uint64_t size)
+{
+    if (size <= GUEST_PAGE_SIZE) {
+        map_invlpg(bt, m, va);
+        return;
+    }
+    struct rules rules = rules_of(bt, m);
+    for (uint32_t i = m->live_count; i-- > 0;)
+        if (i < m->live_count && m->chunks[m->live[i]].va - va < size)
+            look_and_trace(bt, m, &rules, &m->chunks[m->live[i]]);
 }
 
 // ---- Faults ----

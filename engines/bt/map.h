@@ -50,16 +50,20 @@ void map_set_trace(struct bt *bt, uint64_t ram_offset, bool traced);
 bool map_is_traced(const struct map *m, uint64_t ram_offset);
 bool map_is_traced_table(const struct map *m, uint64_t ram_offset);
 
-// ---- mmu=trace: page tables that mappings and CCFs were made from are traced, so that flushes need not look at what
-// nobody wrote. All of it does nothing under mmu=vtlb.
+// ---- mmu=trace: page tables that mappings, CCFs and TLB entries were made from are traced, so that flushes need not
+// look at what nobody wrote. All of it does nothing under mmu=vtlb.
 void map_trace_tables(struct bt *bt, uint64_t va);      // those that translate va now
 void map_trace_tables_of(struct bt *bt, struct map *m); // those that m's mappings rest on
-// The RAM at this offset is about to get another value: mappings may not agree any more from the next flush on.
-void map_note_write(struct bt *bt, uint64_t ram_offset);
-void map_note_all(struct bt *bt);               // something unknown may have been written
-bool map_tables_unchanged(const struct bt *bt); // since the last map_looked_at_all(), in the same circumstances
-// All mappings and CCFs have been looked at: what they do not rest on any more loses its trace. The caller then traces
-// what CCFs rest on; mappings are done here, but for those of processes, which are looked at when they run next.
-void map_looked_at_all(struct bt *bt);
+// The RAM at this offset is about to get other values: what rests on them may not agree any more from the next flush
+// on.
+void map_note_write(struct bt *bt, uint64_t ram_offset, unsigned size);
+void map_note_all(struct bt *bt); // something unknown may have been written
+// The tables are those that all was looked at with; and nobody has written to them since.
+bool map_same_circumstances(const struct bt *bt);
+bool map_tables_changed(const struct bt *bt);
+bool map_tables_unchanged(const struct bt *bt); // both
+// Looks at the mappings that what was written may concern.
+void map_look_at_changes(struct bt *bt, struct map *m);
+void map_looked_at_all(struct bt *bt); // or at all that has changed
 
 #endif

@@ -70,7 +70,7 @@ static void frames_destroy(struct frames *f)
 {
     release(f->traced, f->count);
     release(f->writable, f->count * sizeof *f->writable);
-    release(f->tables, f->count * sizeof *f->tables);
+    release(f->use, f->count * sizeof *f->use);
     munmap(f, sizeof *f);
 }
 
@@ -83,9 +83,9 @@ static struct frames *frames_create(const struct guest_ram *ram)
     f->count = ram->size / GUEST_PAGE_SIZE;
     f->traced = reserve(f->count);
     f->writable = reserve(f->count * sizeof *f->writable);
-    f->tables = reserve(f->count * sizeof *f->tables);
-    f->tables_changed = true;
-    if (f->tables && f->traced && f->writable)
+    f->use = reserve(f->count * sizeof *f->use);
+    f->changes = MAP_CHANGES + 1; // nothing has been looked at
+    if (f->use && f->traced && f->writable)
         return f;
     frames_destroy(f);
     return NULL;

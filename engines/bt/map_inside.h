@@ -48,15 +48,26 @@ struct rules { // as CPL 0 has them, or for a process CPL 3
     bool user;
 };
 
+// What a traced page table translates, and how often it was written since somebody last looked at it.
+struct table_use {
+    uint64_t va; // that its first entry translates
+    uint8_t level, writes;
+};
+
+#define MAP_CHANGES 128u
+struct map_change { // an entry for these addresses was written
+    uint64_t va, size;
+};
+
 // What all address spaces share: each page of RAM.
 struct frames {
     const struct guest_ram *ram;
     uint64_t count;
-    uint8_t *traced;    // TRACED_ bits for each page of RAM
-    uint32_t *writable; // how often each is mapped writable
-    uint32_t *tables;   // those that are TRACED_TABLE
-    uint32_t table_count;
-    bool tables_changed;       // one of them was, since all was looked at
+    uint8_t *traced;       // TRACED_ bits for each page of RAM
+    uint32_t *writable;    // how often each is mapped writable
+    struct table_use *use; // of those that are TRACED_TABLE
+    struct map_change change[MAP_CHANGES];
+    uint64_t changes, seen;    // so far, and when all was looked at last
     struct rules looked_under; // then
     struct map *maps;          // of all address spaces
 };
@@ -100,5 +111,6 @@ bool map_write_protect(struct map *m, struct chunk *c, unsigned page);
 
 // ---- What the guest's tables allow (map.c) ----
 struct rules map_kernel_rules(const struct bt *bt);
+void map_look_at_range(struct bt *bt, struct map *m, uint64_t va, uint64_t size);
 
 #endif

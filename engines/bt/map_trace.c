@@ -49,14 +49,60 @@ bool map_is_traced_table(const struct map *m, uint64_t offset)
 }
 
 // ---- Traced page tables ----
+//
+// A table keeps its trace until it is found to be none any more: it would have to be protected again at each switch
+// otherwise. What a write to it may concern is logged; a flush looks at that alone, where all else has been looked at
+// with the same tables.
 
-static void trace_table(struct bt *bt, uint32_t page)
+#define ENTRY_SHIFT(level) (12 + 9 * ((level)-1)) // of the addresses that one entry of it translates
+#define NO_LEVEL 0u                               // nobody uses it as a table
+#define ANY_LEVEL 5u                              // a table in several places
+#define BULK 64u                                  // bytes written at once: that is no change of entries
+#define MOST_WRITES 64u                           // with nobody having looked at it as a table
+
+static uint64_t sign_extended(uint64_t va)
+{
+    return (uint64_t)((int64_t)(va << 16) >> 16);
+}
+
+static void log_change(struct frames *f, uint64_t va, uint64_t size)
+{
+    f->change[f->changes++ % MAP_CHANGES] = (struct map_change){va, size};
+}
+
+static void log_everything(struct frames *f)
+{
+    f->changes += MAP_CHANGES + 1; // more than is remembered
+}
+
+// The top-level table has two halves, so its entries are logged one by one.
+static void log_entries(struct frames *f, const struct table_use *use, unsigned first, unsigned last)
+{
+    unsigned shift = use->level == ANY_LEVEL ? 0 : ENTRY_SHIFT(use->level);
+    if (use->level == ANY_LEVEL || (use->level == 4 && last - first > 1))
+        log_everything(f);
+    else if (use->level == 4)
+        for (unsigned i = first; i <= last; i++)
+            log_change(f, sign_extended((uint64_t)i << shift), 1ull << shift);
+    else
+        log_change(f, use->va + ((uint64_t)first << shift), (uint64_t)(last - first + 1) << shift);
+}
+
+static void trace_table(struct bt *bt, uint32_t page, uint64_t va, unsigned level)
 {
     struct frames *f = bt->map->frames;
-    if (f->traced[page] & TRACED_TABLE)
+    struct table_use *use = &f->use[page];
+    va = level == 4 ? 0 : va & -(1ull << ENTRY_SHIFT(level + 1));
+    use->writes = 0;
+    if (f->traced[page] & TRACED_TABLE && use->level != NO_LEVEL) {
+        if (use->va != va || use->level != level)
+            use->level = ANY_LEVEL;
         return;
-    f->tables[f->table_count++] = page;
-    set_trace(bt, page, TRACED_TABLE);
+    }
+    use->va = va;
+    use->level = (uint8_t)level;
+    if (!(f->traced[page] & TRACED_TABLE))
+        set_trace(bt, page, TRACED_TABLE);
 }
 
 void map_trace_tables(struct bt *bt, uint64_t va)
@@ -68,7 +114,7 @@ void map_trace_tables(struct bt *bt, uint64_t va)
         const uint64_t *entries = (const uint64_t *)ram_at(bt->ram, gpa(table), GUEST_PAGE_SIZE);
         if (!entries)
             return;
-        trace_table(bt, (uint32_t)(ram_offset(gpa(table)) / GUEST_PAGE_SIZE));
+        trace_table(bt, (uint32_t)(ram_offset(gpa(table)) / GUEST_PAGE_SIZE), va, level);
         uint64_t entry = entries[va >> (3 + 9 * level) & 511];
         if (!(entry & PTE_P) || (level < 4 && (entry & PTE_PS)))
             return;
@@ -76,15 +122,33 @@ void map_trace_tables(struct bt *bt, uint64_t va)
     }
 }
 
-void map_note_write(struct bt *bt, uint64_t offset)
+// Written by a user program, or again and again while nobody looks: a page that once was a table.
+static bool is_none_any_more(const struct bt *bt, struct table_use *use)
 {
-    if (map_is_traced_table(bt->map, offset))
-        bt->map->frames->tables_changed = true;
+    return bt->cpl == 3 || ++use->writes > MOST_WRITES;
+}
+
+// A page that is written as a whole may be given to another table; it keeps its trace, for most of them are.
+void map_note_write(struct bt *bt, uint64_t offset, unsigned size)
+{
+    struct frames *f = bt->map->frames;
+    uint64_t page = offset / GUEST_PAGE_SIZE;
+    struct table_use *use = &f->use[page];
+    unsigned first = offset % GUEST_PAGE_SIZE / 8, last = (offset % GUEST_PAGE_SIZE + size - 1) / 8;
+    if (!(f->traced[page] & TRACED_TABLE))
+        return;
+    bool none = is_none_any_more(bt, use), all = none || size > BULK;
+    if (use->level != NO_LEVEL)
+        log_entries(f, use, all ? 0 : first, all ? 511 : last);
+    if (all)
+        use->level = NO_LEVEL;
+    if (none)
+        f->traced[page] &= (uint8_t)~TRACED_TABLE;
 }
 
 void map_note_all(struct bt *bt)
 {
-    bt->map->frames->tables_changed = true;
+    log_everything(bt->map->frames);
 }
 
 // All that decides about translations besides the tables.
@@ -94,11 +158,33 @@ static bool same_circumstances(const struct rules *a, const struct rules *b)
            a->paging.smep == b->paging.smep && a->no_user_pages == b->no_user_pages;
 }
 
+bool map_same_circumstances(const struct bt *bt)
+{
+    struct rules rules = map_kernel_rules(bt);
+    return bt->options.trace_tables && same_circumstances(&rules, &bt->map->frames->looked_under);
+}
+
+bool map_tables_changed(const struct bt *bt)
+{
+    return bt->map->frames->changes != bt->map->frames->seen;
+}
+
 bool map_tables_unchanged(const struct bt *bt)
 {
-    const struct frames *f = bt->map->frames;
-    struct rules rules = map_kernel_rules(bt);
-    return bt->options.trace_tables && !f->tables_changed && same_circumstances(&rules, &f->looked_under);
+    return map_same_circumstances(bt) && !map_tables_changed(bt);
+}
+
+void map_look_at_changes(struct bt *bt, struct map *m)
+{
+    const struct frames *f = m->frames;
+    if (f->changes - f->seen > MAP_CHANGES) {
+        map_revalidate(bt, m);
+        return;
+    }
+    for (uint64_t i = f->seen; i < f->changes; i++) {
+        const struct map_change *c = &f->change[i % MAP_CHANGES];
+        map_look_at_range(bt, m, c->va, c->size);
+    }
 }
 
 void map_trace_tables_of(struct bt *bt, struct map *m)
@@ -116,10 +202,6 @@ void map_looked_at_all(struct bt *bt)
     struct frames *f = bt->map->frames;
     if (!bt->options.trace_tables)
         return;
-    for (uint32_t i = 0; i < f->table_count; i++)
-        f->traced[f->tables[i]] &= (uint8_t)~TRACED_TABLE;
-    f->table_count = 0;
-    f->tables_changed = false;
+    f->seen = f->changes;
     f->looked_under = map_kernel_rules(bt);
-    map_trace_tables_of(bt, bt->map);
 }

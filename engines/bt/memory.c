@@ -50,6 +50,7 @@ static bool walk(struct bt *bt, enum tlb_mode mode, uint64_t va, uint32_t access
     if (!paging_walk(bt->ram, &paging, va, access | (mode == TLB_USER ? PF_USER : 0), &t, error))
         return false;
     uint8_t *page = ram_at(bt->ram, t.page, GUEST_PAGE_SIZE);
+    map_trace_tables(bt, va);
     if (page && !checks_alignment(bt))
         tlb_fill(bt->tlb, mode, va, access, &t, page, !is_traced(bt, page));
     unsigned offset = va % GUEST_PAGE_SIZE;
@@ -174,14 +175,26 @@ static void read_parts(struct bt *bt, const struct part *part, unsigned parts, u
     }
 }
 
+// To a traced page.
+static void about_to_write(struct bt *bt, const uint8_t *host, unsigned size)
+{
+    uint64_t offset = (uint64_t)(host - bt->ram->base);
+    bt->met_special = true;
+    count(bt, EV_traced_writes);
+    map_note_write(bt, offset, size);
+    tc_invalidate(bt, offset, size);
+}
+
 static void write_ram(struct bt *bt, uint8_t *host, unsigned size, const uint8_t *from)
 {
     if (is_traced(bt, host)) {
-        bt->met_special = true;
-        count(bt, EV_traced_writes);
-        if (memcmp(host, from, size)) // else it means nothing to anybody
-            map_note_write(bt, (uint64_t)(host - bt->ram->base));
-        tc_invalidate(bt, (uint64_t)(host - bt->ram->base), size);
+        if (memcmp(host, from, size)) {
+            about_to_write(bt, host, size);
+        } else { // it means nothing to anybody
+            bt->met_special = true;
+            count(bt, EV_traced_writes);
+            tc_invalidate(bt, (uint64_t)(host - bt->ram->base), size);
+        }
     }
     memcpy(host, from, size);
 }
@@ -268,7 +281,9 @@ void *mem_plain(struct bt *bt, uint64_t va, unsigned size, bool write)
     uint32_t error;
     if (!host && walk(bt, mode, va, write ? PF_WRITE : 0, &part, &error))
         host = part.host;
-    return host && write && is_traced(bt, host) ? NULL : host;
+    if (host && write && is_traced(bt, host))
+        about_to_write(bt, host, size);
+    return host;
 }
 
 // ---- The checked form of memory operands ----
@@ -370,25 +385,36 @@ static void leave_monitor_alone(struct bt *bt)
 void mem_flush(struct bt *bt)
 {
     leave_monitor_alone(bt);
-    tlb_flush(bt->tlb);
     if (map_tables_unchanged(bt))
         return;
+    tlb_flush(bt->tlb);
     map_revalidate(bt, bt->map);
     map_looked_at_all(bt);
     tc_revalidate(bt);
 }
 
-// Under mmu=trace all is looked at, as the traces that are set anew must be those of everything.
+// Under mmu=trace: what has been written to tables since all was looked at. False: nothing.
+static bool flush_what_changed(struct bt *bt)
+{
+    if (!map_tables_changed(bt))
+        return false;
+    tlb_flush(bt->tlb);
+    map_look_at_changes(bt, bt->map);
+    tc_revalidate(bt);
+    return true;
+}
+
 void mem_flush_local(struct bt *bt)
 {
-    if (bt->options.trace_tables) {
-        mem_flush(bt);
-        return;
-    }
     leave_monitor_alone(bt);
-    tlb_flush(bt->tlb);
-    map_revalidate_local(bt, bt->map);
-    tc_revalidate_local(bt);
+    bool changed = bt->options.trace_tables && flush_what_changed(bt);
+    if (!map_same_circumstances(bt)) { // other tables, or no traces
+        tlb_flush(bt->tlb);
+        map_revalidate_local(bt, bt->map);
+        if (!changed)
+            tc_revalidate_local(bt);
+    }
+    map_looked_at_all(bt);
 }
 
 void mem_invlpg(struct bt *bt, uint64_t va)
@@ -396,9 +422,9 @@ void mem_invlpg(struct bt *bt, uint64_t va)
     if (!canonical(va)) // SDM vol. 2, INVLPG: nothing is done then
         return;
     leave_monitor_alone(bt);
-    tlb_invlpg(bt->tlb, va);
     if (map_tables_unchanged(bt))
         return;
+    tlb_invlpg(bt->tlb, va);
     map_invlpg(bt, bt->map, va);
     tc_invlpg(bt, va);
 }

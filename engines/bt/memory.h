@@ -20,8 +20,8 @@ void mem_probe_write(struct bt *bt, uint64_t va, unsigned size, bool stack);
 uint64_t sys_read(struct bt *bt, uint64_t va, unsigned size);
 void sys_write(struct bt *bt, uint64_t va, unsigned size, uint64_t value);
 
-// Host pointer to the plain RAM at [va, va + size) within a page that may be read (or, with write, written) without
-// further ado; NULL where it takes more. Never raises.
+// Host pointer to the plain RAM at [va, va + size) within a page that may be read, or with write will be written now:
+// nothing in it is code or a traced table any more. NULL where it takes more. Never raises.
 void *mem_plain(struct bt *bt, uint64_t va, unsigned size, bool write);
 
 // Guest-physical address of the instruction at va, or raises #PF/#GP at bt->rip.

@@ -130,6 +130,16 @@ static uint64_t movs_chunk(struct bt *bt, const struct insn *in, uint64_t n)
     return n;
 }
 
+static void fill(uint8_t *to, unsigned bytes, uint64_t pattern)
+{
+    if (pattern == (uint8_t)pattern * (UINT64_MAX / 0xff)) { // commonly 0
+        memset(to, (int)(uint8_t)pattern, bytes);
+        return;
+    }
+    for (unsigned i = 0; i < bytes; i += 8)
+        memcpy(to + i, &pattern, bytes - i < 8 ? bytes - i : 8);
+}
+
 static uint64_t stos_chunk(struct bt *bt, const struct insn *in, uint64_t n)
 {
     unsigned size = element_size(in);
@@ -140,8 +150,7 @@ static uint64_t stos_chunk(struct bt *bt, const struct insn *in, uint64_t n)
     if (!d)
         return 0;
     uint64_t pattern = reg_read(bt, RAX, size) * (size == 8 ? 1 : UINT64_MAX / (UINT64_MAX >> (64 - 8 * size)));
-    for (unsigned i = 0; i < bytes; i += 8)
-        memcpy(d + i, &pattern, bytes - i < 8 ? bytes - i : 8);
+    fill(d, bytes, pattern);
     advance(bt, in, RDI, bytes);
     return n;
 }

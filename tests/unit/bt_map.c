@@ -343,22 +343,39 @@ static void traced_tables(void)
     map_revalidate(f.bt, f.bt->map);
     map_looked_at_all(f.bt);
     CHECK(map_tables_unchanged(f.bt));
-    map_note_write(f.bt, FRAMES);
+    map_note_write(f.bt, FRAMES, 8);
     CHECK(map_tables_unchanged(f.bt));
     f.bt->cr3 = PD;
-    CHECK(!map_tables_unchanged(f.bt));
+    CHECK(!map_same_circumstances(f.bt) && !map_tables_unchanged(f.bt));
     f.bt->cr3 = PML4;
     CHECK(map_tables_unchanged(f.bt));
-    map_note_write(f.bt, PT + 8);
-    CHECK(!map_tables_unchanged(f.bt));
+    map_note_write(f.bt, PT + 8, 8);
+    CHECK(!map_tables_unchanged(f.bt) && map_same_circumstances(f.bt));
 
-    *cell(&f, PD, 0) = PT_SHARED | RIGHTS; // the old table is none any more
-    map_revalidate(f.bt, f.bt->map);
+    *cell(&f, PD, 0) = PT_SHARED | RIGHTS; // an entry, of a table that stays one
+    map_note_write(f.bt, PD, 8);
+    map_look_at_changes(f.bt, f.bt->map);
     map_looked_at_all(f.bt);
-    CHECK(!map_is_traced(f.bt->map, PT));
+    CHECK(peek(0) != 1); // it has gone
+    CHECK(map_is_traced(f.bt->map, PD));
     *cell(&f, PT_SHARED, 1) = PT | RIGHTS;
-    CHECK_EQ(store(PAGE + 511 * 8, 0), MAP_DONE);
+    CHECK_EQ(store(PAGE + 511 * 8, 0), MAP_CHECKED); // nobody has said that PT is none any more
     CHECK(map_is_traced(f.bt->map, PT_SHARED));
+    map_note_write(f.bt, PT, 4096); // written as a whole
+    CHECK(map_is_traced(f.bt->map, PT) && map_tables_changed(f.bt));
+    map_looked_at_all(f.bt);
+    map_note_write(f.bt, PT, 8);
+    CHECK(!map_tables_changed(f.bt)); // nothing rests on it now
+    for (unsigned i = 0; i < 65; i++) // again and again, and nobody looks at it
+        map_note_write(f.bt, PT_SHARED + 100 * 8, 8);
+    CHECK(!map_is_traced(f.bt->map, PT_SHARED));
+    (void)peek(LARGE_VA);
+    f.bt->cpl = 3;
+    map_note_write(f.bt, PD, 8); // no kernel's table
+    CHECK(!map_is_traced(f.bt->map, PD));
+    f.bt->cpl = 0;
+    map_look_at_changes(f.bt, f.bt->map); // it was one after all
+    CHECK(map_is_traced(f.bt->map, PD));
     tear_down(&f);
 }
 

@@ -330,8 +330,11 @@ static void code_pages(void)
     CHECK(tc_enter(f.bt));
     CHECK(tc_page_has_code(f.bt->tc, frame));
     CHECK(map_is_traced(f.bt->map, frame));
-    CHECK(!mem_plain(f.bt, 10 * PAGE, 1, true));
     CHECK(mem_plain(f.bt, 10 * PAGE, 1, false));
+    CHECK(tc_page_has_code(f.bt->tc, frame));
+    CHECK(mem_plain(f.bt, 10 * PAGE, 1, true)); // which is written now
+    CHECK(!tc_page_has_code(f.bt->tc, frame));
+    CHECK(tc_enter(f.bt));
     CHECK(!mem_access(f.bt, 10 * PAGE, 1, true, true, false, &host));
     CHECK_EQ(*(uint8_t *)host, 0x90);
     *(uint8_t *)host = 0xf4;
@@ -345,7 +348,7 @@ static void code_pages(void)
     mem_write(f.bt, 10 * PAGE - 7, 8, 0x90ull << 56, false); // its last byte
     CHECK(!tc_page_has_code(f.bt->tc, frame));
     CHECK_EQ(*(f.ram.base + frame), 0x90);
-    CHECK_EQ(f.vcpu.counters.n[EV_traced_writes], 2);
+    CHECK_EQ(f.vcpu.counters.n[EV_traced_writes], 3);
     x86_decoder_close(&f.bt->decoder);
     tear_down(&f);
 }
