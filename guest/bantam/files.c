@@ -36,16 +36,31 @@ void file_drop(struct file *file)
     file->kind = NULL;
 }
 
+// Only the descriptors below fd_end are looked at when a process forks or ends.
+static void set_fd(struct process *p, int fd, struct file *file)
+{
+    p->fd[fd] = file;
+    if (file && fd >= p->fd_end)
+        p->fd_end = fd + 1;
+    while (p->fd_end > 0 && !p->fd[p->fd_end - 1])
+        p->fd_end--;
+}
+
 int fd_new(struct file *file)
 {
     struct process *p = current();
     for (int fd = 0; fd < FILES_MAX; fd++) {
         if (!p->fd[fd]) {
-            p->fd[fd] = file;
+            set_fd(p, fd, file);
             return fd;
         }
     }
     return -EMFILE;
+}
+
+void fd_forget(int fd)
+{
+    set_fd(current(), fd, NULL);
 }
 
 static struct file *file_of(uint64_t fd)
@@ -57,23 +72,25 @@ static struct file *file_of(uint64_t fd)
 void files_init(struct process *first)
 {
     struct file *console = file_new(&console_kind);
-    first->fd[0] = console;
-    first->fd[1] = hold(console);
-    first->fd[2] = hold(console);
+    set_fd(first, 0, console);
+    set_fd(first, 1, hold(console));
+    set_fd(first, 2, hold(console));
 }
 
 void files_fork(struct process *child, const struct process *parent)
 {
-    for (int fd = 0; fd < FILES_MAX; fd++)
+    for (int fd = 0; fd < parent->fd_end; fd++)
         child->fd[fd] = hold(parent->fd[fd]);
+    child->fd_end = parent->fd_end;
 }
 
 void files_close_all(struct process *p)
 {
-    for (int fd = 0; fd < FILES_MAX; fd++) {
+    for (int fd = 0; fd < p->fd_end; fd++) {
         file_drop(p->fd[fd]);
         p->fd[fd] = NULL;
     }
+    p->fd_end = 0;
 }
 
 // ---- Files of the archive ----
@@ -165,7 +182,7 @@ int64_t sys_close(struct trap_frame *frame)
     struct file *file = file_of(ARG0(frame));
     if (!file)
         return -EBADF;
-    current()->fd[(uint32_t)ARG0(frame)] = NULL;
+    fd_forget((int)ARG0(frame));
     file_drop(file);
     return 0;
 }
@@ -189,7 +206,7 @@ int64_t sys_dup2(struct trap_frame *frame)
         return -EBADF;
     struct file *before = current()->fd[to];
     if (before != file) {
-        current()->fd[to] = hold(file);
+        set_fd(current(), (int)to, hold(file));
         file_drop(before);
     }
     return to;

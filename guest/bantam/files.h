@@ -24,6 +24,7 @@ struct file {
 struct file *file_new(const struct file_kind *kind); // held once; NULL where there are too many
 void file_drop(struct file *file);
 int fd_new(struct file *file); // the lowest free descriptor, which then holds the file; -EMFILE
+void fd_forget(int fd);
 
 extern const struct file_kind console_kind;
 

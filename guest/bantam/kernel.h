@@ -97,6 +97,7 @@ struct process {
     uint64_t fault_address;
 
     struct file *fd[FILES_MAX];
+    int fd_end; // none from here on is open (files.c)
 };
 
 extern struct process processes[PROCESSES_MAX];

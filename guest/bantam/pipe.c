@@ -157,7 +157,7 @@ static void close_ends(struct pipe *pipe, struct file *end[2], const int32_t fd[
     bool had_ends = pipe->has_reader || pipe->has_writer;
     for (int i = 0; i < 2; i++) {
         if (fd[i] >= 0)
-            current()->fd[fd[i]] = NULL;
+            fd_forget(fd[i]);
         if (end[i]) {
             end[i]->pipe = pipe;
             file_drop(end[i]);
