@@ -7,7 +7,7 @@
 
 // struct trap_frame, from its end.
 #define FRAME_BYTES 176
-#define FRAME_R11 48
+#define FRAME_R11 32
 #define FRAME_RCX 96
 #define FRAME_RAX 112
 #define FRAME_RIP 136
