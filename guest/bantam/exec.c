@@ -13,6 +13,8 @@
 #define VECTOR_MAX (1 + STRINGS_MAX + 2 + 2 * AUX_MAX)
 #define RANDOM_BYTES 16
 
+static uint32_t hwcap; // CPUID.1:EDX, asked for once: it is slow where it is virtualized
+
 // Strings of argv, then of envp, each with its NUL. A page of its own: a kernel stack has no room.
 struct arguments {
     uint32_t argc, envc;
@@ -120,7 +122,7 @@ static void fill_stack(struct stack *s, const struct elf_program *p, const struc
     add_word(s, a->argc);
     uint64_t env_at = add_pointers(s, &text, text_at, a->argc);
     add_pointers(s, &text, env_at, a->envc);
-    add_aux(s, AT_HWCAP, cpuid(1, 0).edx);
+    add_aux(s, AT_HWCAP, hwcap);
     add_aux(s, AT_PAGESZ, PAGE_BYTES);
     add_aux(s, AT_CLKTCK, TICK_HZ);
     add_aux(s, AT_PHDR, p->headers);
@@ -217,6 +219,7 @@ static bool is_init_word(const char *word)
 void exec_first(void)
 {
     char path[PATH_BYTES] = "/";
+    hwcap = cpuid(1, 0).edx;
     const char *name = option("init");
     if (!name)
         name = archive->name;

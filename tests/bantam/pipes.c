@@ -183,6 +183,45 @@ static void too_many(void)
     close(fds[1]);
 }
 
+// Opens pipes until it cannot, says so, and holds them until it is told to end.
+static _Noreturn void take_pipes(int ready, int go)
+{
+    int fds[2], error;
+    do
+        error = pipe(fds);
+    while (!error && fds[1] < 60); // enough natively
+    char good = !error || error == -EMFILE || error == -ENFILE;
+    write(ready, &good, 1);
+    read(go, &good, 1);
+    _exit(0);
+}
+
+// More pipes than there are in the whole system, by many processes; they all come back with the processes' end.
+static void too_many_in_all(void)
+{
+    enum { TAKERS = 16 };
+    int ready[2], go[2], pids[TAKERS];
+    uint64_t good = 0;
+    CHECK_EQ(pipe(ready), 0);
+    CHECK_EQ(pipe(go), 0);
+    for (int i = 0; i < TAKERS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            close(go[1]);
+            take_pipes(ready[1], go[0]);
+        }
+    }
+    for (int i = 0; i < TAKERS; i++)
+        good += read(ready[0], buffer, 1) == 1 && buffer[0] == 1;
+    CHECK_EQ(good, TAKERS);
+    close(go[1]);
+    for (int i = 0; i < TAKERS; i++)
+        wait_for(pids[i]);
+    close(go[0]);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 static void bad_pointers(void)
 {
     int fds[2];
@@ -206,7 +245,10 @@ int image_main(void)
     broken();
     reader_goes();
     descriptors();
-    too_many();
+    for (int i = 0; i < 3; i++) {
+        too_many();
+        too_many_in_all();
+    }
     bad_pointers();
     return 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // From start.S to image_main() and out again; options are the words of argv. cpu=N pins the program and is fatal where
 // that is refused (status 3). part=NAME is for programs that execute themselves, to be another process of theirs: it
-// prints no begin record, and is to end by _exit().
+// prints no begin record, has no timer (CPUID is slow where it is virtualized), and is to end by _exit().
 #include "guest/bantam/user/lib.h"
 #include "guest/repeat.h"
 #include "guest/report.h"
@@ -69,10 +69,11 @@ _Noreturn void user_main(uint64_t *stack)
     while (*end)
         end++;
     start_info.auxv = (const uint64_t *)(end + 1);
-    tsc_init();
     if (option("cpu"))
         pin();
-    if (!option("part"))
+    if (!option("part")) {
+        tsc_init();
         print(RS1_PREFIX "begin name=%s\n", image_name);
+    }
     image_exit(checked_status(image_main()));
 }
