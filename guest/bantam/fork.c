@@ -27,7 +27,7 @@ static bool share_area(struct space *child, struct space *parent, const struct a
         uint64_t *to = table_entry(child, va);
         if (!to)
             return false;
-        uint64_t next = (va | (512 * PAGE_BYTES - 1)) + 1;
+        uint64_t next = (va | (REGION_BYTES - 1)) + 1;
         if (next > area->end)
             next = area->end;
         *lost |= share(from + (next - va) / PAGE_BYTES, from, to);

@@ -8,6 +8,8 @@
 // One page. Its page tables hang on a chain (page.c), so that they can be freed without being read.
 struct space {
     uint64_t root;   // physical address of the PML4
+    uint64_t region; // of 2 MiB: whose level-1 table was last looked for; tables stay as long as the space does
+    uint64_t *region_table;
     uint32_t tables; // all page-table pages, the PML4 too
     unsigned pcid;   // while it is loaded
     bool stale;      // not loaded yet: the TLB may still have entries of an earlier space with its PCID
@@ -26,10 +28,7 @@ uint64_t *table_next(struct space *s, uint64_t *va, uint64_t end);
 void tables_forget(struct space *s, uint64_t start, uint64_t end, bool live);
 void space_flush(struct space *s); // the TLB's entries of the space that is loaded
 
-static inline bool same_table(uint64_t va) // as va - PAGE_BYTES
-{
-    return va / PAGE_BYTES % 512;
-}
+#define REGION_BYTES (512ull * PAGE_BYTES) // of a level-1 table
 
 // area.c
 struct area *area_find(struct space *s, uint64_t va);           // that has va in it, or NULL
