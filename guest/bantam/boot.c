@@ -16,6 +16,21 @@ extern uint64_t boot_pml4[], direct_pdpt[]; // guest/tables.S, entry.S
 
 bool has_pcid, has_smap;
 
+#define AT(name, type, member) _Static_assert(name == offsetof(type, member), #name)
+AT(FRAME_R11, struct trap_frame, r11);
+AT(FRAME_RCX, struct trap_frame, rcx);
+AT(FRAME_RAX, struct trap_frame, rax);
+AT(FRAME_VECTOR, struct trap_frame, vector);
+AT(FRAME_RIP, struct trap_frame, rip);
+AT(FRAME_CS, struct trap_frame, cs);
+AT(FRAME_RFLAGS, struct trap_frame, rflags);
+AT(FRAME_RSP, struct trap_frame, rsp);
+AT(CPU_KERNEL_SP, struct cpu, kernel_sp);
+AT(CPU_USER_SP, struct cpu, user_sp);
+AT(CPU_WORK, struct cpu, work);
+AT(CPU_CURRENT, struct cpu, current);
+_Static_assert(FRAME_BYTES == sizeof(struct trap_frame), "FRAME_BYTES");
+
 static void map_kernel(void)
 {
     boot_pml4[DIRECT_SLOT] = phys_of(direct_pdpt) | PTE_P | PTE_W | PTE_A;

@@ -5,16 +5,8 @@
 #include "guest/bantam/layout.h"
 #include "x86/regs.h"
 
-// struct trap_frame, from its end.
-#define FRAME_BYTES 176
-#define FRAME_R11 32
-#define FRAME_RCX 96
-#define FRAME_RAX 112
-#define FRAME_RIP 136
-#define FRAME_CS 144
-#define FRAME_RFLAGS 152
-#define POPPED_RSP 40 // of the frame, when its 15 registers are popped
-#define STUB_CS 24    // behind vector, error code and rip
+#define POPPED_RSP (FRAME_RSP - FRAME_VECTOR)     // of the frame, when its 15 registers are popped
+#define STUB_CS (FRAME_CS - FRAME_VECTOR) // at a stub's end
 
         .macro  push_registers
         pushq   %rax

@@ -117,7 +117,7 @@ extern bool has_pcid, has_smap; // boot.c: what CPUID offers, switched on
 static inline struct process *current(void)
 {
     struct process *p;
-    __asm__ volatile("movq %%gs:24, %0" : "=r"(p));
+    __asm__ volatile("movq %%gs:%c1, %0" : "=r"(p) : "i"(CPU_CURRENT));
     return p;
 }
 

@@ -35,6 +35,17 @@
 #define SYSCALL_TABLE_SIZE 232 // the highest number of Linux's that syscalls.def has, and 1
 #define USER_ACCESS_FAILED 14  // EFAULT
 
+// Offsets in struct trap_frame; boot.c checks them, and those in struct cpu.
+#define FRAME_BYTES 176
+#define FRAME_R11 32
+#define FRAME_RCX 96
+#define FRAME_RAX 112
+#define FRAME_VECTOR 120
+#define FRAME_RIP 136
+#define FRAME_CS 144
+#define FRAME_RFLAGS 152
+#define FRAME_RSP 160
+
 // The bits of rflags that a program may choose when it comes back from a signal's handler.
 #define FLAGS_USER (FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_AC | FLAG_ID)
 
