@@ -74,17 +74,36 @@ static void put_lookup(struct code *code, struct bt *bt, const uint64_t *table)
     put_bytes(code, "\x48\x8b\x0c\xca", 4); // mov (%rdx,%rcx,8), %rcx
 }
 
-static void put_indirect(struct translator *t, struct code *code, unsigned reg)
+// rcx = target; the guest's rcx is in slot[0].
+static void put_indirect_in_rcx(struct translator *t, struct code *code)
 {
     struct bt *bt = t->bt;
-    put_store(code, &bt->slot[0], RCX);
     put_store(code, &bt->slot[1], RDX);
-    if (reg != RCX)
-        put_mov_reg(code, RCX, reg);
     put_lookup(code, bt, bt->targets[bt->world]);
     put_store(code, &bt->jump, RCX);
     put_load(code, RDX, &bt->slot[1]);
     put_jmp_cell(code, &bt->jump);
+}
+
+static void put_indirect(struct translator *t, struct code *code, unsigned reg)
+{
+    put_store(code, &t->bt->slot[0], RCX);
+    if (reg != RCX)
+        put_mov_reg(code, RCX, reg);
+    put_indirect_in_rcx(t, code);
+}
+
+// The fast world's: rcx goes to slot[0], and is the target that lies in memory.
+static void put_load_target(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    put_store(t->hot, &t->bt->slot[0], RCX);
+    put_lea_operand(t->hot, RCX, in, &in->op[0]);
+    add_point(t, RECOVER_SLOT, RCX);
+    if (in->op[0].mem.base == RSP)            // which is biased
+        put_bytes(t->hot, "\x48\x8b\x09", 3); // mov (%rcx), %rcx
+    else
+        put_bytes(t->hot, "\x65\x48\x8b\x09", 4); // mov %gs:(%rcx), %rcx
 }
 
 // A ret in the fast world to anything but a landing: what the host's return address was stored over is put back, where
@@ -127,6 +146,13 @@ static bool plain_register(const struct insn *in)
     return in->op[0].kind == OPERAND_GPR && in->op[0].reg != RSP && !in->opsize;
 }
 
+static bool plain_memory(const struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    const struct x86_operand *o = &in->op[0];
+    return o->kind == OPERAND_MEM && o->mem.seg == X86_NO_SEG && in->addr_size == 8 && !in->opsize && !wants_check(t);
+}
+
 bool translate_jmp(struct translator *t)
 {
     const struct insn *in = &t->in->insn;
@@ -134,7 +160,10 @@ bool translate_jmp(struct translator *t)
         put_branch(t, ALWAYS, (uint64_t)in->op[0].imm);
     else if (plain_register(in) && !t->single)
         put_indirect(t, t->hot, in->op[0].reg);
-    else
+    else if (plain_memory(t)) {
+        put_load_target(t);
+        put_indirect_in_rcx(t, t->hot);
+    } else
         return put_callout(t, plain_emulation(in));
     return false;
 }
@@ -174,7 +203,8 @@ bool translate_call(struct translator *t)
     const struct insn *in = &t->in->insn;
     struct bt *bt = t->bt;
     bool direct = in->op[0].kind == OPERAND_IMM && !in->opsize;
-    if (wants_check(t) || !(direct || plain_register(in)))
+    bool memory = plain_memory(t) && bt->options.returns == BT_RETURN_CALL;
+    if (wants_check(t) || !(direct || plain_register(in) || memory))
         return put_callout(t, plain_emulation(in));
     if (bt->options.returns != BT_RETURN_CALL)
         return put_plain_call(t, direct);
@@ -183,10 +213,21 @@ bool translate_call(struct translator *t)
     struct site *site = direct ? add_branch(t, (uint64_t)in->op[0].imm) : NULL;
     uint8_t *callee = t->cold->at;
     put_store_return(t->cold, back, 0);
-    if (direct)
+    if (direct) {
         put_branch_of(t->cold, ALWAYS, site);
-    else
+    } else if (memory) {
+        put_store(t->cold, &bt->slot[0], RCX);
+        put_load(t->cold, RCX, &bt->target);
+        put_indirect_in_rcx(t, t->cold);
+    } else {
         put_indirect(t, t->cold, in->op[0].reg);
+    }
+    if (memory) { // before anything is on the stack
+        put_load_target(t);
+        put_store(t->hot, &bt->target, RCX);
+        put_load(t->hot, RCX, &bt->slot[0]);
+        add_point(t, RECOVER_NONE, 0);
+    }
     put_call(t->hot, callee);
 
     bt->returns[back % TARGETS] = (uint64_t)(uintptr_t)t->hot->at;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Near calls and returns: deep recursion, ret with an immediate, returns that match no call, indirect calls through
 // registers and memory, calls that use rsp itself (SDM vol. 2, CALL, RET).
-#include "guest/lib.h"
+#include "guest/state.h"
 
 IMAGE("nearcall");
 
@@ -92,11 +92,75 @@ static void indirect(void)
     CHECK_EQ(r, 8);
 }
 
+// Through tables, by every kind of address, and by the registers that a translator would like to borrow.
+static void through_tables(void)
+{
+    uint64_t (*const table[4])(uint64_t) = {add_one, twice, add_one, twice};
+    uint64_t r, v, c, d;
+    __asm__ volatile("movq $3, %%rcx; movq $9, %%rdx; movq $5, %%rdi; call *-16(%[table],%%rcx,8)" // twice
+                     : "=a"(r), "=c"(c), "=d"(d)
+                     : [table] "b"(table)
+                     : "rdi", "rsi", "r8", "r9", "r10", "r11", "memory", "cc");
+    CHECK_EQ(r, 10);
+    __asm__ volatile("movq %[table], %%rcx; movq $5, %%rdi; call *(%%rcx)"
+                     : "=a"(r)
+                     : [table] "b"(table)
+                     : "rcx", "rdx", "rdi", "rsi", "r8", "r9", "r10", "r11", "memory", "cc");
+    CHECK_EQ(r, 6);
+    __asm__ volatile(
+        "leaq 1f(%%rip), %%rax; pushq %%rax; movq %%rsp, %%rdx; movq $11, %%rcx; jmp *(%%rdx); movl $1, %k0\n"
+        "1: popq %%rax; movq %%rcx, %[v]; movl $2, %k0; subq %%rdx, %%rsp; addq %%rdx, %%rsp"
+        : "=&b"(r), [v] "=&S"(v)
+        :
+        : "rax", "rcx", "rdx", "memory", "cc");
+    CHECK(r == 2 && v == 11);
+    __asm__ volatile("movq $12, %%rcx; jmp *2f(%%rip); 2: .quad 1f; 1: movq %%rcx, %0" : "=&r"(v) : : "rcx");
+    CHECK_EQ(v, 12);
+}
+
+// The target cannot be read, or the return address not be pushed: nothing has changed.
+static uint64_t fault_registers[3]; // rcx, rdx, rsp
+
+static void note_registers(struct trap_frame *frame)
+{
+    fault_registers[0] = frame->rcx;
+    fault_registers[1] = frame->rdx;
+    fault_registers[2] = frame->rsp;
+    frame->rip = frame->rbx;
+    frame->rsp = frame->rbp;
+}
+
+#define ABSENT 0x4000000000ull
+
+static void faults(void)
+{
+    uint64_t sp;
+    map_page(ABSENT, 0, 0);
+    trap_set(VEC_PF, note_registers);
+    tss_set_ist(7, (uint64_t)page_alloc() + 4096);
+    idt_set_raw(VEC_PF, (void (*)(void))(trap_stubs + VEC_PF * TRAP_STUB_BYTES), 7, 0);
+    __asm__ volatile("pushq %%rbp; leaq 1f(%%rip), %%rbx; movq %%rsp, %%rbp; movq $21, %%rcx; movq $22, %%rdx\n"
+                     "movq %%rsp, %0; call *(%[absent])\n1: popq %%rbp"
+                     : "=&S"(sp)
+                     : [absent] "D"(ABSENT)
+                     : "rax", "rbx", "rcx", "rdx", "memory", "cc");
+    CHECK(fault_registers[0] == 21 && fault_registers[1] == 22 && fault_registers[2] == sp);
+    uint64_t (*const target)(uint64_t) = add_one;
+    __asm__ volatile("pushq %%rbp; leaq 1f(%%rip), %%rbx; movq %%rsp, %%rbp; movq $23, %%rcx; movq $24, %%rdx\n"
+                     "movq %[absent], %%rsp; call *(%[target])\n1: popq %%rbp"
+                     :
+                     : [absent] "D"(ABSENT + 64), [target] "S"(&target)
+                     : "rax", "rbx", "rcx", "rdx", "memory", "cc");
+    CHECK(fault_registers[0] == 23 && fault_registers[1] == 24 && fault_registers[2] == ABSENT + 64);
+}
+
 int image_main(void)
 {
     CHECK_EQ(depth(300), 45150);
     CHECK_EQ(even(101), 51);
     returns();
     indirect();
+    through_tables();
+    faults();
     return 0;
 }
