@@ -57,6 +57,14 @@ static bool overlaps(const struct elf_program *program, const struct elf_segment
     return false;
 }
 
+// Where no zeros are to follow, the last page may hold whatever is next in the file, as on Linux: then it need not be a
+// copy, and a program's code is in the same physical pages whenever it is executed.
+static uint64_t whole_pages(const struct elf_segment *s, uint64_t file_size)
+{
+    uint64_t all = s->end - s->start, left = file_size - s->offset;
+    return all < left ? all : left;
+}
+
 static bool add_segment(struct elf_program *program, const struct program_header *p, uint64_t size, uint64_t top)
 {
     uint64_t in_page = p->vaddr % PAGE;
@@ -69,6 +77,8 @@ static bool add_segment(struct elf_program *program, const struct program_header
                             .size = p->filesz ? p->filesz + in_page : 0,
                             .prot = (p->flags & PF_R ? PROT_READ : 0) | (p->flags & PF_W ? PROT_WRITE : 0) |
                                     (p->flags & PF_X ? PROT_EXEC : 0)};
+    if (p->filesz == p->memsz)
+        s.size = whole_pages(&s, size);
     if (overlaps(program, &s))
         return false;
     program->segment[program->segments++] = s;

@@ -60,11 +60,14 @@ static void test_good(uint8_t *file)
     expect(p.segments == 2 && p.entry == 0x400100 && p.headers == 0x400000 + sizeof(Elf64_Ehdr) && p.header_count == 2,
            "its entry and headers");
     const struct elf_segment *text = &p.segment[0], *data = &p.segment[1];
-    expect(text->start == 0x400000 && text->end == 0x402000 && text->size == 0x1800 && text->prot == 5, "its text");
+    expect(text->start == 0x400000 && text->end == 0x402000 && text->size == 0x2000 && text->prot == 5,
+           "its text, in whole pages of the file");
     expect(data->start == 0x402000 && data->end == 0x406000 && data->offset == 0x2000 && data->size == 0x110 &&
                data->prot == 3,
            "its data, from a page's begin");
     expect(p.end == 0x406000, "its end");
+    header_of(file, 1)->p_memsz = 0x100;
+    expect(elf_read(&p, file, 0x2180, TOP) == 0 && p.segment[1].size == 0x180, "no more of a page than the file has");
 }
 
 static void refused(uint8_t *file, uint64_t size, const char *what)
