@@ -44,11 +44,12 @@ static uint64_t print_kinds(FILE *to, const struct run_outcome *outcome)
 static void print_events(FILE *to, const struct counters *counters)
 {
     static const enum event events[] = {
-        EV_block_lookups,  EV_chains,          EV_elisions,      EV_callouts,       EV_callout_privileged,
-        EV_callout_memory, EV_callout_branch,  EV_callout_miss,  EV_callout_other,  EV_adaptations,
-        EV_forwards,       EV_traced_writes,   EV_hidden_faults, EV_true_faults,    EV_traps,
-        EV_trap_memory,    EV_trap_privileged, EV_trap_poll,     EV_trap_exception, EV_blocks_invalidated,
-        EV_tc_flushes,
+        EV_block_lookups,  EV_chains,          EV_elisions,        EV_callouts,           EV_callout_privileged,
+        EV_callout_memory, EV_callout_branch,  EV_callout_miss,    EV_callout_other,      EV_adaptations,
+        EV_forwards,       EV_traced_writes,   EV_hidden_faults,   EV_true_faults,        EV_traps,
+        EV_trap_memory,    EV_trap_privileged, EV_trap_poll,       EV_trap_exception,     EV_blocks_invalidated,
+        EV_tc_flushes,     EV_direct_entries,  EV_direct_syscalls, EV_direct_exceptions,  EV_direct_kicks,
+        EV_direct_singles, EV_direct_commands, EV_user_to_direct,  EV_user_to_translated,
     };
     fprintf(to, "\nat run time\n");
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
@@ -67,5 +68,6 @@ void print_bt_stats(FILE *to, const struct run_outcome *outcome)
     line(to, "host bytes out, where it runs", hot, "times the guest's", ratio(hot, guest));
     line(to, "host bytes out, stubs", cold, "times the guest's", ratio(cold, guest));
     line(to, "TSC cycles", cycles, "an instruction", ratio(cycles, insns));
+    line(to, "host processes for user code", stat(outcome, "processes"), NULL, 0);
     print_events(to, &outcome->counters);
 }

@@ -28,6 +28,7 @@
 
 enum world { WORLD_FAST, WORLD_CHECKED, WORLD_USER, WORLDS };
 
+struct direct;
 struct tc;
 struct map;
 struct tlb;
@@ -112,12 +113,16 @@ struct bt {
     struct map *map;         // map.h: host mappings of the fast world
     struct tlb *tlb;         // memory.h: translations of the checked world
     struct signals *signals; // signal.h
+    struct direct *direct;   // direct.h: NULL where all user code is translated
 
     struct bt_options options;
     struct bt_stats stats;
-    bool once;      // the next instruction is run on its own, in its checked form (no-adapt)
-    bool stepping;  // the code being executed is one instruction on its own (run.c)
-    bool step_trap; // ... and the single-step trap comes behind it
+    bool once;           // the next instruction is run on its own, in its checked form (no-adapt)
+    bool stepping;       // the code being executed is one instruction on its own (run.c)
+    bool step_trap;      // ... and the single-step trap comes behind it
+    bool user_direct;    // the guest is at CPL 3, and its code is to run directly
+    bool direct_refused; // there cannot be any processes
+    uint64_t flushes;    // of all translations, so far
     atomic_bool poll_armed;
 
     // Loop heads and the targets of indirect branches load from this page: one instruction, no flag, no register. A

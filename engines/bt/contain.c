@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "engines/bt/bt.h"
+#include "engines/bt/direct.h"
 
 #define EXIT_CONTAINED 8 // the status of an engine that could not go on (docs/cli.md)
 
@@ -64,7 +65,7 @@ static int install(const struct sock_fprog *program)
 
 int bt_contain(struct vcpu *v)
 {
-    const struct bt *bt = v->engine_data;
+    struct bt *bt = v->engine_data;
     const struct sock_filter filter[] = {
         LOAD(arch),
         IF_EQUAL(AUDIT_ARCH_X86_64, 1, 0),
@@ -102,6 +103,7 @@ int bt_contain(struct vcpu *v)
         ALLOW(SYS_pidfd_send_signal), // to processes for user code (process.h): nobody else's pidfd can be had
         ALLOW(SYS_sched_yield),
         ALLOW(SYS_waitid),
+        ALLOW(SYS_timer_delete),
         ALLOW(SYS_exit),
         ALLOW(SYS_exit_group),
         REFUSE(SYS_openat, EACCES),     // libraries look for random numbers or time zones, and can do without
@@ -112,6 +114,8 @@ int bt_contain(struct vcpu *v)
     };
     const struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = (struct sock_filter *)filter};
     struct sigaction action = {.sa_sigaction = on_refused, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    if (direct_prepare(bt))
+        return -1;
     if (bt->options.no_seccomp)
         return 0;
     sigemptyset(&action.sa_mask);

@@ -37,6 +37,9 @@ static inline unsigned stack_size(const struct insn *in)
     return in->opsize && !in->rex_w ? 2 : 8;
 }
 
+// syscall at bt->rip, with the address behind it.
+void enter_by_syscall(struct bt *bt, uint64_t next);
+
 // ---- Checks ----
 static inline void need_cpl0(struct bt *bt)
 {

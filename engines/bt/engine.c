@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "engines/bt/contain.h"
+#include "engines/bt/direct.h"
 #include "engines/bt/map.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/region.h"
@@ -61,6 +62,7 @@ static void destroy(struct vcpu *v)
     struct bt *bt = v->engine_data;
     if (bt->signals)
         signals_remove(bt->signals);
+    direct_destroy(bt);
     if (bt->map)
         map_destroy(bt->map);
     if (bt->tc)
@@ -237,6 +239,7 @@ static void kick(struct vcpu *v)
     bt->attention = 1;
     atomic_store(&bt->poll_armed, true);
     mprotect(bt->poll, sizeof bt->poll, PROT_NONE);
+    direct_wake(bt);
     signals_kicked(bt->signals, again);
 }
 
@@ -259,6 +262,7 @@ static void read_stats(struct vcpu *v, stat_fn *fn, void *ctx)
     fn(ctx, "hot_bytes", s->hot_bytes);
     fn(ctx, "cold_bytes", s->cold_bytes);
     fn(ctx, "cycles", s->cycles);
+    fn(ctx, "processes", direct_processes(bt));
     for (unsigned how = HOW_IDENT; how < HOWS; how++) {
         snprintf(name, sizeof name, "%s: %s", how_table[how].name, how_table[how].meaning);
         fn(ctx, name, s->insns[how]);
@@ -277,7 +281,10 @@ const struct engine engine_bt = {
               EVENT_BIT(callout_miss) | EVENT_BIT(callout_other) | EVENT_BIT(chains) | EVENT_BIT(elisions) |
               EVENT_BIT(adaptations) | EVENT_BIT(forwards) | EVENT_BIT(tc_flushes) | EVENT_BIT(traps) |
               EVENT_BIT(trap_memory) | EVENT_BIT(trap_privileged) | EVENT_BIT(trap_poll) | EVENT_BIT(trap_exception) |
-              EVENT_BIT(callouts) | EVENT_BIT(traced_writes) | EVENT_BIT(reversions),
+              EVENT_BIT(callouts) | EVENT_BIT(traced_writes) | EVENT_BIT(reversions) | EVENT_BIT(direct_entries) |
+              EVENT_BIT(direct_syscalls) | EVENT_BIT(direct_exceptions) | EVENT_BIT(direct_kicks) |
+              EVENT_BIT(direct_singles) | EVENT_BIT(direct_commands) | EVENT_BIT(user_to_direct) |
+              EVENT_BIT(user_to_translated),
     .options = bt_option_table,
     .check_settings = bt_options_check,
     .probe = probe,

@@ -190,12 +190,14 @@ static void look_again_quickly(struct map *m, const struct rules *r, struct chun
         look_again(m, r, c);
 }
 
-// Its tables may be other ones than they were, or have lost their traces.
+// Its tables may be other ones than they were, or have lost their traces. (Those of processes are held against their
+// tables before they run again, whatever has changed.)
 static void look_and_trace(struct bt *bt, struct map *m, const struct rules *r, struct chunk *c)
 {
     uint64_t va = c->va + c->agreed_page * GUEST_PAGE_SIZE;
     look_again_quickly(m, r, c);
-    map_trace_tables(bt, va);
+    if (!m->user)
+        map_trace_tables(bt, va);
 }
 
 void map_revalidate(struct bt *bt, struct map *m)
@@ -355,12 +357,22 @@ enum map_result map_fault_user(struct bt *bt, struct map *m, uint64_t va, uint32
         return MAP_CHECKED;
     if (!paging_walk(bt->ram, &rules.paging, va, access | PF_USER, &t, error))
         return MAP_TRUE;
-    map_trace_tables(bt, va);
     uint32_t rights = (access & PF_WRITE ? WRITABLE : 0) | (access & PF_FETCH ? EXECUTABLE : 0);
     if (!map_page(m, &rules, va, rights))
         return MAP_CHECKED;
     count(bt, EV_hidden_faults);
     return MAP_DONE;
+}
+
+// The guest's tables let CPL 3 write there: that much has been walked.
+bool map_user_code_page(const struct bt *bt, uint64_t va, uint64_t *offset)
+{
+    struct rules rules = map_kernel_rules(bt);
+    struct paging_leaf leaf;
+    if (!paging_peek(bt->ram, &rules.paging, va, &leaf) || !ram_at(bt->ram, leaf.page, GUEST_PAGE_SIZE))
+        return false;
+    *offset = ram_offset(leaf.page);
+    return bt->map->frames->traced[*offset / GUEST_PAGE_SIZE] == TRACED_CODE;
 }
 
 const char *map_refusal(const struct bt *bt, uint64_t va)

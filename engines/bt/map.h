@@ -34,6 +34,9 @@ enum map_result map_fault(struct bt *bt, uint64_t va, bool write, uint32_t *erro
 // CPL 3 did, in a process: access is of PF_WRITE and PF_FETCH.
 enum map_result map_fault_user(struct bt *bt, struct map *m, uint64_t va, uint32_t access, uint32_t *error);
 
+// Was that because code has been translated from the page, and nothing else? Then it is the one at *ram_offset.
+bool map_user_code_page(const struct bt *bt, uint64_t va, uint64_t *ram_offset);
+
 // Why map_fault() said MAP_CHECKED, in words.
 const char *map_refusal(const struct bt *bt, uint64_t va);
 // Can translated code reach va at all, whatever is mapped there?
@@ -52,8 +55,7 @@ bool map_is_traced_table(const struct map *m, uint64_t ram_offset);
 
 // ---- mmu=trace: page tables that mappings, CCFs and TLB entries were made from are traced, so that flushes need not
 // look at what nobody wrote. All of it does nothing under mmu=vtlb.
-void map_trace_tables(struct bt *bt, uint64_t va);      // those that translate va now
-void map_trace_tables_of(struct bt *bt, struct map *m); // those that m's mappings rest on
+void map_trace_tables(struct bt *bt, uint64_t va); // those that translate va now
 // The RAM at this offset is about to get other values: what rests on them may not agree any more from the next flush
 // on.
 void map_note_write(struct bt *bt, uint64_t ram_offset, unsigned size);

@@ -187,16 +187,6 @@ void map_look_at_changes(struct bt *bt, struct map *m)
     }
 }
 
-void map_trace_tables_of(struct bt *bt, struct map *m)
-{
-    if (!bt->options.trace_tables)
-        return;
-    for (uint32_t i = m->live_count; i-- > 0;) {
-        if (i < m->live_count) // a trace that the host has no room for drops everything
-            map_trace_tables(bt, m->chunks[m->live[i]].va + m->chunks[m->live[i]].agreed_page * GUEST_PAGE_SIZE);
-    }
-}
-
 void map_looked_at_all(struct bt *bt)
 {
     struct frames *f = bt->map->frames;

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "engines/bt/direct.h"
 #include "engines/bt/map.h"
 #include "engines/bt/tc.h"
 #include "engines/bt/tlb.h"
@@ -384,6 +385,7 @@ static void leave_monitor_alone(struct bt *bt)
 
 void mem_flush(struct bt *bt)
 {
+    bt->flushes++;
     leave_monitor_alone(bt);
     if (map_tables_unchanged(bt))
         return;
@@ -406,6 +408,7 @@ static bool flush_what_changed(struct bt *bt)
 
 void mem_flush_local(struct bt *bt)
 {
+    bt->flushes++;
     leave_monitor_alone(bt);
     bool changed = bt->options.trace_tables && flush_what_changed(bt);
     if (!map_same_circumstances(bt)) { // other tables, or no traces
@@ -422,6 +425,7 @@ void mem_invlpg(struct bt *bt, uint64_t va)
     if (!canonical(va)) // SDM vol. 2, INVLPG: nothing is done then
         return;
     leave_monitor_alone(bt);
+    direct_invlpg(bt, va);
     if (map_tables_unchanged(bt))
         return;
     tlb_invlpg(bt->tlb, va);

@@ -19,6 +19,8 @@ enum option {
     RETURNS,
     NO_SECCOMP,
     MMU,
+    USER,
+    PROCESSES,
     OPTION_COUNT
 };
 
@@ -34,6 +36,9 @@ const struct engine_option bt_option_table[] = {
     [NO_SECCOMP] = {"no-seccomp", NULL, "the process keeps all system calls: for debugging the monitor"},
     [MMU] = {"mmu", "WAY",
              "mappings kept true by looking again at flushes (vtlb, default) or by traced page tables (trace)"},
+    [USER] = {"user", "WAY",
+              "user code directly in host processes (direct), translated (default), or as measured (auto)"},
+    [PROCESSES] = {"processes", "N", "address spaces that can have a host process at a time, 1 to 64"},
     [OPTION_COUNT] = {0},
 };
 
@@ -46,13 +51,22 @@ static int way_of(const char *value, const char *const *ways)
     return -1;
 }
 
+// 1 to most.
+static bool set_number(unsigned *n, const char *value, unsigned most)
+{
+    char *end;
+    *n = (unsigned)strtoul(value, &end, 10);
+    return value[0] >= '0' && value[0] <= '9' && !*end && *n >= 1 && *n <= most;
+}
+
 static bool set_option(struct bt_options *o, enum option option, const char *value)
 {
     static const char *const emulations[] = {[BT_IN_TC] = "in-tc", [BT_CALLOUT] = "callout", [BT_TRAP] = "trap", NULL};
     static const char *const returns[] = {
         [BT_RETURN_CALL] = "call", [BT_RETURN_TABLE] = "table", [BT_RETURN_CALLOUT] = "callout", NULL};
     static const char *const mmus[] = {"vtlb", "trace", NULL};
-    char *end;
+    static const char *const users[] = {
+        [BT_USER_TRANSLATED] = "translated", [BT_USER_DIRECT] = "direct", [BT_USER_AUTO] = "auto", NULL};
     int way;
     if (!value != !bt_option_table[option].value)
         return false;
@@ -70,8 +84,9 @@ static bool set_option(struct bt_options *o, enum option option, const char *val
     case NO_SECCOMP:
         return o->no_seccomp = true;
     case TU:
-        o->tu = (unsigned)strtoul(value, &end, 10);
-        return value[0] >= '0' && value[0] <= '9' && !*end && o->tu >= 1 && o->tu <= TU_MAX_INSNS;
+        return set_number(&o->tu, value, TU_MAX_INSNS);
+    case PROCESSES:
+        return set_number(&o->processes, value, BT_PROCESSES_MOST);
     case EMULATE:
         way = way_of(value, emulations);
         o->emulate = (enum bt_emulate)way;
@@ -79,6 +94,10 @@ static bool set_option(struct bt_options *o, enum option option, const char *val
     case MMU:
         way = way_of(value, mmus);
         o->trace_tables = way == 1;
+        return way >= 0;
+    case USER:
+        way = way_of(value, users);
+        o->user = (enum bt_user)way;
         return way >= 0;
     default:
         way = way_of(value, returns);

@@ -18,6 +18,14 @@ enum bt_returns {
     BT_RETURN_CALLOUT, // ret leaves for C code
 };
 
+// How user code (CPL 3) is run.
+enum bt_user {
+    BT_USER_TRANSLATED,
+    BT_USER_DIRECT, // as it is, in a host process
+    BT_USER_AUTO,   // the one or the other, by what is measured (policy.h)
+};
+#define BT_PROCESSES_MOST 64u
+
 // All 0: every technique is on.
 struct bt_options {
     bool no_chaining;
@@ -30,6 +38,8 @@ struct bt_options {
     unsigned tu; // most instructions in a TU; 0: as many as there may be
     enum bt_emulate emulate;
     enum bt_returns returns;
+    enum bt_user user;
+    unsigned processes; // for user code; 0: as many as seem good
 };
 
 extern const struct engine_option bt_option_table[];

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "engines/bt/deliver.h"
+#include "engines/bt/direct.h"
 #include "engines/bt/map.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/region.h"
@@ -65,11 +66,14 @@ _Noreturn void raise_engine_error(struct bt *bt, const char *format, ...)
 
 void bt_mode_changed(struct bt *bt)
 {
+    enum world before = bt->world;
     bt->world = bt->cpl == 3 ? WORLD_USER : bt->options.checked ? WORLD_CHECKED : WORLD_FAST;
     if (bt->world != WORLD_FAST && bt->world != bt->stack_world) {
         tlb_forget_stack();
         bt->stack_world = bt->world;
     }
+    if (bt->direct)
+        direct_mode_changed(bt, before);
 }
 
 void bt_state_from_world(struct bt *bt)
@@ -108,8 +112,8 @@ static void state_to_world(struct bt *bt)
 // May the guest go on without the run loop looking?
 static bool calm(const struct bt *bt)
 {
-    return !bt->stepping && !bt->attention && bt->exit == VCPU_CONTINUE && !bt->event.pending && !bt->halted &&
-           !bt->inhibit && !(bt->rflags & FLAG_TF) && !(bt->interrupt_flag && bt->interrupt_waits);
+    return !bt->stepping && !bt->user_direct && !bt->attention && bt->exit == VCPU_CONTINUE && !bt->event.pending &&
+           !bt->halted && !bt->inhibit && !(bt->rflags & FLAG_TF) && !(bt->interrupt_flag && bt->interrupt_waits);
 }
 
 static uint8_t *emulate(struct bt *bt, const struct site *site)
@@ -306,6 +310,12 @@ static void go(struct bt *bt)
         step(bt);
         return;
     }
+    if (bt->direct && bt->world == WORLD_USER && !bt->user_direct)
+        direct_look(bt);
+    if (bt->user_direct) {
+        direct_run(bt);
+        return;
+    }
     uint8_t *host = tc_enter(bt);
     state_to_world(bt);
     bt_world_enter(bt, host);
@@ -316,6 +326,8 @@ enum vcpu_exit bt_run(struct vcpu *v, uint64_t budget)
     struct bt *bt = v->engine_data;
     (void)budget; // translated code does not count instructions
     region_enter_thread();
+    if (direct_prepare(bt))
+        return VCPU_EXIT_ERROR;
     signals_begin_run(bt->signals);
     if (setjmp(bt->fault) == BT_FAULT) {
         bt->stepping = false;

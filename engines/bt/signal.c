@@ -17,6 +17,7 @@
 #include <time.h>
 #include <ucontext.h>
 
+#include "engines/bt/direct.h"
 #include "engines/bt/map.h"
 #include "engines/bt/run.h"
 #include "engines/bt/tc.h"
@@ -185,9 +186,13 @@ static void on_nudge(int number, siginfo_t *info, void *context)
     greg_t *gregs = ((ucontext_t *)context)->uc_mcontext.gregs;
     const uint8_t *host = (const uint8_t *)(uintptr_t)gregs[REG_RIP];
     const struct point *point;
-    (void)number, (void)info;
-    if (!bt->signals->running || !tc_contains(bt->tc, host) || !atomic_load(&bt->kicked))
+    (void)number;
+    if (!bt->signals->running || !tc_contains(bt->tc, host))
         return; // in C code, which looks by itself
+    if (info->si_code == SI_TIMER)
+        direct_tick(bt);
+    if (!atomic_load(&bt->kicked))
+        return;
     struct ccf *ccf = tc_ccf_at(bt->tc, host, &point);
     if (!ccf || point->recover != RECOVER_STRING || bt->stepping) {
         tc_forget_targets(bt);

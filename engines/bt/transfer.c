@@ -234,12 +234,12 @@ static void load_flat(struct bt *bt, unsigned code, unsigned stack, unsigned cpl
         (struct segment){.limit = UINT32_MAX, .selector = (uint16_t)stack, .attr = (uint16_t)(attr | SEG_DB)};
 }
 
-void emulate_syscall(struct bt *bt, const struct insn *in)
+void enter_by_syscall(struct bt *bt, uint64_t next)
 {
     if (!(bt->efer & EFER_SCE))
         raise_exception(bt, VEC_UD);
     unsigned cs = (unsigned)(bt->star >> 32) & 0xfffc;
-    bt->gpr[RCX] = bt->rip + in->length;
+    bt->gpr[RCX] = next;
     bt->gpr[R11] = flags_read(bt) & ~(uint64_t)FLAG_RF;
     flags_load(bt, 0, bt->sfmask & UINT32_MAX);
     load_flat(bt, cs, cs + 8, 0);
@@ -247,6 +247,11 @@ void emulate_syscall(struct bt *bt, const struct insn *in)
     count(bt, EV_syscalls);
     bt->step_trap = bt->rflags & FLAG_TF;
     set_cpl(bt, 0);
+}
+
+void emulate_syscall(struct bt *bt, const struct insn *in)
+{
+    enter_by_syscall(bt, bt->rip + in->length);
 }
 
 // Where rcx is not canonical Intel's processors raise #GP here, at CPL 0; AMD's return and fault at CPL 3. We are like

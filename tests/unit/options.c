@@ -101,8 +101,9 @@ static void engine_options(void)
     CHECK_EQ(parse("run", "--bt-chekced", "crc"), -1);
     CHECK(strstr(message, "did you mean '--bt-checked'?"));
     CHECK_EQ(parse("run", "crc", NULL), 0);
-    const char *const bad[] = {"interp:x", "bt:x",         "bt:tu=0",       "bt:tu=13", "bt:tu=+1",
-                               "bt:tu",    "bt:checked=1", "bt:emulate=no", "x:tu=1",   "bt:returns="};
+    const char *const bad[] = {"interp:x",     "bt:x",          "bt:tu=0",        "bt:tu=13",        "bt:tu=+1",
+                               "bt:user=x",    "bt:user",       "bt:processes=0", "bt:processes=65", "bt:tu",
+                               "bt:checked=1", "bt:emulate=no", "x:tu=1",         "bt:returns="};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (!CHECK(variant_parse(&v, bad[i], &parsed, message, sizeof message) == -1))
             printf("# accepted: %s\n", bad[i]);
