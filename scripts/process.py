@@ -250,6 +250,7 @@ def whole(run):
     out = table.scope(run) + [""] + table.engine_list(run)
     out += table.titled("processes: TSC cycles an iteration, median", costs_table(run))
     out += table.titled("processes: times the native program's cost", ratios_table(run))
+    out += table.titled("programs that compute: bt's speed against the native program's", table.program_share_table(run))
     out += table.titled("the guest's own instructions at native speed", bound_table(run))
     for suite, _, bench in rows_of(run):
         out += table.titled(f"events of one {bench}", events_table(run, suite, bench))

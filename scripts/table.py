@@ -127,8 +127,8 @@ def slowdown_table(run, suite):
     return markdown(["benchmark"] + [results.column(run, e) for e in engines], rows) if rows else []
 
 
-def native_share_table(run, engine="bt", suite="micro", user=False):
-    """An engine's speed on kernels at CPL 0 (or at CPL 3) as a share of the native program's, with the geometric mean."""
+def native_share_table(run, engine="bt", suite="micro", user=False, what="benchmark, CPL 0"):
+    """An engine's speed on kernels as a share of the native program's, with the geometric mean."""
     rows, shares = [], []
     for image, bench in run.benches(suite):
         base, f = results.native_base(run, suite, image, bench), results.figure(run, suite, bench, engine)
@@ -138,11 +138,16 @@ def native_share_table(run, engine="bt", suite="micro", user=False):
     if not rows:
         return []
     rows.append(["*geometric mean*", "", "", f"{results.geometric_mean(shares):.2f}"])
-    return markdown([f"benchmark, CPL {3 if user else 0}", "native, cycles", f"{engine}, cycles", f"{engine}, times native speed"], rows)
+    return markdown([what, "native, cycles", f"{engine}, cycles", f"{engine}, times native speed"], rows)
 
 
 def user_share_table(run):
-    return native_share_table(run, user=True)
+    return native_share_table(run, user=True, what="benchmark, CPL 3")
+
+
+def program_share_table(run):
+    """The same kernels as programs of the guest Unix."""
+    return native_share_table(run, suite="user", what="user program")
 
 
 def spread_table(run, suite):

@@ -32,7 +32,7 @@ PROCESS = {("micro", "forkwait"): {"native": 100000, "interp": 900000, "bt": 400
                                  "bt:user=translated": 1410, "bt:mmu=trace": 1390},
            ("macro", "serverN"): {"native": 10000, "interp": 90000, "bt": 20000, "bt:user=direct": 19000,
                                   "bt:user=translated": 50000, "bt:mmu=trace": 12000, "vtx": 8000000},
-           ("user", "crc"): {"native": 2000, "interp": 20000}}
+           ("user", "crc"): {"native": 2000, "interp": 20000, "bt": 2500}}
 
 
 def sample(suite, bench, engine, process, cost, n=1000, reps=3, steady=False):
