@@ -19,6 +19,8 @@ import time
 WORKERS = 2
 # Enough for one repetition of everything, and little enough for an engine that needs a microsecond an instruction.
 SHORT = "reps=1 cycles=1000"
+# Engines with settings that run the images of the guest Unix, and those that enter CPL 3, beside the engines as they are.
+VARIANTS = ["bt:mmu=trace", "bt:user=translated", "bt:user=direct"]
 STATUS_ENGINE_ERROR = 8  # of `ringside run`: the engine could not go on
 UNIT_SECONDS = 240
 IMAGE_SECONDS = 90
@@ -159,7 +161,7 @@ def judge_image(outcome, status, out, err, is_test, soft):
 def run_image(path, engine, build):
     is_test = "/images/test/" in path or "/images/bantam/" in path
     command = [f"{build}/ringside", "run", f"--engine={engine['name']}", f"--timeout={IMAGE_SECONDS - 10}"]
-    command += [] if is_test else [f"--append={SHORT}"]
+    command += [f"--append={SHORT}"] if not is_test else ["--append=few=1"] if soft_back_end(engine) else []
     outcome = Outcome(f"{engine['name']}", image_name(path), command + [path])
     status, out, err = run(outcome.command, IMAGE_SECONDS)
     judge_image(outcome, status, out, err, is_test, soft_back_end(engine))
@@ -218,6 +220,25 @@ def engines_here(build):
     return found["engines"] if isinstance(found, dict) else found
 
 
+def has_user_code(path):
+    """Programs under the guest Unix, and images whose source goes to CPL 3."""
+    name = image_name(path)
+    if os.path.exists(f"build/archive/{name}.S"):
+        return True
+    source = f"tests/guest/{name.removeprefix('test/')}.c" if name.startswith("test/") else f"bench/{name}.c"
+    with open(source, encoding="utf-8") as file:
+        return any(word in file.read() for word in ("run_user", "user_call", "USER_CS"))
+
+
+def variants_here(engines, build):
+    """VARIANTS of the engines that can run here, as engines of their own."""
+    known = run([f"{build}/ringside", "run", "--help"], 60)[1]
+    for name in VARIANTS:
+        plain, setting = name.split(":")
+        option = f"--{plain}-{setting.split('=')[0]}="
+        yield from (dict(e, name=name) for e in engines if e["name"] == plain and e.get("available", True) and option in known)
+
+
 def compare_values(outcomes):
     """One outcome per image that has a result: it must be the same wherever it ran."""
     by_image = {}
@@ -238,13 +259,18 @@ def compare_values(outcomes):
 
 # ---- The whole run ----
 
+def wanted(engine, options):
+    return not options.engines or engine["name"] in options.engines.split(",")
+
+
 def all_items(options, skipped):
     """Callables, each giving one Outcome. Engines that cannot run here go to `skipped`, one entry per image."""
     items = [lambda g=g, p=p: run_program(g, p, options.build) for g, p in programs(options.build)
              if options.only in p]
     images = [p for p in sorted(glob.glob("build/images/**/*.elf", recursive=True)) if options.only in p]
-    for engine in engines_here(options.build):
-        if options.engines and engine["name"] not in options.engines.split(","):
+    engines = engines_here(options.build)
+    for engine in engines:
+        if not wanted(engine, options):
             continue
         if not engine.get("available", True):
             outcome = Outcome(engine["name"], f"all {len(images)} images", [])
@@ -252,6 +278,9 @@ def all_items(options, skipped):
             skipped.append(outcome)
             continue
         items += [lambda p=p, e=engine: run_image(p, e, options.build) for p in images]
+    for variant in variants_here(engines, options.build):
+        if wanted(variant, options):
+            items += [lambda p=p, e=variant: run_image(p, e, options.build) for p in images if has_user_code(p)]
     natives = [p for p in sorted(glob.glob("build/native/**/*", recursive=True))
                if os.access(p, os.X_OK) and not os.path.isdir(p) and options.only in p]
     return items + [lambda p=p: run_native(p) for p in natives]
@@ -274,12 +303,12 @@ def report(outcome):
 
 
 def summary(outcomes):
-    print(f"\n{'':12} {'passed':>7} {'failed':>7} {'skipped':>7} {'seconds':>8}")
+    print(f"\n{'':18} {'passed':>7} {'failed':>7} {'skipped':>7} {'seconds':>8}")
     groups = {}
     for outcome in outcomes:
         groups.setdefault(outcome.group, []).append(outcome)
     for group, members in groups.items():
-        print(f"{group:12} {sum(o.passed for o in members):7} {sum(len(o.failed) for o in members):7} "
+        print(f"{group:18} {sum(o.passed for o in members):7} {sum(len(o.failed) for o in members):7} "
               f"{sum(len(o.skipped) for o in members):7} {sum(o.seconds for o in members):8.1f}")
 
 
@@ -288,6 +317,7 @@ def parse():
     parser.add_argument("--build", default="build", help="where make built: build, or build/san for SANITIZE=1")
     parser.add_argument("--only", default="", metavar="TEXT", help="only what has TEXT in its path")
     parser.add_argument("--engines", default="", metavar="NAME,...", help="only these engines")
+    parser.add_argument("--slowest", type=int, default=0, metavar="N", help="list the N items that took longest")
     return parser.parse_args()
 
 
@@ -322,6 +352,8 @@ def main():
         report(outcome)
     outcomes += compared
     summary(outcomes)
+    for outcome in sorted(outcomes, key=lambda o: -o.seconds)[:options.slowest]:
+        print(f"{outcome.seconds:8.1f} s  {outcome.group}: {outcome.name}")
     failed = sum(len(o.failed) for o in outcomes)
     print(f"{time.monotonic() - start:.0f} s in all\n")
     print(f"{sum(o.passed for o in outcomes)} passed, {failed} failed, {sum(len(o.skipped) for o in outcomes)} skipped")
