@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Control and debug registers, and the instructions that drop translations (SDM vol. 2, MOV CR, MOV DR, INVLPG,
-// INVPCID; vol. 3, 2.5 and 4.10.4). Nothing is tagged with PCIDs: whatever changes the address space looks at all
-// translations again, and a mov to cr3 that asks for no flush gets one.
+// INVPCID; vol. 3, 2.5 and 4.10.4). Of PCIDs the software TLB knows (tlb.h); mappings and CCFs are looked at in either
+// case, since another address space is another one.
 #include "engines/bt/cpuid.h"
 #include "engines/bt/emulations.h"
 
@@ -37,9 +37,8 @@ static void write_cr3(struct bt *bt, uint64_t v)
         reserved &= ~CR3_NOFLUSH;
     if (v & reserved)
         raise_error(bt, VEC_GP, 0);
-    bt->cr3 = v & ~CR3_NOFLUSH;
     count(bt, EV_tlb_flushes);
-    mem_flush_local(bt);
+    mem_load_cr3(bt, v & ~CR3_NOFLUSH, v & CR3_NOFLUSH);
 }
 
 // CR4 bits that can be set: what every x86-64 has, announced or not, and what CPUID announces. All others are reserved.
@@ -210,6 +209,8 @@ void emulate_invpcid(struct bt *bt, const struct insn *in)
     if (pcid & ~(uint64_t)CR3_PCID || (names_pcid && pcid && !(bt->cr4 & CR4_PCIDE)) ||
         (type == INVPCID_ADDRESS && !canonical(address)))
         raise_error(bt, VEC_GP, 0);
+    if (type == INVPCID_ADDRESS && pcid != (bt->cr3 & CR3_PCID))
+        mem_forget_pcid(bt, pcid);
     if (type == INVPCID_ADDRESS)
         drop_page(bt, address);
     else

@@ -63,6 +63,7 @@ void map_note_all(struct bt *bt); // something unknown may have been written
 // The tables are those that all was looked at with; and nobody has written to them since.
 bool map_same_circumstances(const struct bt *bt);
 bool map_tables_changed(const struct bt *bt);
+uint64_t map_changes(const struct bt *bt);      // a number that is another one then
 bool map_tables_unchanged(const struct bt *bt); // both
 // Looks at the mappings that what was written may concern.
 void map_look_at_changes(struct bt *bt, struct map *m);

@@ -169,6 +169,11 @@ bool map_tables_changed(const struct bt *bt)
     return bt->map->frames->changes != bt->map->frames->seen;
 }
 
+uint64_t map_changes(const struct bt *bt)
+{
+    return bt->map->frames->changes;
+}
+
 bool map_tables_unchanged(const struct bt *bt)
 {
     return map_same_circumstances(bt) && !map_tables_changed(bt);

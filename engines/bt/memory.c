@@ -51,6 +51,7 @@ static bool walk(struct bt *bt, enum tlb_mode mode, uint64_t va, uint32_t access
     if (!paging_walk(bt->ram, &paging, va, access | (mode == TLB_USER ? PF_USER : 0), &t, error))
         return false;
     uint8_t *page = ram_at(bt->ram, t.page, GUEST_PAGE_SIZE);
+    t.global = t.global && bt->cr4 & CR4_PGE;
     map_trace_tables(bt, va);
     if (page && !checks_alignment(bt))
         tlb_fill(bt->tlb, mode, va, access, &t, page, !is_traced(bt, page));
@@ -387,37 +388,64 @@ void mem_flush(struct bt *bt)
 {
     bt->flushes++;
     leave_monitor_alone(bt);
+    tlb_flush(bt->tlb);
     if (map_tables_unchanged(bt))
         return;
-    tlb_flush(bt->tlb);
     map_revalidate(bt, bt->map);
     map_looked_at_all(bt);
     tc_revalidate(bt);
 }
 
-// Under mmu=trace: what has been written to tables since all was looked at. False: nothing.
-static bool flush_what_changed(struct bt *bt)
+// The TLB behind a mov to cr3. keep: nothing of the PCID is to be flushed.
+static void load_tlb(struct bt *bt, uint64_t old, bool keep)
 {
-    if (!map_tables_changed(bt))
+    struct tlb *tlb = bt->tlb;
+    bool trace = bt->options.trace_tables, pcids = bt->cr4 & CR4_PCIDE;
+    uint64_t changes = trace ? map_changes(bt) : 0;
+    if (old == bt->cr3) {
+        if (!keep && (!trace || map_tables_changed(bt)))
+            tlb_flush_local(tlb);
+    } else if (trace || pcids) {
+        tlb_park(tlb, old, changes);
+        if (trace || keep)
+            tlb_unpark(tlb, bt->cr3, keep, changes);
+    } else {
+        tlb_flush_local(tlb);
+    }
+    if (pcids && !keep)
+        tlb_forget_pcid(tlb, bt->cr3 & CR3_PCID);
+}
+
+// Under mmu=trace: what has been written to tables since all was looked at. False: nothing.
+static bool look_at_changes(struct bt *bt)
+{
+    if (!bt->options.trace_tables || !map_tables_changed(bt))
         return false;
-    tlb_flush(bt->tlb);
+    tlb_flush_loaded(bt->tlb);
     map_look_at_changes(bt, bt->map);
     tc_revalidate(bt);
     return true;
 }
 
-void mem_flush_local(struct bt *bt)
+void mem_load_cr3(struct bt *bt, uint64_t cr3, bool keep)
 {
-    bt->flushes++;
+    uint64_t old = bt->cr3;
+    bt->cr3 = cr3;
     leave_monitor_alone(bt);
-    bool changed = bt->options.trace_tables && flush_what_changed(bt);
+    bool looked = look_at_changes(bt);
+    bt->flushes += bt->options.trace_tables ? looked : !keep;
+    load_tlb(bt, old, keep);
     if (!map_same_circumstances(bt)) { // other tables, or no traces
-        tlb_flush(bt->tlb);
         map_revalidate_local(bt, bt->map);
-        if (!changed)
+        if (!looked)
             tc_revalidate_local(bt);
     }
     map_looked_at_all(bt);
+}
+
+void mem_forget_pcid(struct bt *bt, uint64_t pcid)
+{
+    tlb_forget_pcid(bt->tlb, pcid);
 }
 
 void mem_invlpg(struct bt *bt, uint64_t va)

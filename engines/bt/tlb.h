@@ -24,6 +24,7 @@ enum tlb_mode {
 #define TLB_SHIFT 12u     // added to what is added: translated code shifts by the addend's low six bits
 #define STACK_SHIFT 9u    // the same for bt->stack_addend
 #define TLB_FLUSH_FEW 64u // up to so many filled slots are remembered, for flushes that cost what was filled
+#define TLB_CONTEXTS 8u   // address spaces that are not loaded, whose entries are kept
 
 struct tlb_table {
     // Tags are set where the A bit is, store and write where the D bit is too. Translated code looks at the first two;
@@ -40,11 +41,34 @@ struct part {
     unsigned size;
 };
 
+// Slots filled since the last flush: by global pages, or by others.
+struct tlb_filled {
+    unsigned count; // more than TLB_FLUSH_FEW: not all are remembered
+    uint16_t slot[TLB_FLUSH_FEW];
+};
+
+struct tlb_entry {
+    uint16_t slot;
+    uint64_t read, store, addend, write, exec;
+};
+
+// The entries of an address space while another one is loaded, but for those of global pages.
+struct tlb_context {
+    uint64_t cr3;     // root and PCID
+    uint64_t changes; // of page tables, then (tlb_switch)
+    uint64_t used_at; // 0: nothing is kept here
+    uint64_t large_filter;
+    unsigned count;
+    struct tlb_entry entry[TLB_FLUSH_FEW];
+};
+
 struct tlb {
     struct tlb_table table[TLB_MODES];
-    unsigned filled; // slots filled since the last flush; more than TLB_FLUSH_FEW: not all are remembered
-    uint16_t filled_slot[TLB_FLUSH_FEW];
-    uint64_t large_filter; // by 2 MiB region: a page of a larger guest mapping may be here
+    struct tlb_filled local, global;
+    bool is_global[TLB_MODES * TLB_SIZE]; // where it was noted in the one
+    uint64_t large_filter;                // by 2 MiB region: a page of a larger guest mapping may be here
+    uint64_t clock;
+    struct tlb_context context[TLB_CONTEXTS];
 
     // mem_access() to mem_commit(): the operand that is not plain RAM within one page.
     struct part pending[2];
@@ -75,8 +99,16 @@ void tlb_fill(struct tlb *tlb, enum tlb_mode mode, uint64_t va, uint32_t access,
 void tlb_allow_stores(struct tlb *tlb, enum tlb_mode mode, uint64_t va);
 // This page of RAM has got a trace: translated code does not write there by itself.
 void tlb_forbid_stores(struct tlb *tlb, const uint8_t *host);
-void tlb_forget_stack(void); // bt->stack_tag: another world goes on
-void tlb_flush(struct tlb *tlb);
+void tlb_forget_stack(void);            // bt->stack_tag: another world goes on
+void tlb_flush(struct tlb *tlb);        // everything
+void tlb_flush_loaded(struct tlb *tlb); // but for what is kept of other address spaces
+void tlb_flush_local(struct tlb *tlb);  // and but for what is of global pages
 void tlb_invlpg(struct tlb *tlb, uint64_t va);
+
+// Another address space is loaded (cr3 with PCID): what is not of global pages goes, and is kept for when this one is
+// back. changes: a number that is another one where entries that are kept may be no longer true; any: that is allowed.
+void tlb_park(struct tlb *tlb, uint64_t cr3, uint64_t changes);
+void tlb_unpark(struct tlb *tlb, uint64_t cr3, bool any, uint64_t changes);
+void tlb_forget_pcid(struct tlb *tlb, uint64_t pcid); // what is kept for it, with any root
 
 #endif

@@ -273,34 +273,48 @@ static void data(void)
 
 // ---- Global pages ----
 
+static uint64_t global_at;
+
+static void global_is(uint8_t want) // for the kernel and for the user
+{
+    CHECK_EQ(*(volatile uint8_t *)global_at, want);
+    CHECK_EQ(run_user(get_byte, (void *)global_at), want);
+}
+
 static void global_pages(void)
 {
     uint8_t *a = page_alloc(), *b = page_alloc();
-    uint64_t va = DATA + 0x200000;
+    uint64_t rights = PTE_P | PTE_W | PTE_U;
+    global_at = DATA + 0x200000;
     a[0] = 'A', b[0] = 'B';
     enter(0);
-    map_page(va, phys_of(a), PTE_P | PTE_W | PTE_G);
-    uint64_t *entry = pte_of(va, 1);
-    CHECK_EQ(*(volatile uint8_t *)va, 'A');
-    *entry = phys_of(b) | PTE_P | PTE_W | PTE_G;
-    invlpg((void *)va);
-    CHECK_EQ(*(volatile uint8_t *)va, 'B');
-    *entry &= ~(uint64_t)PTE_G; // no change but that it is not global any more
-    invlpg((void *)va);
-    CHECK_EQ(*(volatile uint8_t *)va, 'B');
-    *entry = phys_of(a) | PTE_P | PTE_W;
+    map_page(global_at, phys_of(a), rights | PTE_G);
+    uint64_t *entry = pte_of(global_at, 1);
+    global_is('A');
+    enter(1);
     enter(0);
-    CHECK_EQ(*(volatile uint8_t *)va, 'A');
+    global_is('A');
+    *entry = phys_of(b) | rights | PTE_G;
+    invlpg((void *)global_at);
+    global_is('B');
+    *entry &= ~(uint64_t)PTE_G; // no change but that it is not global any more
+    invlpg((void *)global_at);
+    global_is('B');
+    *entry = phys_of(a) | rights;
+    enter(0);
+    global_is('A');
     *entry |= PTE_G;
-    invlpg((void *)va);
-    CHECK_EQ(*(volatile uint8_t *)va, 'A');
-    *entry = phys_of(b) | PTE_P | PTE_W | PTE_G;
+    invlpg((void *)global_at);
+    global_is('A');
+    *entry = phys_of(b) | rights | PTE_G;
     write_cr4(read_cr4() & ~(uint64_t)CR4_PGE);
-    CHECK_EQ(*(volatile uint8_t *)va, 'B');
-    *entry = phys_of(a) | PTE_P | PTE_W | PTE_G;
+    global_is('B');
+    *entry = phys_of(a) | rights | PTE_G;
     enter(0); // without PGE, G means nothing
-    CHECK_EQ(*(volatile uint8_t *)va, 'A');
+    global_is('A');
     write_cr4(read_cr4() | CR4_PGE);
+    *entry = 0;
+    invlpg((void *)global_at);
 }
 
 // ---- PCIDs ----
@@ -343,6 +357,34 @@ static void without_flush(void)
     CHECK_EQ(seen_by_user(), 'a');
 }
 
+static void invpcid(uint64_t kind, uint64_t pcid, uint64_t address)
+{
+    struct {
+        uint64_t pcid, address;
+    } descriptor = {pcid, address};
+    __asm__ volatile("invpcid %1, %0" : : "r"(kind), "m"(descriptor) : "memory");
+}
+
+// Of an address space that is not loaded.
+static void invpcids(void)
+{
+    enter_with(0, CR3_NOFLUSH);
+    uint64_t *user = pte_of(DATA, 1), old = *user;
+    uint8_t *page = page_alloc();
+    page[0] = 'x';
+    for (unsigned kind = 0; kind < 4; kind++) {
+        CHECK_EQ(seen_by_user(), 'a');
+        enter_with(1, CR3_NOFLUSH);
+        *user = phys_of(page) | PTE_P | PTE_W | PTE_U;
+        invpcid(kind, kind < 2 ? bits[0] : 0, kind ? 0 : DATA);
+        enter_with(0, CR3_NOFLUSH);
+        CHECK_EQ(seen_by_user(), 'x');
+        *user = old;
+        invpcid(kind, kind < 2 ? bits[0] : 0, kind ? 0 : DATA); // that is loaded
+        CHECK_EQ(seen_by_user(), 'a');
+    }
+}
+
 // One PCID, two sets of tables: what the first one left may count for the second until it is flushed.
 static void a_pcid_again(void)
 {
@@ -352,9 +394,20 @@ static void a_pcid_again(void)
     enter(1);
     CHECK_EQ(seen_by_user(), 'b');
     check_program(6, B(2), &second);
+    uint64_t *user = pte_of(DATA, 1), old = *user;
+    uint8_t *page = page_alloc();
+    page[0] = 'w';
     enter(0);
     CHECK_EQ(seen_by_user(), 'a');
     check_program(5, B(1), &first);
+    enter_with(2, CR3_NOFLUSH);
+    *user = phys_of(page) | PTE_P | PTE_W | PTE_U;
+    enter(0); // flushes the PCID, whatever the tables
+    enter_with(1, CR3_NOFLUSH);
+    CHECK_EQ(seen_by_user(), 'w');
+    *user = old;
+    enter(1);
+    CHECK_EQ(seen_by_user(), 'b');
 }
 
 static void all(void)
@@ -383,6 +436,10 @@ int image_main(void)
             bits[i] = i + 1;
         all();
         without_flush();
+        if (HAS_INVPCID)
+            invpcids();
+        else
+            skip("no invpcid");
         a_pcid_again();
         write_cr3(kernel_root);
         write_cr4(read_cr4() & ~(uint64_t)CR4_PCIDE);
