@@ -20,6 +20,7 @@ VARIANTS = {
     "bt:emulate=trap": "privileged instructions by trap: a host signal each",
     "bt:returns=table": "returns by the target table and an indirect jump, without the host's return predictor",
     "bt:returns=callout": "returns by callout",
+    "bt:mmu=trace": "page tables under memory traces, as in the paper: writes to them are seen, flushes look at these alone",
     "bt:no-seccomp": "without the filter on the monitor's system calls: what containing a hostile guest costs",
     "bt:checked": "every memory access looked up in the guest's page tables: what safety costs",
 }
