@@ -52,6 +52,7 @@ static void reset(struct bt *bt)
     bt->xcr0 = 1;
     bt->delivering = NOT_DELIVERING;
     bt->cr8_reserved = ~0xfull;
+    bt->not_ac = ~(uint64_t)FLAG_AC;
     bt->host_flags = FLAGS_ARITH | FLAG_DF;
     bt->left = (uint64_t)(uintptr_t)bt_world_left;
     bt_mode_changed(bt);

@@ -3,6 +3,7 @@
 // registers change places or get a store, and the guest's flags and registers stay as they are. So these sequences use
 // only what keeps the flags: mov, lea, jrcxz, and pext, pdep and rorx of BMI2. Whatever they do not cover goes to the
 // callout, which is also what --bt-emulate=callout makes of all of them.
+#include "engines/bt/cpuid.h"
 #include "engines/bt/emulate.h"
 #include "engines/bt/translator.h"
 
@@ -127,6 +128,25 @@ bool translate_pushf(struct translator *t)
     return true;
 }
 
+// stac and clac: the bit is taken out of rflags, and added. What it changes is looked at by C code only: at CPL 0 the
+// fast world has no user pages.
+static bool translate_ac(struct translator *t)
+{
+    struct bt *bt = t->bt;
+    const struct insn *in = &t->in->insn;
+    if (!within_tc(t) || !cpuid_has(bt, FEATURE_SMAP) || in->opsize || in->rep || in->repne || in->lock)
+        return put_privileged(t, system_emulation(in));
+    put_store(t->hot, &bt->slot[2], RCX);
+    put_load(t->hot, RCX, &bt->rflags);
+    put_on_cell(t->hot, "\xc4\xe2\xf2\xf5\x0d", 5, &bt->not_ac); // pext not_ac(%rip), %rcx, %rcx
+    put_on_cell(t->hot, "\xc4\xe2\xf3\xf5\x0d", 5, &bt->not_ac); // pdep not_ac(%rip), %rcx, %rcx
+    if (in->id == X86_INS_STAC)
+        put_lea_sum(t->hot, RCX, RCX, X86_NO_REG, FLAG_AC);
+    put_store(t->hot, &bt->rflags, RCX);
+    put_load(t->hot, RCX, &bt->slot[2]);
+    return true;
+}
+
 bool translate_system(struct translator *t)
 {
     const struct insn *in = &t->in->insn;
@@ -134,5 +154,7 @@ bool translate_system(struct translator *t)
         return translate_cr8_write(t);
     if (in->id == X86_INS_SWAPGS && within_tc(t))
         return translate_swapgs(t);
+    if (in->id == X86_INS_STAC || in->id == X86_INS_CLAC)
+        return translate_ac(t);
     return put_privileged(t, system_emulation(in));
 }

@@ -400,7 +400,7 @@ static bool may_elide(const struct bt *bt, const struct site *site)
     const struct tc *tc = bt->tc;
     if (bt->options.no_elision || bt->options.no_chaining || (bt->world == WORLD_USER && !same_page(site)))
         return false;
-    return site->field && site->field + 4 == tc->hot.at && site->field[-1] == 0xe9 && !site->backward;
+    return site->from && site->field && site->field + 4 == tc->hot.at && site->field[-1] == 0xe9 && !site->backward;
 }
 
 // A target that is there already is translated once more rather than jumped to, a few times: it saves the jump each

@@ -155,7 +155,9 @@ void tc_drop(struct bt *bt, struct ccf *ccf)
     struct site *site = tc_new_site(tc, SITE_BRANCH, ccf->rip);
     if (!site) // no room for the stub: nothing of the cache is used again
         return;
-    tc_overwrite(bt, ccf, ccf->start, tc_stub(tc, site));
+    site->stub = tc_stub(tc, site);
+    tc_overwrite(bt, ccf, ccf->start, site->stub);
+    site->field = ccf->start + 1; // what falls into it is chained anew
 }
 
 static bool overlaps(const struct ccf *ccf, uint64_t page, unsigned first, unsigned last)
