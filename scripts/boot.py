@@ -50,11 +50,11 @@ def boot(engine, cpu):
     return json.loads(done.stdout)
 
 
-def boot_all(options, names, described, write):
-    """All boots in random order; an engine that cannot boot is not asked again. described: engines that the file has."""
+def boot_all(options, names, write):
+    """All boots in random order; an engine that cannot boot is not asked again. Gives name -> its `engine` record."""
     jobs = [(number, engine) for number in range(options.boots) for engine in names]
-    rng, failed = random.Random(options.seed), set()
-    rng.shuffle(jobs)
+    random.Random(options.seed).shuffle(jobs)
+    failed, described = set(), {}
     suite, image = IMAGE.split("/")
     for order, (number, engine) in enumerate(jobs):
         common = {"suite": suite, "image": image, "engine": engine, "process": number, "order": order}
@@ -65,10 +65,9 @@ def boot_all(options, names, described, write):
             failed.add(engine)
             write(dict(common, type="failed", bench=None, status=None, reason=said))
             continue
-        if engine not in described:
-            write(dict(said["engine"], type="engine"))
-            described.add(engine)
+        described[engine] = dict(said["engine"], type="engine")
         write(dict(common, type="boot", **{key: said[key] for key in ("wall_ns", "idle_ns", "counters", "stats")}))
+    return described
 
 
 def parse():
@@ -104,7 +103,10 @@ def main():
         for record in nano.samples + nano.failed + nano.skipped + micro.samples + micro.failed:
             write(record)
         there = [e for e in ENGINES if nano.engines[results.base_engine(e)].get("available")]
-        boot_all(options, there, set(nano.engines), write)
+        described = boot_all(options, there, write)
+        for name in there:
+            if name in described and name not in nano.engines:
+                write(described[name])
         write({"type": "end", "complete": True})
     print("\n".join(figure5.whole(results.load(path)[-1])))
     print(f"\nresults:  {path}")
