@@ -5,8 +5,9 @@
 #include "guest/bantam/layout.h"
 #include "x86/regs.h"
 
-#define POPPED_RSP (FRAME_RSP - FRAME_VECTOR)     // of the frame, when its 15 registers are popped
-#define STUB_CS (FRAME_CS - FRAME_VECTOR) // at a stub's end
+#define POPPED_RSP (FRAME_RSP - FRAME_VECTOR) // of the frame, when its 15 registers are popped
+#define STUB_RIP (FRAME_RIP - FRAME_VECTOR)   // at a stub's end
+#define STUB_CS (FRAME_CS - FRAME_VECTOR)
 
         .macro  push_registers
         pushq   %rax
@@ -109,11 +110,32 @@ entry_stubs:
         pushq   $vector
         .if     IS_FATAL(vector)
         jmp     fatal_common
+        .elseif vector == VEC_DB
+        jmp     debug_entry
         .else
         jmp     trap_common
         .endif
         .set    vector, vector + 1
         .endr
+
+// A debug exception has a stack of its own: some processors raise it behind a `syscall` that was single-stepped (Bochs
+// does), where rsp and gs are still the program's. That one is passed over: the program's TF is in r11 and comes back.
+debug_entry:
+        testb   $3, STUB_CS(%rsp)
+        jnz     9f
+        cmpq    $syscall_entry, STUB_RIP(%rsp)
+        jne     fatal_common
+        addq    $16, %rsp       // vector and error code
+        iretq
+9:      swapgs
+        pushq   %rax
+        movq    %rsp, %rax
+        movq    %gs:CPU_KERNEL_SP, %rsp
+        swapgs
+        .irp    word, 56, 48, 40, 32, 24, 16, 8 // ss to the vector
+        pushq   \word(%rax)
+        .endr
+        movq    (%rax), %rax
 
 // From CPL 3 on the process's kernel stack, from CPL 0 on the running stack.
 trap_common:
@@ -234,6 +256,12 @@ user_access_failed:
         clac
 1:      movq    $-USER_ACCESS_FAILED, %rax
         ret
+
+        .bss
+        .balign 16
+        .skip   DEBUG_STACK_BYTES
+        .globl  debug_stack_top
+debug_stack_top:
 
 // The kernel's half of every address space, beside the image's own (guest/tables.S): the direct map.
         .section .page_tables, "aw"

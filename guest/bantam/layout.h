@@ -24,6 +24,7 @@
 #define PROCESSES_MAX 256
 #define FILES_MAX 32
 #define KERNEL_STACK_BYTES 0x2000
+#define DEBUG_STACK_BYTES 0x400
 #define AREAS_MAX 64
 
 #define TICK_HZ 100

@@ -5,6 +5,7 @@
 #include "guest/insn.h"
 
 #define IST_FATAL 1 // the library's double-fault stack
+#define IST_DEBUG 2
 #define SFMASK_WANTED (FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_AC)
 
 // si_code, by Linux's asm-generic/siginfo.h.
@@ -17,6 +18,7 @@
 #define TRAP_TRACE 2
 
 extern const char entry_stubs[], user_access_start[], user_access_end[], user_access_failed[]; // entry.S
+extern char debug_stack_top[];
 void syscall_entry(void);
 int user_copy(void *to, const void *from, size_t size);
 int64_t user_copy_string(char *to, const char *from, size_t size);
@@ -162,12 +164,18 @@ int64_t strncpy_from_user(char *to, uint64_t from, size_t size)
     return length == (int64_t)most ? -EFAULT : length;
 }
 
+static unsigned stack_for(unsigned vector)
+{
+    bool fatal = vector == VEC_NMI || vector == VEC_DF || vector == VEC_MC;
+    return fatal ? IST_FATAL : vector == VEC_DB ? IST_DEBUG : 0;
+}
+
 void traps_init(void)
 {
+    tss_set_ist(IST_DEBUG, (uint64_t)debug_stack_top);
     for (unsigned vector = 0; vector < ENTRY_STUBS; vector++) {
-        bool fatal = vector == VEC_NMI || vector == VEC_DF || vector == VEC_MC;
         bool open = vector == VEC_BP || vector == VEC_OF; // to programs
-        idt_set_raw(vector, (void (*)(void))(entry_stubs + (size_t)vector * TRAP_STUB_BYTES), fatal ? IST_FATAL : 0,
+        idt_set_raw(vector, (void (*)(void))(entry_stubs + (size_t)vector * TRAP_STUB_BYTES), stack_for(vector),
                     open ? 3 : 0);
     }
     write_msr(MSR_LSTAR, (uint64_t)syscall_entry);
