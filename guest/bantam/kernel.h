@@ -124,9 +124,10 @@ static inline struct process *current(void)
 // Sleeps until wake(queue). 0, or -ERESTARTSYS where a signal is to be looked at first: give it back as the system
 // call's result. The caller looks at its condition again in a loop.
 int sleep_on(struct wait_queue *queue);
-void wake(struct wait_queue *queue); // all that sleep there
-void yield(void);                    // lets the others run first
-_Noreturn void process_exit(int wait_status);
+void wake(struct wait_queue *queue);          // all that sleep there
+void yield(void);                             // lets the others run first
+_Noreturn void process_leave(void);           // for good: the others run, and nothing leads back
+_Noreturn void process_exit(int wait_status); // exit.c
 // The running process goes on at entry in a new space, with signal handlers back at their defaults. exec's last step:
 // it cannot fail. The old space is freed.
 void process_exec(struct space *space, uint64_t entry, uint64_t stack);
@@ -139,6 +140,8 @@ void process_interrupt(struct process *p); // out of its sleep, for a signal
 bool process_others_wait(void);            // somebody else could run
 
 // ---- Signals (signal.c) ----
+#define SIG_DFL 0 // as handlers
+#define SIG_IGN 1
 void signal_send(struct process *p, int signal);
 void signal_fault(int signal, int code, uint64_t address); // of the running process, by an exception
 void signal_deliver(struct trap_frame *frame);             // before the return to user mode

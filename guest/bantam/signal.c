@@ -4,8 +4,6 @@
 // alternative stack.
 #include "guest/bantam/kernel.h"
 
-#define SIG_DFL 0
-#define SIG_IGN 1
 #define SIG_BLOCK 0
 #define SIG_UNBLOCK 1
 #define SIG_SETMASK 2
