@@ -49,7 +49,7 @@ done
 
 if [ "${1:-}" = --ablation ]; then
     shift
-    [ $quick = 0 ] || set -- "$@" --runs=1 # so many columns take their time
+    [ $quick = 0 ] || set -- --runs=1 "$@" # so many columns take their time
     # shellcheck disable=SC2046 # names without blanks
     [ $names = 1 ] || set -- "$@" $(python3 scripts/process.py --kernels)
     measure -ablation scripts/ablation.py "--engines=$(python3 scripts/ablation.py --engines)" "$@"
@@ -61,7 +61,8 @@ else
     images=$(python3 scripts/process.py --images)
     if [ -n "$images" ]; then
         [ $engines = 1 ] || set -- "$@" "--engines=$(python3 scripts/process.py --engines)"
-        [ $quick = 0 ] || set -- "$@" --runs=1
+        # so many columns take their time; six processes are the least that give an interval
+        [ $quick = 1 ] && set -- --runs=1 "$@" || set -- --runs=6 --reps=5 "$@"
         # shellcheck disable=SC2086
         measure -process scripts/process.py "$@" $images
     fi
