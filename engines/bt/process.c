@@ -1,6 +1,36 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The monitor's half of direct execution: messages to the stub of a process, waiting for what it announces, and reading
 // from the signal frame there what has happened to the guest.
+//
+// THE WAY OF ONE STOP. Guest code makes a system call or faults. The kernel puts a signal frame on one of two stacks in
+// the window, which the monitor has mapped, too. The stub says where the frame is, answers the last message, and waits
+// for another one. The monitor reads the frame, and some time later writes all
+// registers into a page there and a new message into `go`; the stub loads them and jumps. It never returns from a
+// handler: sigreturn would cost half as much again.
+//
+// WHY IT IS SAFE. Guest code can write everything that is writable there and jump anywhere, into the stub as well. So:
+// 1. What a process says is only ever taken for its guest's registers and its guest's faults. Addresses that the
+//    monitor follows are looked at first (at()), values that a CPU would object to are made good.
+// 2. The host carries out only the stub's system calls: Syscall User Dispatch turns away those made anywhere else, the
+//    filter those with other arguments than the stub's at that place. Of what is left, only mmap, munmap and mprotect
+//    mean something, and they need the secret: 64 random bits, in argument bits that the kernel ignores.
+// 3. That no guest code runs is vouched for by the kernel. A message is a random number, in a page that is read-only
+//    there. To answer it the stub writes the number to an eventfd, which can be done at one place of it only; from
+//    there it goes on to wait for another message than the one that it finds then. So what the monitor reads from the
+//    eventfd is the sum of what has been written since it last let guest code run, and when that is the last message,
+//    somebody has come by that place since it was published, and waits: no guest code runs, and none will until the
+//    monitor says so. One that jumps there with the right number in place is as good as the stub; with another number,
+//    it waits just as well, and the monitor asks again (answered()).
+// 4. The secret is in the process only while that holds. The monitor publishes it with commands, and takes it back
+//    before it lets guest code run; the stub has cleared it from registers by then. While it is there nothing can fault
+//    and no kick is under way, so that it comes into no signal frame: none is sent while commands are carried out, and
+//    one sent before has arrived when the next message is answered, as answering takes a system call (settle()).
+// 5. A kick (SIGURG) that finds the stub running leaves it as it was and makes a note (`late`), which is looked at when
+//    everything is in place for the guest. From there to the guest's first instruction, the registers are still those
+//    that the monitor gave. One of the two stacks is in use by a frame that matters, the other one is armed before
+//    guest code runs or the stub waits; being armed does not depend on rsp (SS_AUTODISARM).
+// What guest code gains by all else is a state that it could have had anyway, or that it hangs until the next kick. It
+// sees that there is something at PROCESS_WINDOW, and what lies there: its own registers.
 #include <assert.h>
 #include <errno.h>
 #include <linux/audit.h>
@@ -47,25 +77,30 @@ static uint64_t fresh(struct process_pool *pool)
     return pool->random[--pool->random_left];
 }
 
-static void tell(struct process *p, unsigned what)
+// The one that ran before, perhaps on the same CPU, shall stop spinning; but not before this one has been woken, so
+// that the CPU does not fall asleep in between.
+static void hush_last(struct process *p)
 {
-    struct process_shared *s = p->shared;
-    uint64_t go;
-    do
-        go = (fresh(p->pool) & ~(uint64_t)GO_BITS) | what;
-    while ((uint32_t)go == (uint32_t)p->go || go == UINT64_MAX); // the stub sleeps on the low half; not for an eventfd
-    p->go = go;
-    p->signalled = false;
-    atomic_store_explicit(&s->spins, p->pool->one_cpu ? 0 : STUB_SPINS, memory_order_relaxed);
-    atomic_store(&s->go, go);
-    if (atomic_load(&s->sleeps))
-        syscall(SYS_futex, &s->go, FUTEX_WAKE, 1, NULL, NULL, 0);
+    struct process *last = p->pool->last;
+    if (last && last != p)
+        atomic_store_explicit(&last->told->spins, 0, memory_order_relaxed);
+    p->pool->last = p;
 }
 
-// Another one is to run, perhaps on the same CPU: this one shall not spin.
-static void hush(struct process *p)
+static void tell(struct process *p, unsigned what)
 {
-    atomic_store_explicit(&p->shared->spins, 0, memory_order_relaxed);
+    struct process_told *told = p->told;
+    uint64_t go;
+    do
+        go = (fresh(p->pool) & ~(MESSAGE_RESERVED | GO_BITS)) | what;
+    while ((uint32_t)go == (uint32_t)p->go); // the stub sleeps on the low half
+    p->go = go;
+    p->signalled = false;
+    atomic_store_explicit(&told->spins, p->pool->one_cpu ? 0 : STUB_SPINS, memory_order_relaxed);
+    atomic_store(&told->go, go);
+    if (atomic_load(&p->state->sleeps))
+        syscall(SYS_futex, &told->go, FUTEX_WAKE, 1, NULL, NULL, 0);
+    hush_last(p);
 }
 
 static void kick(struct process *p)
@@ -76,19 +111,44 @@ static void kick(struct process *p)
 
 // ---- Waiting ----
 
-enum waited { SAID, ATTENTION, TOO_LONG, DEAD };
-
-static bool said(const struct process *p)
+// Inside what is shared, or NULL.
+static uint8_t *at(const struct process *p, uint64_t address, size_t bytes)
 {
-    return atomic_load_explicit(&p->shared->said, memory_order_acquire) == p->go;
+    uint64_t offset = address - (WINDOW + IN_SHARED);
+    return offset < SHARED_BYTES && bytes <= SHARED_BYTES - offset ? p->shared + offset : NULL;
 }
 
-static enum waited spin(const struct process *p, const volatile uint32_t *attention)
+// The frame is about to be read, and asking the kernel takes as long as getting it from another CPU.
+static void fetch_frame(const struct process *p)
+{
+    const uint8_t *frame = at(p, p->state->frame, FRAME_BYTES);
+    for (unsigned i = FRAME_MC; frame && i < FRAME_BYTES; i += 64)
+        _mm_prefetch((const char *)frame + i, _MM_HINT_T0);
+}
+
+enum waited { SAID, ATTENTION, TOO_LONG, DEAD };
+
+// Has the last message been answered? Guest code may have written numbers of its own before it had to wait.
+static bool answered(struct process *p)
+{
+    uint64_t sum;
+    if (read(p->said, &sum, sizeof sum) != sizeof sum)
+        return false;
+    if (sum == p->go)
+        return true;
+    tell(p, GO_ANSWER);
+    return false;
+}
+
+static enum waited spin(struct process *p, const volatile uint32_t *attention)
 {
     unsigned yields = 0;
     for (uint64_t start = __rdtsc(); !p->pool->one_cpu ? __rdtsc() - start < SPIN_CYCLES : yields < YIELDS;) {
-        if (said(p))
-            return SAID;
+        if (atomic_load_explicit(&p->state->hint, memory_order_acquire) == p->go) {
+            fetch_frame(p);
+            if (answered(p))
+                return SAID;
+        }
         if (attention && *attention)
             return ATTENTION;
         if (p->pool->one_cpu) {
@@ -102,18 +162,17 @@ static enum waited spin(const struct process *p, const volatile uint32_t *attent
 
 static enum waited sleep_until(struct process *p, const volatile uint32_t *attention, int patience_ms)
 {
-    struct pollfd fds[] = {{.fd = p->pidfd, .events = POLLIN}, {.fd = p->pool->wake, .events = POLLIN}};
+    struct pollfd fds[] = {
+        {.fd = p->said, .events = POLLIN}, {.fd = p->pidfd, .events = POLLIN}, {.fd = p->pool->wake, .events = POLLIN}};
     uint64_t unused;
-    if (said(p))
-        return SAID;
     if (attention && *attention)
         return ATTENTION;
-    int ready = poll(fds, 2, patience_ms);
-    if (ready > 0 && fds[1].revents && read(p->pool->wake, &unused, sizeof unused) < 0)
+    int ready = poll(fds, 3, patience_ms);
+    if (ready > 0 && fds[2].revents && read(p->pool->wake, &unused, sizeof unused) < 0)
         assert(errno == EAGAIN);
-    if (said(p))
+    if (answered(p))
         return SAID;
-    if (ready > 0 && fds[0].revents)
+    if (ready > 0 && fds[1].revents)
         return DEAD;
     return ready == 0 ? TOO_LONG : ATTENTION; // or nothing
 }
@@ -124,13 +183,11 @@ static enum waited await(struct process *p, const volatile uint32_t *attention, 
     enum waited result = spin(p, attention);
     if (result != TOO_LONG)
         return result;
-    atomic_store(&p->shared->asleep, 1);
     atomic_store(&p->pool->asleep, 1);
     do
         result = sleep_until(p, attention, patience_ms);
     while (result == ATTENTION && !(attention && *attention));
     atomic_store(&p->pool->asleep, 0);
-    atomic_store(&p->shared->asleep, 0);
     return result;
 }
 
@@ -192,65 +249,55 @@ static struct process_call call_for(const struct process_command *c)
     return (struct process_call){{c->va, c->bytes, c->prot}, SYS_mprotect, 0};
 }
 
-// Reads what the stub has written to its eventfd: the last message, if it is waiting for the next one.
-static bool has_proof(struct process *p)
+// A kick that was sent has arrived, too.
+static bool settle(struct process *p)
 {
-    uint64_t proof = 0;
-    ssize_t got = read(p->proof, &proof, sizeof proof);
-    return got == sizeof proof && proof == p->go && !p->signalled;
-}
-
-// False: it died, or *attention while somebody is playing with us.
-static bool prove(struct process *p, const volatile uint32_t *attention)
-{
-    if (!p->proven)
-        p->proven = has_proof(p);
-    while (!p->proven) {
-        tell(p, GO_PROVE);
-        enum waited waited = await(p, NULL, PROVE_MS);
-        if (waited == DEAD) {
-            has_died(p);
-            return false;
-        }
-        if (waited == SAID)
-            p->proven = has_proof(p);
-        else
-            kick(p);
-        if (!p->proven && *attention)
+    while (p->signalled) {
+        tell(p, GO_ANSWER);
+        if (await(p, NULL, -1) == DEAD)
             return false;
     }
-    p->stops = p->shared->stops;
     return true;
 }
 
-// PROCESS_KICKED where nothing has come of it, and the queue stays; PROCESS_SYSCALL where all is well.
-static enum process_stop carry_out(struct process *p, const volatile uint32_t *attention)
+// Nobody but the stub can have said so: no guest code runs. False also where it has missed the message, because it was
+// on its way to answering the one before for a second time.
+static bool commands_done(struct process *p)
 {
-    struct process_shared *s = p->shared;
-    struct process_call *calls = (struct process_call *)((uint8_t *)s - IN_SHARED + IN_COMMANDS);
-    if (!prove(p, attention))
-        return p->dead ? PROCESS_DIED : PROCESS_KICKED;
+    const uint64_t go = p->go;
+    for (uint64_t start = __rdtsc(); !p->pool->one_cpu && __rdtsc() - start < SPIN_CYCLES;) {
+        if (atomic_load_explicit(&p->state->done, memory_order_acquire) == go)
+            return true;
+        _mm_pause();
+    }
+    tell(p, GO_ANSWER); // wakes us
+    p->dead = await(p, NULL, -1) == DEAD;
+    return atomic_load_explicit(&p->state->done, memory_order_acquire) == go;
+}
+
+// All that is queued. PROCESS_SYSCALL: all is well.
+static enum process_stop carry_out(struct process *p)
+{
+    struct process_call *calls = (struct process_call *)(p->shared - IN_SHARED + IN_COMMANDS);
+    struct process_told *told = p->told;
+    if (!settle(p))
+        return has_died(p);
     for (unsigned i = 0; i < p->queued; i++)
         calls[i] = call_for(&p->queue[i]);
-    s->count = p->queued;
-    s->result = 0;
+    told->count = p->queued;
     for (unsigned i = 0; i < 2; i++)
-        s->secret[i] = (uint64_t)p->secret[i] << 32;
+        told->secret[i] = (uint64_t)p->secret[i] << 32;
     p->queued = 0;
-    tell(p, GO_COMMANDS);
-    if (await(p, NULL, -1) == DEAD)
+    do
+        tell(p, GO_COMMANDS);
+    while (!commands_done(p) && !p->dead);
+    memset(told->secret, 0, sizeof told->secret);
+    if (p->dead)
         return has_died(p);
-    return s->result ? PROCESS_REFUSED : PROCESS_SYSCALL;
+    return p->state->result ? PROCESS_REFUSED : PROCESS_SYSCALL;
 }
 
 // ---- Vector registers ----
-
-// Inside what is shared, or NULL.
-static uint8_t *at(const struct process *p, uint64_t address, size_t bytes)
-{
-    uint64_t offset = address - (WINDOW + IN_SHARED);
-    return offset < SHARED_BYTES && bytes <= SHARED_BYTES - offset ? (uint8_t *)p->shared + offset : NULL;
-}
 
 // Whatever guest code has written there, xrstor shall find nothing to object to.
 static void sanitise(struct process_pool *pool)
@@ -281,14 +328,14 @@ static void bring_vectors(struct process *p)
     struct process_pool *pool = p->pool;
     if (pool->vectors == p)
         return;
-    const uint8_t *from = pool->vectors ? at(pool->vectors, pool->vectors->frame_fpu, pool->xsave_bytes) : NULL;
+    const uint8_t *from = pool->vectors ? at(pool->vectors, pool->vectors->vectors, pool->xsave_bytes) : NULL;
     if (from)
         memcpy(pool->image, from, pool->xsave_bytes);
     else
         reset_image(pool);
     sanitise(pool);
-    memcpy((uint8_t *)p->shared - IN_SHARED + IN_FPU, pool->image, pool->xsave_bytes);
-    p->frame_fpu = WINDOW + IN_FPU;
+    memcpy(p->shared - IN_SHARED + IN_FPU, pool->image, pool->xsave_bytes);
+    p->vectors = WINDOW + IN_FPU;
     pool->vectors = p;
 }
 
@@ -307,6 +354,16 @@ struct frame_info {
 };
 enum { FRAME_RIP = 16, FRAME_RFLAGS = 17 };
 
+static uint64_t made_canonical(uint64_t address)
+{
+    return (uint64_t)((int64_t)(address << 16) >> 16);
+}
+
+static bool canonical(uint64_t address)
+{
+    return made_canonical(address) == address;
+}
+
 static void take_registers(struct process *p, const struct frame *f, struct process_regs *regs)
 {
     static const uint8_t index[GPR_COUNT] = {13, 14, 12, 11, 15, 10, 9, 8, 0, 1, 2, 3, 4, 5, 6, 7};
@@ -314,8 +371,8 @@ static void take_registers(struct process *p, const struct frame *f, struct proc
         regs->gpr[i] = f->reg[index[i]];
     regs->rip = f->reg[FRAME_RIP];
     regs->rflags = (f->reg[FRAME_RFLAGS] & (RFLAGS_USER | FLAG_TF)) | FLAG_FIXED1;
-    regs->fs_base = p->shared->fs_was;
-    regs->gs_base = p->shared->gs_was;
+    regs->fs_base = made_canonical(p->state->fs); // guest code may have written there
+    regs->gs_base = made_canonical(p->state->gs);
 }
 
 static enum process_stop exception(struct process_info *info, unsigned vector, uint32_t error, uint64_t address)
@@ -347,7 +404,7 @@ static enum process_stop read_frame(struct process *p, const struct frame *f, co
                                     struct process_regs *regs, struct process_info *info)
 {
     const uint64_t rip = f->reg[FRAME_RIP];
-    p->frame_fpu = f->fpu % 64 ? 0 : f->fpu;
+    p->vectors = f->fpu;
     if (in(rip, process_stub_leave, process_stub_leave_end) &&
         (i->number == SIGURG || rip == process_stub_at(process_stub_leave_end) - 1))
         return PROCESS_KICKED; // on its way into the guest: the registers are those that were given
@@ -365,7 +422,7 @@ static enum process_stop read_frame(struct process *p, const struct frame *f, co
 
 static enum process_stop look(struct process *p, struct process_regs *regs, struct process_info *info)
 {
-    const struct process_shared *s = p->shared;
+    const struct process_state *s = p->state;
     struct frame f;
     struct frame_info i;
     const uint64_t address = s->frame;
@@ -384,24 +441,18 @@ static enum process_stop look(struct process *p, struct process_regs *regs, stru
 
 // ---- Running ----
 
-static bool canonical(uint64_t address)
-{
-    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
-}
-
 static void give(struct process *p, const struct process_regs *regs)
 {
-    struct process_shared *s = p->shared;
-    assert(canonical(regs->rip) && canonical(regs->fs_base) && canonical(regs->gs_base)); // the stub would fault
-    memcpy(s->gpr, regs->gpr, sizeof s->gpr);
-    s->rip = regs->rip;
-    s->rflags = (regs->rflags & RFLAGS_USER) | FLAG_FIXED1 | FLAG_IF;
-    s->fs = regs->fs_base;
-    s->gs = regs->gs_base;
-    s->fpu = p->frame_fpu;
-    if (s->late)
-        s->late = 0; // a kick that was meant for another time
-    p->proven = false;
+    struct process_told *told = p->told;
+    assert(canonical(regs->fs_base) && canonical(regs->gs_base)); // the stub would fault
+    memcpy(told->gpr, regs->gpr, sizeof told->gpr);
+    told->rip = regs->rip;
+    told->rflags = (regs->rflags & RFLAGS_USER) | FLAG_FIXED1 | FLAG_IF;
+    told->fs = regs->fs_base;
+    told->gs = regs->gs_base;
+    told->fpu = p->vectors;
+    if (p->state->late)
+        p->state->late = 0; // a kick that was meant for another time
     tell(p, GO_RUN);
 }
 
@@ -413,7 +464,7 @@ static bool await_stop(struct process *p, const volatile uint32_t *attention)
         if (waited == DEAD)
             return false;
         if (waited == TOO_LONG)
-            tell(p, GO_PROVE); // where guest code has put itself into the stub's waiting, a kick goes by unnoticed
+            tell(p, GO_ANSWER); // where guest code has jumped into the stub's waiting, a kick goes by unnoticed
         kick(p);
         waited = await(p, NULL, KICK_MS);
     }
@@ -423,17 +474,15 @@ static bool await_stop(struct process *p, const volatile uint32_t *attention)
 enum process_stop process_run(struct process *p, struct process_regs *regs, const volatile uint32_t *attention,
                               struct process_info *info)
 {
-    struct process_pool *pool = p->pool;
     enum process_stop stop;
-    if (!pool->placed)
-        process_place(pool);
-    if (pool->last && pool->last != p)
-        hush(pool->last);
-    pool->last = p;
+    if (!p->pool->placed)
+        process_place(p->pool);
     if (p->dead)
         return PROCESS_DIED;
-    if (p->queued && (stop = carry_out(p, attention)) != PROCESS_SYSCALL)
+    if (p->queued && (stop = carry_out(p)) != PROCESS_SYSCALL)
         return stop;
+    if (!canonical(regs->rip))
+        return exception(info, VEC_GP, 0, 0);
     bring_vectors(p);
     do {
         give(p, regs);

@@ -36,33 +36,40 @@ const char *process_child_step(uint64_t step)
     return step < sizeof stub / sizeof stub[0] ? stub[step] : "?";
 }
 
-_Noreturn static void give_up(struct process_shared *page, enum step step, int error)
+_Noreturn static void give_up(struct process_state *state, enum step step, int error)
 {
-    page->result = -error;
-    page->frame = step;
+    state->result = -error;
+    state->frame = step;
     _exit(1);
 }
 
-// Nothing stays open but the three that the stub knows.
+// Nothing stays open but the two that the stub knows.
 static int set_files(const struct process_child *c)
 {
-    const int from[] = {[FD_RAM] = c->memfd, [FD_PROOF] = c->proof, [FD_WAKE] = c->wake};
-    int away[3];
-    for (int fd = 0; fd < 3; fd++) // out of the way first: one of them may be another's number
-        if ((away[fd] = fcntl(from[fd], F_DUPFD, 3)) < 0)
+    const int from[] = {[FD_RAM] = c->memfd, [FD_SAID] = c->said};
+    int away[2];
+    for (int fd = 0; fd < 2; fd++) // out of the way first: one of them may be another's number
+        if ((away[fd] = fcntl(from[fd], F_DUPFD, 2)) < 0)
             return -1;
-    for (int fd = 0; fd < 3; fd++)
+    for (int fd = 0; fd < 2; fd++)
         if (dup2(away[fd], fd) < 0)
             return -1;
-    return (int)syscall(SYS_close_range, 3, ~0u, 0);
+    return (int)syscall(SYS_close_range, 2, ~0u, 0);
+}
+
+static bool map(uint64_t from, uint64_t to, int prot, int flags, int fd)
+{
+    void *at = (void *)(uintptr_t)(WINDOW + from);
+    off_t offset = fd < 0 ? 0 : (off_t)(from - IN_SHARED);
+    return mmap(at, to - from, prot, flags | MAP_FIXED_NOREPLACE, fd, offset) == at;
 }
 
 static int map_window(int shared)
 {
-    void *text = (void *)(uintptr_t)(WINDOW + IN_TEXT), *page = (void *)(uintptr_t)(WINDOW + IN_SHARED);
-    const int here = MAP_FIXED_NOREPLACE;
-    if (mmap(text, TEXT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | here, -1, 0) != text ||
-        mmap(page, SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | here, shared, 0) != page)
+    void *text = (void *)(uintptr_t)(WINDOW + IN_TEXT);
+    if (!map(IN_TEXT, IN_TEXT + TEXT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1) ||
+        !map(IN_TOLD, IN_STATE, PROT_READ, MAP_SHARED, shared) ||
+        !map(IN_STATE, IN_SHARED + SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, shared))
         return -1;
     memcpy(text, process_stub, (size_t)(process_stub_end - process_stub));
     return mprotect(text, TEXT_BYTES, PROT_READ | PROT_EXEC);
@@ -79,7 +86,7 @@ static int handle(int number, uint64_t handler, uint64_t flags)
 
 static int set_signals(void)
 {
-    static const int stop[] = {SIGSYS, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    static const int stop[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
     static const int keep[] = {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT};
     const uint64_t flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER, none = 0;
     int bad = 0;
@@ -89,8 +96,7 @@ static int set_signals(void)
     for (unsigned i = 0; i < sizeof keep / sizeof keep[0]; i++)
         bad |= handle(keep[i], (uint64_t)(uintptr_t)SIG_DFL, SA_RESTORER);
     for (unsigned i = 0; i < sizeof stop / sizeof stop[0]; i++)
-        bad |= handle(stop[i], process_stub_at(process_stub_other), flags | SA_NODEFER);
-    bad |= handle(SIGSEGV, process_stub_at(process_stub_fault), flags | SA_NODEFER);
+        bad |= handle(stop[i], process_stub_at(process_stub_stop), flags | SA_NODEFER);
     bad |= handle(SIGURG, process_stub_at(process_stub_urgent), flags);
     return bad | (int)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
 }
@@ -123,15 +129,15 @@ _Noreturn void process_child(const struct process_child *given)
 {
     const struct process_child c = *given;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != c.parent)
-        give_up(c.page, STEP_PARENT, ESRCH);
+        give_up(c.state, STEP_PARENT, ESRCH);
     if (map_window(c.shared))
-        give_up(c.page, STEP_WINDOW, errno);
+        give_up(c.state, STEP_WINDOW, errno);
     if (set_files(&c))
-        give_up(c.page, STEP_FILES, errno);
+        give_up(c.state, STEP_FILES, errno);
     if (set_signals())
-        give_up(c.page, STEP_SIGNALS, errno);
+        give_up(c.state, STEP_SIGNALS, errno);
     if (leave_library())
-        give_up(c.page, STEP_THREAD, errno);
+        give_up(c.state, STEP_THREAD, errno);
     __asm__ volatile("jmp *%0" : : "r"(process_stub_at(process_stub_begin)) : "memory");
     __builtin_unreachable();
 }

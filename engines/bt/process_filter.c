@@ -94,11 +94,13 @@ static void rule_unblock(struct filter *f, const uint8_t *label)
     rule_end(f, head);
 }
 
-static void rule_write(struct filter *f, const uint8_t *label, unsigned fd)
+static void rule_say(struct filter *f, const uint8_t *label)
 {
     unsigned head = rule_begin(f, label);
     is(f, NUMBER, SYS_write);
-    is(f, LOW(0), fd);
+    is(f, LOW(0), FD_SAID);
+    is_address(f, 1, WINDOW + IN_STATE + S_ECHO);
+    is_address(f, 2, 8);
     rule_end(f, head);
 }
 
@@ -106,7 +108,7 @@ static void rule_wait(struct filter *f, const uint8_t *label)
 {
     unsigned head = rule_begin(f, label);
     is(f, NUMBER, SYS_futex);
-    is_address(f, 0, WINDOW + IN_SHARED + P_GO);
+    is_address(f, 0, WINDOW + IN_TOLD + T_GO);
     is(f, LOW(1), FUTEX_WAIT);
     rule_end(f, head);
 }
@@ -146,10 +148,9 @@ unsigned process_filter(struct sock_filter *out, const uint32_t secret[2])
     is(&f, offsetof(struct seccomp_data, arch), AUDIT_ARCH_X86_64);
     is(&f, HERE + 4, (uint32_t)((uint64_t)WINDOW >> 32));
     load(&f, HERE);
+    rule_say(&f, process_stub_did_say);
     rule_arm(&f, process_stub_did_arm);
-    rule_write(&f, process_stub_did_prove, FD_PROOF);
     rule_call(&f, process_stub_did_call, secret);
-    rule_write(&f, process_stub_did_wake, FD_WAKE);
     rule_wait(&f, process_stub_did_wait);
     rule_unblock(&f, process_stub_did_unblock);
     rule_arm(&f, process_stub_did_late_arm);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Processes for directly executed code: making them while the engine may still fork, giving them a CPU, ending them.
+#include <assert.h>
 #include <cpuid.h>
 #include <errno.h>
 #include <poll.h>
@@ -21,14 +22,16 @@
 #define SET_UP_MS 20000
 #define XCR0_LARGE (3ull << 17) // AMX tiles: only for who asks the kernel
 
-_Static_assert(offsetof(struct process_shared, spins) == P_SPINS, "process_inside.h");
-_Static_assert(offsetof(struct process_shared, said) == P_SAID, "process_inside.h");
-_Static_assert(offsetof(struct process_shared, sleeps) == P_SLEEPS, "process_inside.h");
-_Static_assert(offsetof(struct process_shared, asleep) == P_ASLEEP, "process_inside.h");
-_Static_assert(offsetof(struct process_shared, secret) == P_SECRET, "process_inside.h");
-_Static_assert(offsetof(struct process_shared, gpr) == P_GPR, "process_inside.h");
-_Static_assert(offsetof(struct process_shared, late_gpr) == P_LATE_GPR, "process_inside.h");
-_Static_assert(offsetof(struct process_shared, late_rflags) == P_LATE_RFLAGS, "process_inside.h");
+#define SAME(type, field, offset) _Static_assert(offsetof(struct process_##type, field) == (offset), "process_inside.h")
+SAME(told, spins, T_SPINS);
+SAME(told, gpr, T_GPR);
+SAME(told, secret, T_SECRET);
+SAME(state, stops, S_STOPS);
+SAME(state, done, S_DONE);
+SAME(state, sleeps, S_SLEEPS);
+SAME(state, hint, S_HINT);
+SAME(state, late_gpr, S_LATE_GPR);
+SAME(state, late_rflags, S_LATE_RFLAGS);
 _Static_assert(sizeof(struct process_call) * PROCESS_COMMANDS <= IN_FILTER - IN_COMMANDS, "process_inside.h");
 _Static_assert(WINDOW == PROCESS_WINDOW && WINDOW_BYTES == PROCESS_WINDOW_BYTES, "process_inside.h");
 
@@ -57,52 +60,37 @@ static const char *host_lacks(struct process_pool *pool)
 // Everything that the child finds in its window. The filter says the secret, so all of it goes before guest code comes.
 static int prepare(struct process *p)
 {
-    struct process_shared *s = p->shared;
-    uint8_t *base = (uint8_t *)s - IN_SHARED;
     if (getrandom(p->secret, sizeof p->secret, 0) != sizeof p->secret ||
         getrandom(&p->go, sizeof p->go, 0) != sizeof p->go)
         return -1;
-    p->go |= 1;
-    atomic_store(&s->go, p->go);
-    atomic_store(&s->asleep, 1);
-    struct sock_filter *filter = (struct sock_filter *)(base + IN_FILTER + sizeof(struct sock_fprog));
-    *(struct sock_fprog *)(base + IN_FILTER) = (struct sock_fprog){
-        .len = (unsigned short)process_filter(filter, p->secret),
-        .filter = (struct sock_filter *)(uintptr_t)(WINDOW + IN_FILTER + sizeof(struct sock_fprog)),
-    };
+    p->go &= ~MESSAGE_RESERVED;
+    atomic_store(&p->told->go, p->go);
+    struct sock_fprog *program = (struct sock_fprog *)(p->shared - IN_SHARED + IN_FILTER);
+    program->filter = (struct sock_filter *)(uintptr_t)(WINDOW + IN_FILTER + sizeof *program);
+    program->len = (unsigned short)process_filter((struct sock_filter *)(program + 1), p->secret);
+    assert(program->len <= PROCESS_FILTER_MAX);
     return 0;
-}
-
-static void say_failure(const struct process *p, char *err, size_t err_size)
-{
-    if (p->shared->result)
-        snprintf(err, err_size, "cannot set up a process for user code: %s: %s", process_child_step(p->shared->frame),
-                 strerror(-p->shared->result));
-    else
-        snprintf(err, err_size, "cannot set up a process for user code: it died");
 }
 
 // Its first announcement: it has unmapped us, and the filter holds.
 static int await_set_up(struct process *p, char *err, size_t err_size)
 {
-    struct pollfd fds[] = {{.fd = p->pidfd, .events = POLLIN}, {.fd = p->proof, .events = POLLIN}};
-    uint64_t proof = 0;
+    struct pollfd fds[] = {{.fd = p->pidfd, .events = POLLIN}, {.fd = p->said, .events = POLLIN}};
+    uint64_t said;
     int ready;
     do
         ready = poll(fds, 2, SET_UP_MS);
     while (ready < 0 && errno == EINTR);
-    if (ready <= 0 || fds[0].revents || read(p->proof, &proof, sizeof proof) != sizeof proof || proof != p->go) {
-        say_failure(p, err, err_size);
-        return -1;
+    if (read(p->said, &said, sizeof said) == sizeof said && said == p->go) {
+        memset(p->shared - IN_SHARED + IN_FILTER, 0, IN_STATE - IN_FILTER);
+        return 0;
     }
-    while (atomic_load(&p->shared->said) != p->go)
-        if (poll(fds, 1, 0) > 0) {
-            say_failure(p, err, err_size);
-            return -1;
-        }
-    memset((uint8_t *)p->shared - IN_SHARED + IN_FILTER, 0, IN_STACK_A - IN_FILTER);
-    atomic_store(&p->shared->asleep, 0);
-    return 0;
+    if (p->state->result)
+        snprintf(err, err_size, "cannot set up a process for user code: %s: %s", process_child_step(p->state->frame),
+                 strerror(-p->state->result));
+    else
+        snprintf(err, err_size, "cannot set up a process for user code: it %s", ready ? "died" : "does not answer");
+    return -1;
 }
 
 static int make(struct process *p, int memfd, char *err, size_t err_size)
@@ -112,27 +100,31 @@ static int make(struct process *p, int memfd, char *err, size_t err_size)
     if (shared < 0 || ftruncate(shared, SHARED_BYTES))
         goto fail;
     what = "mmap";
-    void *page = mmap(NULL, SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, shared, 0);
-    if (page == MAP_FAILED)
+    void *base = mmap(NULL, SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, shared, 0);
+    if (base == MAP_FAILED)
         goto fail;
-    p->shared = page;
+    p->shared = base;
+    p->told = (struct process_told *)(p->shared - IN_SHARED + IN_TOLD);
+    p->state = (struct process_state *)(p->shared - IN_SHARED + IN_STATE);
     what = "eventfd";
-    p->proof = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (p->proof < 0 || prepare(p))
+    p->said = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (p->said < 0)
         goto fail;
-    const struct process_child child = {getpid(), memfd, shared, p->proof, p->pool->wake, p->shared};
+    what = "getrandom";
+    if (prepare(p))
+        goto fail;
+    const struct process_child child = {getpid(), memfd, shared, p->said, p->state};
     what = "fork";
     p->pid = fork();
     if (p->pid < 0)
         goto fail;
     if (p->pid == 0)
         process_child(&child);
-    close(shared);
-    shared = -1;
     what = "pidfd_open";
     p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
     if (p->pidfd < 0)
         goto fail;
+    close(shared);
     return await_set_up(p, err, err_size);
 
 fail:
@@ -157,8 +149,8 @@ static void end(struct process *p)
         munmap(p->shared, SHARED_BYTES);
     if (p->pidfd >= 0)
         close(p->pidfd);
-    if (p->proof >= 0)
-        close(p->proof);
+    if (p->said >= 0)
+        close(p->said);
 }
 
 // ---- All of them ----
@@ -174,7 +166,7 @@ struct process_pool *process_pool_create(int memfd, unsigned count, char *err, s
     memset(pool, 0, bytes);
     pool->count = count;
     for (unsigned i = 0; i < count; i++)
-        pool->process[i] = (struct process){.pool = pool, .pidfd = -1, .proof = -1};
+        pool->process[i] = (struct process){.pool = pool, .pidfd = -1, .said = -1};
     pool->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     const char *lacks = pool->wake < 0 ? strerror(errno) : host_lacks(pool);
     if (lacks)

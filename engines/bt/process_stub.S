@@ -15,7 +15,8 @@
 #define SPECULATE 4 // SECCOMP_FILTER_FLAG_SPEC_ALLOW
 
 #define AT(offset) process_stub_here + (offset) - IN_TEXT(%rip)
-#define SHARED(field) AT(IN_SHARED + field)
+#define TOLD(field) AT(IN_TOLD + field)
+#define STATE(field) AT(IN_STATE + field)
 #define REG(offset) FRAME_MC + 8 * offset(%rsp) // in the signal frame
 #define REG_RSP 15
 #define REG_RIP 16
@@ -28,25 +29,25 @@
 
 // Both kinds of leaving: everything from a block of 16 registers, behind which nothing is needed any more.
 .macro load_registers block, rip, rflags
-    lea SHARED(\rflags), %rsp
+    lea AT(\rflags), %rsp
     popfq
-    mov SHARED(\block + 8 * 0), %rax
-    mov SHARED(\block + 8 * 1), %rcx
-    mov SHARED(\block + 8 * 2), %rdx
-    mov SHARED(\block + 8 * 3), %rbx
-    mov SHARED(\block + 8 * 5), %rbp
-    mov SHARED(\block + 8 * 6), %rsi
-    mov SHARED(\block + 8 * 7), %rdi
-    mov SHARED(\block + 8 * 8), %r8
-    mov SHARED(\block + 8 * 9), %r9
-    mov SHARED(\block + 8 * 10), %r10
-    mov SHARED(\block + 8 * 11), %r11
-    mov SHARED(\block + 8 * 12), %r12
-    mov SHARED(\block + 8 * 13), %r13
-    mov SHARED(\block + 8 * 14), %r14
-    mov SHARED(\block + 8 * 15), %r15
-    mov SHARED(\block + 8 * 4), %rsp
-    jmp *SHARED(\rip)
+    mov AT(\block + 8 * 0), %rax
+    mov AT(\block + 8 * 1), %rcx
+    mov AT(\block + 8 * 2), %rdx
+    mov AT(\block + 8 * 3), %rbx
+    mov AT(\block + 8 * 5), %rbp
+    mov AT(\block + 8 * 6), %rsi
+    mov AT(\block + 8 * 7), %rdi
+    mov AT(\block + 8 * 8), %r8
+    mov AT(\block + 8 * 9), %r9
+    mov AT(\block + 8 * 10), %r10
+    mov AT(\block + 8 * 11), %r11
+    mov AT(\block + 8 * 12), %r12
+    mov AT(\block + 8 * 13), %r13
+    mov AT(\block + 8 * 14), %r14
+    mov AT(\block + 8 * 15), %r15
+    mov AT(\block + 8 * 4), %rsp
+    jmp *AT(\rip)
 .endm
 
 // The next signal goes to that one of the two stacks which the address in eax is not on.
@@ -75,16 +76,7 @@
 
 .macro keep_late to from
     mov REG(\from), %rax
-    mov %rax, SHARED(P_LATE_GPR + 8 * \to)
-.endm
-
-.macro note_stop
-    mov %rsp, SHARED(P_FRAME)
-    rdfsbase %rax
-    mov %rax, SHARED(P_FS_WAS)
-    rdgsbase %rax
-    mov %rax, SHARED(P_GS_WAS)
-    incl SHARED(P_STOPS)
+    mov %rax, STATE(S_LATE_GPR + 8 * \to)
 .endm
 
 .macro global name
@@ -108,34 +100,35 @@ global process_stub_stack_b
     .quad STACK_BYTES
 global process_stub_no_signals
     .quad 0
-one:
-    .quad 1
 
-// ---- Entries: the kernel has put a frame on one of the two stacks, and forgotten about both ----
+// ---- A stop: the kernel has put a frame on one of the two stacks, and forgotten about both ----
 
-// SIGSEGV: there will be commands, so prove right away who it is.
     .balign 16
-global process_stub_fault
-    note_stop
-    mov $THEN_ARM, %r12d
-    jmp prove
-
-// SIGSYS and all others.
-    .balign 16
-global process_stub_other
+global process_stub_stop
     mov $THEN_ARM, %r12d
 stopped:
-    note_stop
+    mov %rsp, STATE(S_FRAME)
+    rdfsbase %rax
+    mov %rax, STATE(S_FS)
+    rdgsbase %rax
+    mov %rax, STATE(S_GS)
+    incl STATE(S_STOPS)
 
-// ---- Announcing, and waiting for the next message ----
-// rsp is the frame that the guest was left by, or where one was.
+// ---- Announcing: the kernel adds to a number that guest code cannot reach ----
 announce:
-    mov SHARED(P_GO), %rbx
-    mov %rbx, %rax
-    xchg %rax, SHARED(P_SAID)
-    cmpl $0, SHARED(P_ASLEEP)
-    jne wake
-woken:
+    mov TOLD(T_GO), %rax
+    mov %rax, STATE(S_ECHO)
+    mov %rax, STATE(S_HINT)
+    mov $__NR_write, %eax
+    mov $FD_SAID, %edi
+    lea STATE(S_ECHO), %rsi
+    mov $8, %edx
+    syscall
+// No message that has come before this is acted on any more.
+global process_stub_did_say
+    mov TOLD(T_GO), %rbx
+    cmp STATE(S_ECHO), %rbx
+    jne announce
     test $THEN_ARM, %r12d
     jz wait
     mov %esp, %eax
@@ -143,65 +136,44 @@ woken:
     test $THEN_UNBLOCK, %r12d
     jz wait
     unblock_signals process_stub_did_unblock
+
+// ---- Waiting for another message than rbx ----
 wait:
     xor %ecx, %ecx
 1:
-    mov SHARED(P_GO), %rax
+    mov TOLD(T_GO), %rax
     cmp %rbx, %rax
     jne told
     inc %ecx
-    cmp SHARED(P_SPINS), %ecx
+    cmp TOLD(T_SPINS), %ecx
     jae sleep
     pause
     jmp 1b
 sleep:
     mov $1, %eax
-    xchg %eax, SHARED(P_SLEEPS)
-    lea SHARED(P_GO), %rdi
+    xchg %eax, STATE(S_SLEEPS)
+    lea TOLD(T_GO), %rdi
     mov $WAIT_ON_FUTEX, %esi
     mov %ebx, %edx
     xor %r10d, %r10d
     mov $__NR_futex, %eax
     syscall
 global process_stub_did_wait
-    movl $0, SHARED(P_SLEEPS)
+    movl $0, STATE(S_SLEEPS)
     jmp wait
 
-wake:
-    mov $__NR_write, %eax
-    mov $FD_WAKE, %edi
-    lea one(%rip), %rsi
-    mov $8, %edx
-    syscall
-global process_stub_did_wake
-    jmp woken
-
 told:
-    test $GO_PROVE, %al
-    jz run
-    test $(GO_COMMANDS & ~GO_PROVE), %al
-    jnz commands
     xor %r12d, %r12d
-
-// ---- Proof: the message as it is now, through the kernel ----
-prove:
-    mov SHARED(P_GO), %rax
-    mov %rax, SHARED(P_ECHO)
-    mov $__NR_write, %eax
-    mov $FD_PROOF, %edi
-    lea SHARED(P_ECHO), %rsi
-    mov $8, %edx
-    syscall
-global process_stub_did_prove
-    jmp announce
+    test $GO_ANSWER, %al
+    jz run
+    test $(GO_COMMANDS & ~GO_ANSWER), %al
+    jz announce
 
 // ---- Commands: here, and only here, is the secret in registers ----
-commands:
-    mov SHARED(P_SECRET), %r13
-    mov SHARED(P_SECRET + 8), %r14
-    movq $0, SHARED(P_SECRET)
-    movq $0, SHARED(P_SECRET + 8)
-    mov SHARED(P_COUNT), %r15d
+    mov %rax, %rbx
+    mov TOLD(T_SECRET), %r13
+    mov TOLD(T_SECRET + 8), %r14
+    mov TOLD(T_COUNT), %r15
     lea AT(IN_COMMANDS), %rbp
 1:
     mov 0(%rbp), %rdi
@@ -218,7 +190,7 @@ global process_stub_did_call
     cmp $-4095, %rax
     jae 2f
     add $64, %rbp
-    dec %r15d
+    dec %r15
     jnz 1b
     xor %eax, %eax
 2:
@@ -226,34 +198,34 @@ global process_stub_did_call
     xor %r10d, %r10d
     xor %r13d, %r13d
     xor %r14d, %r14d
-    mov %eax, SHARED(P_RESULT)
-    xor %r12d, %r12d
-    jmp announce
+    mov %eax, STATE(S_RESULT)
+    mov %rbx, STATE(S_DONE)
+    jmp wait
 
 // ---- Running the guest ----
 run:
-    mov SHARED(P_FPU), %rcx
+    mov TOLD(T_FPU), %rcx
     jrcxz process_stub_leave
     mov $-1, %eax
     mov $-1, %edx
     xrstor64 (%rcx)
 // From here on a signal finds everything that the guest is to have in the shared page or in vector registers.
 global process_stub_leave
-    cmpl $0, SHARED(P_LATE)
+    cmpl $0, STATE(S_LATE)
     jne too_late
     rdfsbase %rax
-    mov SHARED(P_FS), %rcx
+    mov TOLD(T_FS), %rcx
     cmp %rax, %rcx
     je 1f
     wrfsbase %rcx
 1:
     rdgsbase %rax
-    mov SHARED(P_GS), %rcx
+    mov TOLD(T_GS), %rcx
     cmp %rax, %rcx
     je 1f
     wrgsbase %rcx
 1:
-    load_registers P_GPR, P_RIP, P_RFLAGS
+    load_registers IN_TOLD + T_GPR, IN_TOLD + T_RIP, IN_TOLD + T_RFLAGS
 too_late: // a kick came behind the message: a fault is the shortest way to announce that
     hlt
 global process_stub_leave_end
@@ -278,7 +250,7 @@ global process_stub_urgent
 
 // It has interrupted the stub: make a note of it, and let that go on as if nothing had been.
 late:
-    movl $1, SHARED(P_LATE)
+    movl $1, STATE(S_LATE)
     keep_late 0 13
     keep_late 1 14
     keep_late 2 12
@@ -303,10 +275,10 @@ late_again: // or has interrupted the end of this: that begins anew
     mov $-1, %edx
     xrstor64 (%rcx)
 late_load:
-    mov SHARED(P_LATE_GPR + 8 * 4), %rax
+    mov STATE(S_LATE_GPR + 8 * 4), %rax
     arm_other_stack process_stub_did_late_arm
     unblock_signals process_stub_did_late_unblock
-    load_registers P_LATE_GPR, P_LATE_RIP, P_LATE_RFLAGS
+    load_registers IN_STATE + S_LATE_GPR, IN_STATE + S_LATE_RIP, IN_STATE + S_LATE_RFLAGS
 late_end:
 
 // ---- The end of setting up: from here on nothing of the monitor is there ----
@@ -328,8 +300,8 @@ global process_stub_begin
     inc %ebp
     mov $DISPATCH, %edi
     mov $1, %esi
-    lea process_stub_here(%rip), %rdx
-    mov $TEXT_BYTES, %r10d
+    lea process_stub_here + 8(%rip), %rdx // a system call of the page in front ends at its very beginning
+    mov $TEXT_BYTES - 8, %r10d
     xor %r8d, %r8d
     mov $__NR_prctl, %eax
     syscall
@@ -345,10 +317,10 @@ global process_stub_begin
     js failed
     lea AT(IN_STACK_A + STACK_BYTES - 64), %rsp
     mov $THEN_ARM, %r12d
-    jmp prove
+    jmp announce
 failed:
-    mov %eax, SHARED(P_RESULT)
-    mov %rbp, SHARED(P_FRAME)
+    mov %eax, STATE(S_RESULT)
+    mov %rbp, STATE(S_FRAME)
     mov $__NR_exit_group, %eax
     syscall
 global process_stub_end

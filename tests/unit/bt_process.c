@@ -13,6 +13,7 @@
 
 #include "engines/bt/process_inside.h"
 #include "machine/ram.h"
+#include "run/pin.h"
 #include "tests/unit/check.h"
 
 #define RAM_BYTES (16ull << 20)
@@ -282,10 +283,11 @@ static void check_kick(struct fixture *f)
         kicks_begin(&k, f, 3000, 1);
         CHECK_EQ(run(f, p), PROCESS_KICKED);
         pthread_join(k.thread, NULL);
-        CHECK(f->regs.gpr[RAX] > before);
+        CHECK(f->regs.gpr[RAX] >= before);
         CHECK(f->regs.rip == CODE || f->regs.rip == CODE + 3);
         CHECK_EQ(f->regs.gpr[R15], STEP(R15));
     }
+    CHECK(f->regs.gpr[RAX] > 1000);
     f->attention = 1; // set beforehand
     CHECK_EQ(run(f, p), PROCESS_KICKED);
     f->attention = 0;
@@ -294,7 +296,8 @@ static void check_kick(struct fixture *f)
 // Kicks at any moment, of a loop that makes system calls and counts them: none may be lost or seen twice.
 static void check_kick_storm(struct fixture *f)
 {
-    struct process *p = START(f, 0, 0x48, 0xff, 0xc3, SYSCALL, JUMP_BACK(5)); // inc rbx; syscall
+    struct process *p = START(f, 0, 0x48, 0xff, 0xc3, 0xb9, 0, 0x40, 0, 0, 0xff, 0xc9, 0x75, 0xfc, SYSCALL,
+                              JUMP_BACK(14)); // inc rbx; mov ecx, 0x4000; dec ecx; jnz; syscall
     struct kicker k;
     uint64_t calls = 0, kicked = 0;
     f->regs.gpr[RBX] = 0;
@@ -304,7 +307,7 @@ static void check_kick_storm(struct fixture *f)
         if (stop == PROCESS_SYSCALL) {
             calls++;
             CHECK_EQ(f->regs.gpr[RBX], calls);
-            CHECK_EQ(f->regs.rip, CODE + 5);
+            CHECK_EQ(f->regs.rip, CODE + 14);
         } else if (CHECK_EQ(stop, PROCESS_KICKED)) {
             kicked++;
         } else {
@@ -318,11 +321,81 @@ static void check_kick_storm(struct fixture *f)
     f->attention = 0;
 }
 
-int main(void)
+// ---- What it costs: with an argument only ----
+
+static void say_time(const char *what, uint64_t *samples, unsigned count, unsigned each)
+{
+    for (unsigned i = 1; i < count; i++) // the few are sorted as they come
+        for (unsigned n = i; n && samples[n] < samples[n - 1]; n--) {
+            uint64_t more = samples[n - 1];
+            samples[n - 1] = samples[n];
+            samples[n] = more;
+        }
+    printf("%-50s min %7" PRIu64 ", median %7" PRIu64 " cycles\n", what, samples[0] / each, samples[count / 2] / each);
+}
+
+enum { SAMPLES = 51, EACH = 500 };
+
+static void time_syscall(struct fixture *f, unsigned processes, const char *what)
+{
+    uint64_t samples[SAMPLES];
+    struct process_regs regs[2];
+    for (unsigned i = 0; i < processes; i++) {
+        START(f, i, SYSCALL, JUMP_BACK(2));
+        regs[i] = f->regs;
+    }
+    for (unsigned n = 0; n < SAMPLES; n++) {
+        uint64_t begin = __rdtsc();
+        for (unsigned k = 0; k < EACH; k++)
+            process_run(at_index(f, k % processes), &regs[k % processes], &f->attention, &f->info);
+        samples[n] = __rdtsc() - begin;
+    }
+    say_time(what, samples, SAMPLES, EACH);
+}
+
+static void time_faults(struct fixture *f, unsigned pages, const char *what)
+{
+    uint64_t samples[SAMPLES];
+    // syscall; mov rax, [rdi]; add rdi, 4096; jmp back
+    struct process *p = START(f, 0, SYSCALL, 0x48, 0x8b, 0x07, 0x48, 0x81, 0xc7, 0, 0x10, 0, 0, JUMP_BACK(10));
+    const unsigned faults = 512 / pages;
+    for (unsigned n = 0; n < SAMPLES; n++) {
+        queue(p, PROCESS_UNMAP, 0x1000000, 512 * PAGE, 0, 0);
+        f->regs.gpr[RDI] = 0x1000000;
+        f->regs.rip = CODE;
+        run(f, p);
+        uint64_t begin = __rdtsc();
+        run(f, p);
+        for (unsigned k = 0; k < faults; k++) {
+            queue(p, PROCESS_MAP, f->info.address, pages * PAGE, 0x400000 + (k * 37 % faults) * pages * PAGE,
+                  PROT_READ);
+            run(f, p);
+        }
+        samples[n] = __rdtsc() - begin;
+    }
+    say_time(what, samples, SAMPLES, faults);
+}
+
+static int time_all(struct fixture *f)
+{
+    char err[100];
+    if (pin_to(pin_default(), err, sizeof err)) // the processes get the others
+        printf("# %s\n", err);
+    time_syscall(f, 1, "system call and back");
+    time_syscall(f, 2, "the same, two processes by turns");
+    time_faults(f, 1, "hidden fault, one page");
+    time_faults(f, 16, "hidden fault, 16 pages");
+    tear_down(f);
+    return 0;
+}
+
+int main(int argc, char **argv)
 {
     struct fixture f;
     setvbuf(stdout, NULL, _IOLBF, 0);
     set_up(&f, 3);
+    if (argc > 1 && strcmp(argv[1], "--time") == 0)
+        return time_all(&f);
     check_syscalls(&f);
     check_faults(&f);
     check_exceptions(&f);
