@@ -83,7 +83,6 @@ static bool page_fault(struct bt *bt, struct slot *slot, const struct process_in
         raise_page_fault(bt, va, error);
     if (result == MAP_CHECKED)
         return leave_to_translator(bt, slot->space);
-    bt->direct->faults++;
     return true;
 }
 
@@ -147,6 +146,16 @@ static bool stopped(struct bt *bt, struct slot *slot, enum process_stop stop, co
     }
 }
 
+static void note_time(struct direct *d, enum process_stop stop, uint64_t cycles, uint64_t own)
+{
+    if (own > cycles) // it says so itself
+        own = cycles;
+    d->ran += own;
+    d->spent += cycles - own;
+    if (stop == PROCESS_SYSCALL)
+        d->hand_over = policy_hand_over(d->hand_over, cycles - own);
+}
+
 void direct_run(struct bt *bt)
 {
     struct direct *d = bt->direct;
@@ -159,8 +168,7 @@ void direct_run(struct bt *bt)
         uint64_t start = __rdtsc();
         count(bt, EV_direct_entries);
         enum process_stop stop = process_run(slot->process, &regs, &bt->attention, &info);
-        uint64_t cycles = __rdtsc() - start;
-        d->ran += cycles > POLICY_HAND_OVER ? cycles - POLICY_HAND_OVER : 0;
+        note_time(d, stop, __rdtsc() - start, process_ran(slot->process));
         take_registers(bt, &regs);
         again = stopped(bt, slot, stop, &info);
     } while (again && !bt->attention);

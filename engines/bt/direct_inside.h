@@ -13,7 +13,7 @@
 #define SPACES 64u // address spaces that something is known of
 #define NO_ROOT (~0ull)
 
-// A guest address space, by the page of its top-level table.
+// A guest address space, by the page of its top-level table and its PCID, as what is cached of it is.
 struct space {
     uint64_t root, used_at;
     struct policy policy;
@@ -38,9 +38,11 @@ struct direct {
     struct space space[SPACES];
     struct space *current; // of the user code that runs, or ran last
     uint64_t clock;        // of used_at
-    uint64_t since;        // TSC when translated user code was entered, or last looked at
-    uint64_t ran;          // TSC cycles that direct user code had since it was entered
-    unsigned faults;       // hidden ones, since then
+    uint64_t hand_over;    // what one costs, as policy.h has it
+    // Translated user code: from when on its time counts, TSC cycles in which nothing is translated.
+    uint64_t since;
+    // Direct user code, since it was entered: TSC cycles that it had, and that getting there and back took.
+    uint64_t ran, spent;
     bool has_timer;
     timer_t timer;
 };

@@ -76,6 +76,7 @@ static struct direct *create(struct bt *bt, char *err, size_t err_size)
     for (unsigned i = 0; i < SPACES; i++)
         d->space[i].root = NO_ROOT;
     d->current = &d->space[0];
+    d->hand_over = POLICY_HAND_OVER;
     d->pool = process_pool_create(bt->ram->memfd, n, err, err_size);
     if (!d->pool || !make_slots(bt, d, n)) {
         destroy(d);
@@ -124,10 +125,15 @@ static void give_up_slot(struct space *space)
     space->slot = NULL;
 }
 
+static uint64_t root_of(const struct bt *bt)
+{
+    return bt->cr3 & (PTE_ADDR | (bt->cr4 & CR4_PCIDE ? CR3_PCID : 0));
+}
+
 struct space *direct_find_space(struct bt *bt)
 {
     struct direct *d = bt->direct;
-    uint64_t root = bt->cr3 & PTE_ADDR;
+    uint64_t root = root_of(bt);
     if (d->current->root == root)
         return d->current;
     struct space *oldest = &d->space[0];
@@ -177,7 +183,7 @@ void direct_invlpg(struct bt *bt, uint64_t va)
     for (struct slot *s = d->slot; s < d->slot + d->slots; s++) {
         if (!s->space)
             continue;
-        if (s->space->root == (bt->cr3 & PTE_ADDR))
+        if (s->space->root == root_of(bt))
             map_invlpg(bt, s->map, va);
         else // global, or with no PCID of its own: looked at before it runs again
             s->flushes = ~0ull;
@@ -192,21 +198,25 @@ static void note_decision(struct bt *bt, const struct space *s, bool before)
         count(bt, s->policy.direct ? EV_user_to_direct : EV_user_to_translated);
 }
 
+// Time but for what translating takes, which is only once.
+static uint64_t own_time(const struct bt *bt)
+{
+    return __rdtsc() - bt->stats.cycles;
+}
+
 // User code has been left for the guest's kernel. Events on their way from outside interrupt what would have gone on.
 static void left_user(struct bt *bt)
 {
     struct direct *d = bt->direct;
     struct space *s = direct_find_space(bt);
     bool direct = s->policy.direct, interrupted = bt->delivering == VEC_NMI;
-    if (bt->options.user == BT_USER_DIRECT) {
-        s->policy.banned -= !!s->policy.banned;
+    policy_stretch_ends(&s->policy);
+    if (bt->options.user == BT_USER_DIRECT)
         return;
-    }
-    uint64_t cycles = direct ? d->ran : __rdtsc() - d->since;
-    if (interrupted)
-        policy_goes_on(&s->policy, cycles);
+    if (direct)
+        policy_direct(&s->policy, d->ran, d->spent);
     else
-        policy_entered_kernel(&s->policy, cycles, direct ? d->faults : bt->delivering == VEC_PF);
+        policy_translated(&s->policy, own_time(bt) - d->since, !interrupted, d->hand_over, bt->delivering == VEC_PF);
     note_decision(bt, s, direct);
 }
 
@@ -222,19 +232,20 @@ void direct_mode_changed(struct bt *bt, enum world before)
     const struct policy *policy = &direct_find_space(bt)->policy;
     bt->user_direct = bt->options.user == BT_USER_DIRECT ? !policy->banned : policy->direct;
     if (!was)
-        d->ran = d->faults = 0;
+        d->ran = d->spent = 0;
     if (!bt->user_direct && !was_translated)
-        d->since = __rdtsc();
+        d->since = own_time(bt);
 }
 
 void direct_look(struct bt *bt)
 {
     struct direct *d = bt->direct;
     struct space *s = direct_find_space(bt);
-    uint64_t now = __rdtsc();
+    uint64_t now = own_time(bt);
     if (bt->options.user != BT_USER_AUTO)
         return;
-    policy_goes_on(&s->policy, now - d->since);
+    policy_translated(&s->policy, now - d->since, 0, 0, 0);
+    d->hand_over = policy_hand_over(d->hand_over, 0); // the host may be less busy than it was
     d->since = now;
     note_decision(bt, s, false);
     bt->user_direct = s->policy.direct;

@@ -433,7 +433,7 @@ void mem_load_cr3(struct bt *bt, uint64_t cr3, bool keep)
     bt->cr3 = cr3;
     leave_monitor_alone(bt);
     bool looked = look_at_changes(bt);
-    bt->flushes += bt->options.trace_tables ? looked : !keep;
+    bt->flushes += !keep || looked; // processes' mappings rest on no traces
     load_tlb(bt, old, keep);
     if (!map_same_circumstances(bt)) { // other tables, or no traces
         map_revalidate_local(bt, bt->map);
@@ -445,6 +445,7 @@ void mem_load_cr3(struct bt *bt, uint64_t cr3, bool keep)
 
 void mem_forget_pcid(struct bt *bt, uint64_t pcid)
 {
+    bt->flushes++;
     tlb_forget_pcid(bt->tlb, pcid);
 }
 

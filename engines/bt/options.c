@@ -37,7 +37,7 @@ const struct engine_option bt_option_table[] = {
     [MMU] = {"mmu", "WAY",
              "mappings kept true by looking again at flushes (vtlb, default) or by traced page tables (trace)"},
     [USER] = {"user", "WAY",
-              "user code directly in host processes (direct), translated (default), or as measured (auto)"},
+              "user code directly in host processes (direct), translated, or as measured (auto, default)"},
     [PROCESSES] = {"processes", "N", "address spaces that can have a host process at a time, 1 to 64"},
     [OPTION_COUNT] = {0},
 };
@@ -128,7 +128,7 @@ static int parse_one(struct bt_options *o, char *word, char *err, size_t err_siz
 
 int bt_options_parse(struct bt_options *options, const char *settings, char *err, size_t err_size)
 {
-    *options = (struct bt_options){0};
+    *options = (struct bt_options){.user = BT_USER_AUTO};
     char *copy = strdup(settings ? settings : ""), *save = NULL;
     int result = copy ? 0 : -1;
     for (char *word = copy ? strtok_r(copy, ":", &save) : NULL; word && !result; word = strtok_r(NULL, ":", &save))

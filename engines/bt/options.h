@@ -26,7 +26,7 @@ enum bt_user {
 };
 #define BT_PROCESSES_MOST 64u
 
-// All 0: every technique is on.
+// All 0 but for user: every technique is on.
 struct bt_options {
     bool no_chaining;
     bool no_elision;

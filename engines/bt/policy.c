@@ -2,14 +2,18 @@
 // The decision between direct and translated user code: arithmetic alone.
 #include "engines/bt/policy.h"
 
-static int64_t gain_of(const struct policy *p, uint64_t cycles)
+// A time slice of the host's, so that one hand-over that somebody else's process came between is not all that counts.
+#define MOST_CYCLES 10000000u
+
+// In sixteenths of the cycles.
+static int64_t gain_of(uint64_t cycles, unsigned parts)
 {
-    // Directly, the cycles are those of the code itself; translated, they are what it takes then.
-    const uint64_t parts = p->direct ? 16 * POLICY_GAIN_OF_16 / (16 - POLICY_GAIN_OF_16) : POLICY_GAIN_OF_16;
-    if (cycles > UINT32_MAX)
-        cycles = UINT32_MAX;
-    uint64_t gain = cycles * parts / 16;
-    return gain < POLICY_MOST ? (int64_t)gain : POLICY_MOST;
+    return (int64_t)(cycles < UINT32_MAX ? cycles : UINT32_MAX) * parts / 16;
+}
+
+static int64_t loss_of(uint64_t cycles)
+{
+    return (int64_t)(cycles < UINT32_MAX ? cycles : UINT32_MAX);
 }
 
 static void change_to(struct policy *p, bool direct)
@@ -18,36 +22,42 @@ static void change_to(struct policy *p, bool direct)
     p->gain = 0;
 }
 
-static void add(struct policy *p, int64_t gain)
+void policy_translated(struct policy *p, uint64_t cycles, unsigned hand_overs, uint64_t hand_over, unsigned faults)
 {
-    p->gain += gain;
-    if (!p->direct) {
-        if (p->gain < 0)
-            p->gain = 0;
-        if (p->gain >= POLICY_ENTER && !p->banned)
-            change_to(p, true);
-    } else {
-        if (p->gain > 0)
-            p->gain = 0;
-        if (p->gain <= -POLICY_LEAVE)
-            change_to(p, false);
-    }
+    int64_t gain =
+        gain_of(cycles, POLICY_GAIN_OF_16) - loss_of(hand_overs * hand_over + (uint64_t)faults * POLICY_FAULT);
+    p->gain += gain < POLICY_MOST_GAIN ? gain : POLICY_MOST_GAIN;
+    if (p->gain < 0)
+        p->gain = 0;
+    if (p->gain >= POLICY_ENTER && !p->banned)
+        change_to(p, true);
 }
 
-void policy_goes_on(struct policy *p, uint64_t cycles)
+void policy_direct(struct policy *p, uint64_t cycles, uint64_t spent)
 {
-    add(p, gain_of(p, cycles));
+    int64_t gain = gain_of(cycles, 16 * POLICY_GAIN_OF_16 / (16 - POLICY_GAIN_OF_16)) - loss_of(spent);
+    p->gain += gain > -POLICY_MOST_LOSS ? gain : -POLICY_MOST_LOSS;
+    if (p->gain > POLICY_CREDIT)
+        p->gain = POLICY_CREDIT;
+    if (p->gain <= -POLICY_LEAVE)
+        change_to(p, false);
 }
 
-void policy_entered_kernel(struct policy *p, uint64_t cycles, unsigned faults)
+void policy_stretch_ends(struct policy *p)
 {
-    if (p->banned)
-        p->banned--;
-    add(p, gain_of(p, cycles) - POLICY_HAND_OVER - (int64_t)faults * POLICY_FAULT);
+    p->banned -= !!p->banned;
 }
 
 void policy_ban(struct policy *p)
 {
     change_to(p, false);
     p->banned = POLICY_BAN;
+}
+
+uint64_t policy_hand_over(uint64_t mean, uint64_t cycles)
+{
+    if (cycles > MOST_CYCLES)
+        cycles = MOST_CYCLES;
+    mean = mean - mean / 16 + cycles / 16;
+    return mean < POLICY_HAND_OVER ? POLICY_HAND_OVER : mean;
 }

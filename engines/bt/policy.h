@@ -13,17 +13,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// TSC cycles on a Zen 4 server (docs/bt.md): a hand-over from directly executed code to the monitor and back, beyond
-// what leaving translated code costs; and a hidden fault there, signal, two hand-overs and an mmap.
+// TSC cycles on a Zen 4 server, two CPUs free: a hand-over from directly executed code to the monitor and back, beyond
+// what leaving translated code costs; and a hidden fault there, which is a signal, two hand-overs and an mmap. The
+// former is only where a measurement begins: on a busy host it can be a thousand times as much.
 #define POLICY_HAND_OVER 4500
 #define POLICY_FAULT 15000
 // Of 16 cycles in translated user code, so many would not be spent by the same code running directly: it takes about
 // twice as long (memory accesses by the software TLB; less for arithmetic alone, more for calls and returns).
 #define POLICY_GAIN_OF_16 8
-#define POLICY_ENTER 400000 // gain that has to be in sight: some 25 hidden faults, to fetch a small program's pages
-#define POLICY_LEAVE 200000 // loss that has to have been suffered
-// One stretch says at most this: the host may have run something else meanwhile.
-#define POLICY_MOST (POLICY_ENTER / 2)
+#define POLICY_ENTER 400000   // gain that has to be in sight: some 25 hidden faults, to fetch a small program's pages
+#define POLICY_LEAVE 200000   // loss that has to have been suffered
+#define POLICY_CREDIT 1000000 // gain that is remembered, for a few system calls in a row
+// One stretch says at most half of that: the host may have run something else meanwhile.
+#define POLICY_MOST_GAIN (POLICY_ENTER / 2)
+#define POLICY_MOST_LOSS (POLICY_LEAVE / 2)
 #define POLICY_BAN 20000 // stretches, where a program does what cannot be done directly all the time
 
 struct policy { // all 0: a new address space, translated
@@ -32,12 +35,18 @@ struct policy { // all 0: a new address space, translated
     int64_t gain;
 };
 
-// User code ran for so many cycles, and is to be run on: nothing is known yet of how it ends.
-void policy_goes_on(struct policy *p, uint64_t cycles);
-// User code ran for so many (more) cycles, and then entered the guest's kernel by itself. faults: hidden ones, of the
-// process; or while translated, true page faults, after each of which a process would have had a hidden one.
-void policy_entered_kernel(struct policy *p, uint64_t cycles, unsigned faults);
+// Translated user code ran for so many cycles. hand_overs: 1 where it then entered the guest's kernel by itself, 0
+// where it is to be run on; each is expected to cost hand_over. faults: true page faults, after each of which a process
+// would have had a hidden one.
+void policy_translated(struct policy *p, uint64_t cycles, unsigned hand_overs, uint64_t hand_over, unsigned faults);
+// User code ran directly for so many cycles of its own, and so many were spent on getting there and back.
+void policy_direct(struct policy *p, uint64_t cycles, uint64_t spent);
+// A stretch is over. It counts against a ban.
+void policy_stretch_ends(struct policy *p);
 // It cannot be run directly.
 void policy_ban(struct policy *p);
+
+// What a hand-over costs on this host now: a sliding mean, given what the last one cost.
+uint64_t policy_hand_over(uint64_t mean, uint64_t cycles);
 
 #endif

@@ -191,6 +191,11 @@ static enum waited await(struct process *p, const volatile uint32_t *attention, 
     return result;
 }
 
+uint64_t process_ran(const struct process *p)
+{
+    return p->state->left - p->state->entered;
+}
+
 void process_wake(struct process_pool *pool)
 {
     const uint64_t one = 1;

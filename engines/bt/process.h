@@ -78,6 +78,8 @@ bool process_queue(struct process *p, const struct process_command *command);
 // for a bounded time, then sleeps; *attention (written by others, then process_wake()) interrupts.
 enum process_stop process_run(struct process *p, struct process_regs *regs, const volatile uint32_t *attention,
                               struct process_info *info);
+// TSC cycles that guest code had in the last process_run(), as the process says: to reckon with, not to rely on.
+uint64_t process_ran(const struct process *p);
 // *attention has been set: wake the thread in process_run(), if there is one. Async-signal-safe, any thread.
 void process_wake(struct process_pool *pool);
 // One line about the process that died, for people.

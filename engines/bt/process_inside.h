@@ -50,6 +50,8 @@
 #define S_LATE_GPR 0x40 // of a stub that a kick has interrupted
 #define S_LATE_RIP 0xc0
 #define S_LATE_RFLAGS 0xc8
+#define S_ENTERED 0xd0 // TSC when it went to guest code last, and when it was back
+#define S_LEFT 0xd8
 
 // The low bits of a message.
 #define GO_RUN 0
@@ -102,6 +104,7 @@ struct process_state {
     uint64_t echo;
     _Atomic uint64_t hint;
     uint64_t late_gpr[GPR_COUNT], late_rip, late_rflags;
+    uint64_t entered, left;
 };
 
 // One of the processes, as the monitor sees it.

@@ -32,6 +32,8 @@ SAME(state, sleeps, S_SLEEPS);
 SAME(state, hint, S_HINT);
 SAME(state, late_gpr, S_LATE_GPR);
 SAME(state, late_rflags, S_LATE_RFLAGS);
+SAME(state, entered, S_ENTERED);
+SAME(state, left, S_LEFT);
 _Static_assert(sizeof(struct process_call) * PROCESS_COMMANDS <= IN_FILTER - IN_COMMANDS, "process_inside.h");
 _Static_assert(WINDOW == PROCESS_WINDOW && WINDOW_BYTES == PROCESS_WINDOW_BYTES, "process_inside.h");
 

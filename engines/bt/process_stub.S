@@ -63,6 +63,13 @@
 \label:
 .endm
 
+.macro note_time field
+    rdtsc
+    shl $32, %rdx
+    or %rdx, %rax
+    mov %rax, STATE(\field)
+.endm
+
 .macro unblock_signals label
     mov $SET_MASK, %edi
     lea process_stub_no_signals(%rip), %rsi
@@ -113,6 +120,7 @@ stopped:
     rdgsbase %rax
     mov %rax, STATE(S_GS)
     incl STATE(S_STOPS)
+    note_time S_LEFT
 
 // ---- Announcing: the kernel adds to a number that guest code cannot reach ----
 announce:
@@ -211,6 +219,7 @@ run:
     xrstor64 (%rcx)
 // From here on a signal finds everything that the guest is to have in the shared page or in vector registers.
 global process_stub_leave
+    note_time S_ENTERED
     cmpl $0, STATE(S_LATE)
     jne too_late
     rdfsbase %rax

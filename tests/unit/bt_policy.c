@@ -1,68 +1,123 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// When user code is run directly under --bt-user=auto: stretches of programs of several kinds.
+// When user code is run directly under --bt-user=auto: stretches of programs of several kinds, on hosts of two kinds.
 #include "engines/bt/policy.h"
 
 #include "tests/unit/check.h"
 
-// How many stretches of so many translated cycles, each with so many page faults, until the policy changes its mind;
-// most where it does not.
-static unsigned stretches(struct policy *p, uint64_t cycles, unsigned faults, unsigned most)
+struct host {
+    uint64_t hand_over, fault; // what they cost here
+    uint64_t mean;             // of hand-overs, as measured
+};
+
+// How many stretches of so many cycles, when translated, each with so many page faults, until the policy changes its
+// mind; most where it does not.
+static unsigned stretches(struct policy *p, struct host *h, uint64_t cycles, unsigned faults, unsigned most)
 {
     bool direct = p->direct;
     for (unsigned i = 0; i < most; i++) {
-        // The same code takes less when it is run directly.
-        policy_entered_kernel(p, direct ? cycles * (16 - POLICY_GAIN_OF_16) / 16 : cycles, faults);
+        policy_stretch_ends(p);
+        if (direct) { // the same code takes less
+            policy_direct(p, cycles * (16 - POLICY_GAIN_OF_16) / 16, h->hand_over + faults * h->fault);
+            h->mean = policy_hand_over(h->mean, h->hand_over);
+        } else {
+            policy_translated(p, cycles, 1, h->mean, faults);
+        }
         if (p->direct != direct)
             return i + 1;
     }
     return most;
 }
 
-int main(void)
+static void quiet_host(void)
 {
     struct policy p = {.direct = false};
-    CHECK_EQ(stretches(&p, 500, 0, 100000), 100000); // system calls alone
-    CHECK_EQ(stretches(&p, 8000, 0, 100000), 100000);
-    CHECK_EQ(stretches(&p, 30000, 1, 100000), 100000); // a page fault each
-    CHECK(stretches(&p, 20000, 0, 1000) < 100);
+    struct host h = {4500, 15000, POLICY_HAND_OVER};
+    CHECK_EQ(stretches(&p, &h, 500, 0, 100000), 100000); // system calls alone
+    CHECK_EQ(stretches(&p, &h, 8000, 0, 100000), 100000);
+    CHECK_EQ(stretches(&p, &h, 30000, 1, 100000), 100000); // a page fault each
+    CHECK(stretches(&p, &h, 20000, 0, 1000) < 100);
     CHECK(p.direct);
-    CHECK_EQ(stretches(&p, 20000, 0, 100000), 100000); // stays
-    CHECK_EQ(stretches(&p, 9500, 0, 100000), 100000);  // just worth it
-    CHECK(stretches(&p, 500, 0, 1000) < 100);
+    CHECK_EQ(stretches(&p, &h, 20000, 0, 100000), 100000); // stays
+    CHECK_EQ(stretches(&p, &h, 9500, 0, 100000), 100000);  // just worth it
+    CHECK(stretches(&p, &h, 500, 0, 1000) < 400);
     CHECK(!p.direct);
 
-    // No stretch decides alone, whatever it says, and so not a host that ran something else meanwhile.
-    p = (struct policy){.direct = false};
-    CHECK_EQ(stretches(&p, ~0ull, 0, 1), 1);
-    CHECK(!p.direct);
-    CHECK_EQ(stretches(&p, 500, 0, 1000), 1000);
-    CHECK_EQ(stretches(&p, ~0ull, 0, 10), 3);
-    CHECK(p.direct);
-    CHECK_EQ(stretches(&p, 500, 0, 10), 10); // nor is it given up at once
+    p = (struct policy){.direct = true}; // fresh memory all the time: a hidden fault each stretch
+    CHECK(stretches(&p, &h, 30000, 1, 1000) < 100);
+}
 
-    // A loop that never enters the kernel is seen by the ticks that look at it.
-    p = (struct policy){.direct = false};
-    policy_goes_on(&p, 10000000);
+// Nothing that happens once decides: the host may have run something else meanwhile.
+static void single_events(void)
+{
+    struct host h = {4500, 15000, POLICY_HAND_OVER};
+    struct policy p = {.direct = false};
+    CHECK_EQ(stretches(&p, &h, ~0ull, 0, 1), 1);
     CHECK(!p.direct);
-    policy_goes_on(&p, 10000000);
+    CHECK_EQ(stretches(&p, &h, 500, 0, 1000), 1000);
+    CHECK_EQ(stretches(&p, &h, ~0ull, 0, 10), 2);
+    CHECK(p.direct);
+    CHECK_EQ(stretches(&p, &h, 500, 0, 10), 10); // nor is it given up at once
+    p = (struct policy){.direct = true};
+    policy_direct(&p, 0, 50000000);
+    CHECK(p.direct);
+}
+
+// A loop that never enters the kernel is seen by the ticks that look at it.
+static void endless_loop(void)
+{
+    struct host h = {4500, 15000, POLICY_HAND_OVER};
+    struct policy p = {.direct = false};
+    policy_translated(&p, 10000000, 0, h.mean, 0);
+    CHECK(!p.direct);
+    policy_translated(&p, 10000000, 0, h.mean, 0);
     CHECK(p.direct);
     for (unsigned i = 0; i < 100; i++)
-        policy_goes_on(&p, 10000000);
+        policy_direct(&p, 10000000, 4500);
     CHECK(p.direct);
-    CHECK(stretches(&p, 500, 0, 1000) < 100); // what was gained long ago does not count
+    CHECK(stretches(&p, &h, 500, 0, 1000) < 400); // what was gained long ago does not count
+}
 
-    // Fresh memory all the time, directly: a hidden fault each stretch.
-    p = (struct policy){.direct = true};
-    CHECK(stretches(&p, 30000, 1, 1000) < 100);
-
-    p = (struct policy){.direct = true};
+static void ban(void)
+{
+    struct host h = {4500, 15000, POLICY_HAND_OVER};
+    struct policy p = {.direct = true};
     policy_ban(&p);
     CHECK(!p.direct);
-    policy_goes_on(&p, 10000000);
-    policy_goes_on(&p, 10000000);
-    policy_goes_on(&p, 10000000);
+    for (unsigned i = 0; i < 3; i++)
+        policy_translated(&p, 10000000, 0, h.mean, 0);
     CHECK(!p.direct);
-    CHECK_EQ(stretches(&p, 1000000, 0, 100000), POLICY_BAN);
+    CHECK_EQ(stretches(&p, &h, 1000000, 0, 100000), POLICY_BAN);
     CHECK(p.direct);
+}
+
+// Where the processes have to wait for a CPU, what is worth it on a quiet host is not.
+static void busy_host(void)
+{
+    struct host h = {3000000, 6000000, POLICY_HAND_OVER};
+    struct policy p = {.direct = false};
+    CHECK(stretches(&p, &h, 200000, 0, 1000) < 10);
+    CHECK(p.direct);
+    CHECK(stretches(&p, &h, 200000, 0, 1000) < 10);
+    CHECK(!p.direct);
+    CHECK_EQ(stretches(&p, &h, 200000, 0, 10000), 10000); // and not again
+    policy_translated(&p, 10000000, 0, h.mean, 0);
+    policy_translated(&p, 10000000, 0, h.mean, 0);
+    CHECK(p.direct); // but for a long loop
+    CHECK_EQ(stretches(&p, &h, 20000000, 0, 1000), 1000);
+
+    h.hand_over = 4500; // it gets quiet
+    for (unsigned i = 0; i < 200; i++)
+        h.mean = policy_hand_over(h.mean, h.hand_over);
+    CHECK(h.mean < 2 * POLICY_HAND_OVER);
+    CHECK(policy_hand_over(h.mean, 100) >= POLICY_HAND_OVER);
+}
+
+int main(void)
+{
+    quiet_host();
+    single_events();
+    endless_loop();
+    ban();
+    busy_host();
     return check_done("bt_policy");
 }
