@@ -26,7 +26,7 @@ static struct paging paging_of(const struct bt *bt, enum tlb_mode mode)
         .wp = bt->cr0 & CR0_WP,
         .nxe = bt->efer & EFER_NXE,
         .smep = bt->cr4 & CR4_SMEP,
-        .smap = (bt->cr4 & CR4_SMAP) && mode == TLB_KERNEL,
+        .smap = (bt->cr4 & CR4_SMAP) && mode != TLB_KERNEL_AC,
     };
 }
 
@@ -52,6 +52,9 @@ static bool walk(struct bt *bt, enum tlb_mode mode, uint64_t va, uint32_t access
         return false;
     uint8_t *page = ram_at(bt->ram, t.page, GUEST_PAGE_SIZE);
     t.global = t.global && bt->cr4 & CR4_PGE;
+    if (t.writable && t.dirty &&
+        !(access & PF_FETCH)) // a write would be allowed, and would change nothing in the tables
+        access |= PF_WRITE;
     map_trace_tables(bt, va);
     if (page && !checks_alignment(bt))
         tlb_fill(bt->tlb, mode, va, access, &t, page, !is_traced(bt, page));
@@ -323,12 +326,12 @@ void mem_commit(struct bt *bt)
 
 uint64_t sys_read(struct bt *bt, uint64_t va, unsigned size)
 {
-    const uint8_t *host = hit_read(bt, TLB_KERNEL, va, size);
+    const uint8_t *host = hit_read(bt, TLB_SYSTEM, va, size);
     if (host)
         return load(host, size);
     struct part part[2];
     uint64_t value = 0;
-    unsigned parts = locate(bt, TLB_KERNEL, va, size, 0, false, part);
+    unsigned parts = locate(bt, TLB_SYSTEM, va, size, 0, false, part);
     read_parts(bt, part, parts, (uint8_t *)&value);
     return value;
 }

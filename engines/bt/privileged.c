@@ -128,6 +128,19 @@ bool translate_pushf(struct translator *t)
     return true;
 }
 
+// mov from a control register that is a cell of *bt: a load.
+static bool translate_cr_read(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    const struct bt *bt = t->bt;
+    const uint64_t *const cells[] = {&bt->cr0, NULL, &bt->cr2, &bt->cr3, &bt->cr4};
+    unsigned cr = in->op[1].reg, reg = in->op[0].reg;
+    if (!within_tc(t) || in->lock || reg == RSP || cr >= sizeof cells / sizeof *cells || !cells[cr])
+        return put_privileged(t, system_emulation(in));
+    put_load(t->hot, reg, cells[cr]);
+    return true;
+}
+
 // stac and clac: the bit is taken out of rflags, and added. What it changes is looked at by C code only: at CPL 0 the
 // fast world has no user pages.
 static bool translate_ac(struct translator *t)
@@ -152,6 +165,8 @@ bool translate_system(struct translator *t)
     const struct insn *in = &t->in->insn;
     if (in->id == X86_INS_MOV && in->op[0].kind == OPERAND_CR && in->op[0].reg == 8)
         return translate_cr8_write(t);
+    if (in->id == X86_INS_MOV && in->op[1].kind == OPERAND_CR)
+        return translate_cr_read(t);
     if (in->id == X86_INS_SWAPGS && within_tc(t))
         return translate_swapgs(t);
     if (in->id == X86_INS_STAC || in->id == X86_INS_CLAC)

@@ -3,11 +3,25 @@
 // touch little in between.
 #include "engines/bt/tlb.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "engines/bt/memory.h"
 
 _Static_assert(sizeof(struct tlb) <= BT_TLB_END - BT_TLB, "the TLB has its place");
+
+#define LARGE_SHIFT 21
+#define HUGE_SHIFT 30
+
+static uint64_t filter_bit(uint64_t region)
+{
+    return 1ull << ((region * 0x9e3779b97f4a7c15ull) >> 58);
+}
+
+static bool may_be_large(const struct tlb *tlb, uint64_t va)
+{
+    return (tlb->large_filter & filter_bit(va >> LARGE_SHIFT)) || (tlb->huge_filter & filter_bit(va >> HUGE_SHIFT));
+}
 
 static uint64_t tag_of(uint64_t page)
 {
@@ -47,6 +61,11 @@ struct tlb *tlb_create(void)
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (tlb == MAP_FAILED)
         return NULL;
+    tlb->context = calloc(TLB_CONTEXTS, sizeof *tlb->context);
+    if (!tlb->context) {
+        tlb_destroy(tlb);
+        return NULL;
+    }
     clear_all(tlb);
     tlb_forget_stack();
     return tlb;
@@ -54,6 +73,7 @@ struct tlb *tlb_create(void)
 
 void tlb_destroy(struct tlb *tlb)
 {
+    free(tlb->context);
     munmap(tlb, BT_TLB_END - BT_TLB);
 }
 
@@ -88,8 +108,10 @@ void tlb_fill(struct tlb *tlb, enum tlb_mode mode, uint64_t va, uint32_t access,
         tlb->is_global[mode * TLB_SIZE + slot] = t->global;
         note_filled(t->global ? &tlb->global : &tlb->local, mode * TLB_SIZE + slot);
     }
-    if (t->page_size > GUEST_PAGE_SIZE)
-        tlb->large_filter |= t->page_size > (1u << 21) ? ~0ull : 1ull << ((va >> 21) & 63);
+    if (t->page_size > 1u << LARGE_SHIFT)
+        tlb->huge_filter |= filter_bit(va >> HUGE_SHIFT);
+    else if (t->page_size > GUEST_PAGE_SIZE)
+        tlb->large_filter |= filter_bit(va >> LARGE_SHIFT);
     if (access & PF_FETCH)
         table->exec[slot] = tag;
     else
@@ -157,7 +179,7 @@ void tlb_flush_loaded(struct tlb *tlb)
         clear_all(tlb);
         tlb->local.count = tlb->global.count = 0;
     }
-    tlb->large_filter = 0;
+    tlb->large_filter = tlb->huge_filter = 0;
 }
 
 void tlb_flush(struct tlb *tlb)
@@ -167,7 +189,7 @@ void tlb_flush(struct tlb *tlb)
         tlb->context[i].used_at = tlb->context[i].count = 0;
 }
 
-// What large_filter knows of pages that are not global stays, and makes an invlpg look in vain.
+// What the filters know of pages that are not global stays, and makes an invlpg look in vain.
 void tlb_flush_local(struct tlb *tlb)
 {
     tlb_forget_stack();
@@ -183,8 +205,8 @@ static void clear_beside(struct tlb *tlb, const struct tlb_filled *filled, uint6
     for (unsigned i = 0; i < filled->count; i++) {
         struct tlb_table *t = table_of(tlb, filled->slot[i]);
         unsigned slot = filled->slot[i] % TLB_SIZE;
-        if (((0 - t->read[slot]) ^ va) >> 30 == 0 || ((0 - t->exec[slot]) ^ va) >> 30 == 0 ||
-            ((0 - t->write[slot]) ^ va) >> 30 == 0)
+        if (((0 - t->read[slot]) ^ va) >> HUGE_SHIFT == 0 || ((0 - t->exec[slot]) ^ va) >> HUGE_SHIFT == 0 ||
+            ((0 - t->write[slot]) ^ va) >> HUGE_SHIFT == 0)
             clear(t, slot);
     }
 }
@@ -192,7 +214,7 @@ static void clear_beside(struct tlb *tlb, const struct tlb_filled *filled, uint6
 void tlb_invlpg(struct tlb *tlb, uint64_t va)
 {
     tlb_forget_stack();
-    if (tlb->large_filter & (1ull << ((va >> 21) & 63))) { // any part of a large page may be anywhere
+    if (may_be_large(tlb, va)) { // any part of a large page may be anywhere
         if (all_known(tlb)) {
             clear_beside(tlb, &tlb->local, va);
             clear_beside(tlb, &tlb->global, va);
@@ -236,6 +258,7 @@ void tlb_park(struct tlb *tlb, uint64_t cr3, uint64_t changes)
     context->changes = changes;
     context->used_at = ++tlb->clock;
     context->large_filter = tlb->large_filter;
+    context->huge_filter = tlb->huge_filter;
     context->count = tlb->local.count <= TLB_FLUSH_FEW ? tlb->local.count : 0;
     for (unsigned i = 0; i < context->count; i++) {
         unsigned number = tlb->local.slot[i], slot = number % TLB_SIZE;
@@ -261,6 +284,7 @@ void tlb_unpark(struct tlb *tlb, uint64_t cr3, bool any, uint64_t changes)
         note_filled(&tlb->local, e->slot);
     }
     tlb->large_filter |= context->large_filter;
+    tlb->huge_filter |= context->huge_filter;
     context->used_at = context->count = 0;
 }
 

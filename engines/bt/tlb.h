@@ -17,6 +17,8 @@ enum tlb_mode {
     TLB_KERNEL,    // CPL 0; where CR4.SMAP is set, user pages are faults for data
     TLB_KERNEL_AC, // CPL 0 with CR4.SMAP, while RFLAGS.AC excuses that
     TLB_USER,      // CPL 3
+    TLB_SYSTEM, // the processor's own reads: of descriptors and the TSS, which would meet with a kernel's stack in one
+                // slot
     TLB_MODES
 };
 
@@ -55,9 +57,9 @@ struct tlb_entry {
 // The entries of an address space while another one is loaded, but for those of global pages.
 struct tlb_context {
     uint64_t cr3;     // root and PCID
-    uint64_t changes; // of page tables, then (tlb_switch)
+    uint64_t changes; // of page tables, then (tlb_park)
     uint64_t used_at; // 0: nothing is kept here
-    uint64_t large_filter;
+    uint64_t large_filter, huge_filter;
     unsigned count;
     struct tlb_entry entry[TLB_FLUSH_FEW];
 };
@@ -66,9 +68,10 @@ struct tlb {
     struct tlb_table table[TLB_MODES];
     struct tlb_filled local, global;
     bool is_global[TLB_MODES * TLB_SIZE]; // where it was noted in the one
-    uint64_t large_filter;                // by 2 MiB region: a page of a larger guest mapping may be here
+    uint64_t large_filter;                // by 2 MiB region, hashed: a page of a larger guest mapping may be here
+    uint64_t huge_filter;                 // the same by GiB, for mappings of more than 2 MiB
     uint64_t clock;
-    struct tlb_context context[TLB_CONTEXTS];
+    struct tlb_context *context; // TLB_CONTEXTS
 
     // mem_access() to mem_commit(): the operand that is not plain RAM within one page.
     struct part pending[2];
