@@ -30,8 +30,7 @@ static struct paging paging_of(const struct bt *bt, enum tlb_mode mode)
     };
 }
 
-// #AC is on: CPL 3, CR0.AM and RFLAGS.AC (SDM vol. 3, 6.15). The TLB stays empty then, so that translated code, which
-// does not look at alignment, leaves for each access.
+// #AC is on: CPL 3, CR0.AM and RFLAGS.AC (SDM vol. 3, 6.15).
 static bool checks_alignment(const struct bt *bt)
 {
     return bt->cpl == 3 && (bt->cr0 & CR0_AM) && (bt->rflags & FLAG_AC);
@@ -56,7 +55,7 @@ static bool walk(struct bt *bt, enum tlb_mode mode, uint64_t va, uint32_t access
         !(access & PF_FETCH)) // a write would be allowed, and would change nothing in the tables
         access |= PF_WRITE;
     map_trace_tables(bt, va);
-    if (page && !checks_alignment(bt))
+    if (page)
         tlb_fill(bt->tlb, mode, va, access, &t, page, !is_traced(bt, page));
     unsigned offset = va % GUEST_PAGE_SIZE;
     out->at = gpa(t.page.v + offset);
@@ -95,6 +94,7 @@ static bool misaligned(const struct bt *bt, uint64_t va, unsigned size)
     return checks_alignment(bt) && va & (natural - 1);
 }
 
+// Translated code does not look at alignment: with nothing in the TLB it leaves for each access.
 void mem_begin_world(struct bt *bt)
 {
     if (checks_alignment(bt))
