@@ -76,7 +76,7 @@ ABLATION_BLOCKS = {
 PROCESS_BLOCKS = {
     "process": last(process.costs_table),
     "process-ratios": last(process.ratios_table),
-    "user-native": last(table.program_share_table),
+    "user-native": last(process.share_table),
     "process-bound": last(process.bound_table),
     "process-scope": last(table.scope),
     "process-policies": last(process.policies_table),

@@ -195,6 +195,25 @@ def bound_table(run):
     return table.markdown(head, rows) if rows else []
 
 
+def share_table(run):
+    """Programs that compute: native time over that of bt, by the ways to run user code; 1 is native speed."""
+    engines, rows, shares = [e for e in USER if e in run.engines], [], {}
+    for image, bench in run.benches("user"):
+        base = results.native_base(run, "user", image, bench)
+        figures = {e: results.figure(run, "user", bench, e) for e in engines}
+        if not base:
+            continue
+        found = {e: base / f.median for e, f in figures.items() if f and f.median > 0}
+        for engine, share in found.items():
+            shares.setdefault(engine, []).append(share)
+        rows.append([bench, results.cycles_text(base)] + [f"{found[e]:.2f}" if e in found else "n/a" for e in engines])
+    if not rows:
+        return []
+    means = [f"{results.geometric_mean(shares[e]):.2f}" if len(shares.get(e, [])) == len(rows) else "n/a" for e in engines]
+    head = ["user program", "native, cycles"] + [f"{e}, times native speed" for e in engines]
+    return table.markdown(head, rows + [["*geometric mean*", ""] + means])
+
+
 # ---- Policies ----
 
 def policies(run):
@@ -250,7 +269,7 @@ def whole(run):
     out = table.scope(run) + [""] + table.engine_list(run)
     out += table.titled("processes: TSC cycles an iteration, median", costs_table(run))
     out += table.titled("processes: times the native program's cost", ratios_table(run))
-    out += table.titled("programs that compute: bt's speed against the native program's", table.program_share_table(run))
+    out += table.titled("programs that compute: bt's speed against the native program's", share_table(run))
     out += table.titled("the guest's own instructions at native speed", bound_table(run))
     for suite, _, bench in rows_of(run):
         out += table.titled(f"events of one {bench}", events_table(run, suite, bench))

@@ -145,11 +145,6 @@ def user_share_table(run):
     return native_share_table(run, user=True, what="benchmark, CPL 3")
 
 
-def program_share_table(run):
-    """The same kernels as programs of the guest Unix."""
-    return native_share_table(run, suite="user", what="user program")
-
-
 def spread_table(run, suite):
     rows = []
     for image, bench in run.benches(suite):
