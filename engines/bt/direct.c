@@ -142,7 +142,7 @@ static bool stopped(struct bt *bt, struct slot *slot, enum process_stop stop, co
         map_drop_all(slot->map);
         return slot->refusals > REFUSALS ? translate_now(bt, space) : true;
     default:
-        raise_engine_error(bt, "bt: %s", process_died(bt->direct->pool));
+        raise_engine_error(bt, "%s", process_died(bt->direct->pool));
     }
 }
 

@@ -223,7 +223,7 @@ int image_main(void)
     single_steps();
     map_page(VA, phys_of(page), USER_RW);
     bases(page);
-    if (option("xmm="))
+    if (option("xmm"))
         vector_registers();
     return 0;
 }
