@@ -27,8 +27,9 @@
 //    one sent before has arrived when the next message is answered, as answering takes a system call (settle()).
 // 5. A kick (SIGURG) that finds the stub running leaves it as it was and makes a note (`late`), which is looked at when
 //    everything is in place for the guest. From there to the guest's first instruction, the registers are still those
-//    that the monitor gave. One of the two stacks is in use by a frame that matters, the other one is armed before
-//    guest code runs or the stub waits; being armed does not depend on rsp (SS_AUTODISARM).
+//    that the monitor gave. Guest code can make a loop of the stub's own code, which would put kicks off for ever: then
+//    STOP_SIGNAL ends it as a fault does (await_stop()). One of the two stacks is in use by a frame that matters, the
+//    other one is armed before guest code runs or the stub waits; being armed does not depend on rsp (SS_AUTODISARM).
 // What guest code gains by all else is a state that it could have had anyway, or that it hangs until the next kick. It
 // sees that there is something at PROCESS_WINDOW, and what lies there: its own registers.
 #include <assert.h>
@@ -44,6 +45,7 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -52,9 +54,9 @@
 #define SPIN_CYCLES 200000 // waking a CPU that has gone to sleep costs about as much
 #define STUB_SPINS 3000    // likewise, in turns of the stub's loop
 #define YIELDS 20          // on one CPU
-#define PROVE_MS 2         // a stub proves itself in microseconds
-#define KICK_MS 20         // ... and guest code can be left at once
+#define KICK_MS 20         // guest code can be left at once, where it has a CPU
 #define USER_DISPATCH 2    // SYS_USER_DISPATCH: si_code of a dispatched system call
+#define PATIENCE_MS 60     // of the process's CPU time
 #define VSYSCALL 0xffffffffff600000ull
 #define CS_USER 0x33
 #define RFLAGS_USER (FLAGS_ARITH | FLAG_DF | FLAG_AC | FLAG_ID | FLAG_NT)
@@ -103,10 +105,10 @@ static void tell(struct process *p, unsigned what)
     hush_last(p);
 }
 
-static void kick(struct process *p)
+static void kick(struct process *p, int number)
 {
     p->signalled = true;
-    syscall(SYS_pidfd_send_signal, p->pidfd, SIGURG, NULL, 0);
+    syscall(SYS_pidfd_send_signal, p->pidfd, number, NULL, 0);
 }
 
 // ---- Waiting ----
@@ -411,7 +413,7 @@ static enum process_stop read_frame(struct process *p, const struct frame *f, co
     const uint64_t rip = f->reg[FRAME_RIP];
     p->vectors = f->fpu;
     if (in(rip, process_stub_leave, process_stub_leave_end) &&
-        (i->number == SIGURG || rip == process_stub_at(process_stub_leave_end) - 1))
+        (i->number == SIGURG || i->number == STOP_SIGNAL || rip == process_stub_at(process_stub_leave_end) - 1))
         return PROCESS_KICKED; // on its way into the guest: the registers are those that were given
     take_registers(p, f, regs);
     if (f->cs != CS_USER)
@@ -420,7 +422,7 @@ static enum process_stop read_frame(struct process *p, const struct frame *f, co
         return exception(info, VEC_PF, PF_USER | PF_FETCH, rip);
     if (i->number == SIGSYS)
         return i->code == USER_DISPATCH && i->arch == AUDIT_ARCH_X86_64 ? PROCESS_SYSCALL : other_call(i, regs, info);
-    if (i->number == SIGURG || i->code <= 0) // the latter: sent by somebody outside
+    if (i->code <= 0) // a kick, or sent by somebody outside
         return PROCESS_KICKED;
     return exception(info, (unsigned)f->trap & 31, (uint32_t)f->error, f->cr2);
 }
@@ -461,16 +463,28 @@ static void give(struct process *p, const struct process_regs *regs)
     tell(p, GO_RUN);
 }
 
-// Until guest code has been left. False: it died.
+static uint64_t cpu_ms(const struct process *p)
+{
+    struct timespec used = {0};
+    clock_gettime(~(clockid_t)p->pid << 3 | 2, &used); // as clock_getcpuclockid() has it, without asking
+    return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
+}
+
+// Until guest code has been left. False: it died. Where guest code has jumped into the stub's waiting, a kick goes by
+// unnoticed, but not a message; where it has found a loop in the stub, only STOP_SIGNAL helps. A process that has
+// answered neither, and has got the CPU all the time, is not one that is merely slow.
 static bool await_stop(struct process *p, const volatile uint32_t *attention)
 {
     enum waited waited = await(p, attention, -1);
+    if (waited == SAID)
+        return true;
+    const uint64_t start = cpu_ms(p);
     while (waited != SAID) {
         if (waited == DEAD)
             return false;
         if (waited == TOO_LONG)
-            tell(p, GO_ANSWER); // where guest code has jumped into the stub's waiting, a kick goes by unnoticed
-        kick(p);
+            tell(p, GO_ANSWER);
+        kick(p, cpu_ms(p) - start < PATIENCE_MS ? SIGURG : STOP_SIGNAL);
         waited = await(p, NULL, KICK_MS);
     }
     return true;

@@ -86,7 +86,7 @@ static int handle(int number, uint64_t handler, uint64_t flags)
 
 static int set_signals(void)
 {
-    static const int stop[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    static const int stop[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, STOP_SIGNAL};
     static const int keep[] = {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT};
     const uint64_t flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER, none = 0;
     int bad = 0;

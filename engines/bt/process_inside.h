@@ -60,6 +60,9 @@
 #define GO_BITS 3
 #define MESSAGE_RESERVED (1ull << 63) // an eventfd does not take all of them
 
+// A kick that is not for the stub to put off (SIGUSR2).
+#define STOP_SIGNAL 12
+
 // File descriptors there.
 #define FD_RAM 0
 #define FD_SAID 1
