@@ -68,7 +68,7 @@ NATIVE := $(patsubst bench/%.c,build/native/%,$(NATIVE_SRC)) $(ALL_PROGRAMS)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 
-.PHONY: all setup images native bench bench-peers iso test lint format clean help
+.PHONY: all setup images native bench bench-peers iso test check-switch lint format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -202,6 +202,9 @@ iso: all ## build/ringside.iso: a GRUB CD with every image, for Bochs or a PC
 test: setup ## unit tests, self-checking guest images, the matrix image x engine; SANITIZE=1 for ASan and UBSan
 	@$(MAKE) --no-print-directory $(RINGSIDE) $(UNIT) images native
 	@scripts/test.py --build $(B)
+
+check-switch: all ## 10,000 moves of a running guest between engines, in each mode of bt
+	@SWITCHES=10000 tests/cli/switch.py
 
 lint: ## format, include directions, warnings
 	@scripts/setup.sh --lint

@@ -52,6 +52,7 @@ struct vcpu_state {
     bool sti_shadow;    // the instruction after sti: interrupts wait for one instruction
     bool mov_ss_shadow; // the instruction after a load of ss: interrupts and #DB wait
     bool nmi_masked;    // from NMI delivery to iret
+    bool nmi_pending;   // one has come and was not delivered yet
 
     // An event on its way when the state was taken (delivery had begun, e.g. while walking the IDT): re-deliver it.
     bool event_pending;

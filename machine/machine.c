@@ -26,8 +26,9 @@
 struct machine {
     struct guest_ram ram;
     struct bus bus;
-    struct vcpu vcpu;
-    bool vcpu_created;
+    struct vcpu vcpu[MACHINE_ENGINES_MAX]; // one for each engine, all of the same CPU
+    unsigned engines;                      // that have been created
+    unsigned active;                       // whose vCPU has the CPU's state
     char *cmdline;
 
     struct ports ports;
@@ -48,6 +49,11 @@ struct machine {
     bool irq_line_failed; // vcpu.error says why
 };
 
+static struct vcpu *active(struct machine *m)
+{
+    return &m->vcpu[m->active];
+}
+
 // ---- Interrupts ----
 
 static bool extint_asserted(const struct machine *m)
@@ -65,8 +71,8 @@ static void update_intr(struct machine *m)
     if (asserted == m->intr)
         return;
     m->intr = asserted;
-    if (m->vcpu_created)
-        m->vcpu.engine->set_intr(&m->vcpu, asserted);
+    if (m->engines)
+        active(m)->engine->set_intr(active(m), asserted);
 }
 
 static void pic_intr(void *machine, bool asserted)
@@ -84,8 +90,8 @@ static void lapic_changed(void *machine)
 static void lapic_nmi(void *machine)
 {
     struct machine *m = machine;
-    if (m->vcpu_created && m->vcpu.engine->inject_nmi)
-        m->vcpu.engine->inject_nmi(&m->vcpu);
+    if (m->engines && active(m)->engine->inject_nmi)
+        active(m)->engine->inject_nmi(active(m));
 }
 
 static void lapic_eoi(void *machine, uint8_t vector)
@@ -112,7 +118,7 @@ static void isa_line(void *machine, unsigned line, bool level)
     if (m->own_irqchip) {
         pic_set_line(&m->pic, line, level);
         ioapic_set_line(&m->ioapic, ioapic_pin(line), level);
-    } else if (m->vcpu_created && m->vcpu.engine->irq_line(&m->vcpu, line, level)) {
+    } else if (m->engines && active(m)->engine->irq_line(active(m), line, level)) {
         m->irq_line_failed = true;
     }
 }
@@ -136,7 +142,7 @@ static void machine_apic_base_written(void *machine, uint64_t value)
 {
     struct machine *m = machine;
     uint64_t base = value & GUEST_PAGE_MASK & PTE_ADDR;
-    m->vcpu.apic_base = value;
+    active(m)->apic_base = value;
     if (!m->own_irqchip)
         return;
     bool enabled = value & APIC_BASE_ENABLE;
@@ -250,7 +256,7 @@ static enum vcpu_exit machine_mmio_write(void *machine, gpa_t addr, unsigned siz
 static void add_irqchip(struct machine *m, struct irq_out lines)
 {
     const struct lapic_calls calls = {lapic_changed, lapic_eoi, lapic_nmi, m};
-    lapic_init(&m->lapic, &m->vcpu, &m->clock, calls);
+    lapic_init(&m->lapic, active(m), &m->clock, calls);
     ioapic_init(&m->ioapic, ioapic_deliver, m);
     pic_init(&m->pic, pic_intr, m);
     pit_init(&m->pit, &m->clock, lines);
@@ -273,14 +279,22 @@ static void add_devices(struct machine *m, const struct machine_config *config)
     rtc_attach(&m->rtc, &m->bus);
 }
 
-static int create_vcpu(struct machine *m, const struct machine_config *config, const struct engine *engine, char *err,
-                       size_t err_size)
+int machine_add_engine(struct machine *m, const struct engine *engine, const char *settings, char *err, size_t err_size)
 {
-    m->vcpu = (struct vcpu){
+    if (m->engines == MACHINE_ENGINES_MAX || (m->engines && !engine->irq_line != m->own_irqchip)) {
+        snprintf(err, err_size,
+                 m->engines == MACHINE_ENGINES_MAX
+                     ? "a guest can move between %d engines at most"
+                     : "a guest cannot move between engines of which some have own interrupt controllers",
+                 MACHINE_ENGINES_MAX);
+        return -1;
+    }
+    struct vcpu *v = &m->vcpu[m->engines];
+    *v = (struct vcpu){
         .engine = engine,
         .ram = &m->ram,
         .cpuid = machine_cpuid,
-        .settings = config->settings,
+        .settings = settings,
         .apic_base = APIC_DEFAULT_ADDR | APIC_BASE_ENABLE | APIC_BASE_BSP,
         .bus =
             {
@@ -294,11 +308,11 @@ static int create_vcpu(struct machine *m, const struct machine_config *config, c
                 .apic_base_written = machine_apic_base_written,
             },
     };
-    if (engine->create(&m->vcpu)) {
-        snprintf(err, err_size, "%s", m->vcpu.error);
+    if (engine->create(v)) {
+        snprintf(err, err_size, "%s", v->error);
         return -1;
     }
-    m->vcpu_created = true;
+    m->engines++;
     return 0;
 }
 
@@ -321,7 +335,7 @@ struct machine *machine_create(const struct machine_config *config, const struct
         return NULL;
     }
     add_devices(m, config);
-    if (create_vcpu(m, config, engine, err, err_size)) {
+    if (machine_add_engine(m, engine, config->settings, err, err_size)) {
         machine_destroy(m);
         return NULL;
     }
@@ -333,8 +347,8 @@ void machine_destroy(struct machine *m)
 {
     if (!m)
         return;
-    if (m->vcpu_created)
-        m->vcpu.engine->destroy(&m->vcpu);
+    for (unsigned i = 0; i < m->engines; i++)
+        m->vcpu[i].engine->destroy(&m->vcpu[i]);
     ram_destroy(&m->ram);
     free(m->cmdline);
     free(m);
@@ -342,7 +356,33 @@ void machine_destroy(struct machine *m)
 
 struct vcpu *machine_vcpu(struct machine *m)
 {
-    return &m->vcpu;
+    return active(m);
+}
+
+struct vcpu *machine_engine(struct machine *m, unsigned number)
+{
+    return &m->vcpu[number];
+}
+
+int machine_move(struct machine *m, unsigned to, char *err, size_t err_size)
+{
+    struct vcpu *from = active(m), *v = &m->vcpu[to];
+    struct vcpu_state state;
+    if (from->engine->get_state(from, &state)) {
+        snprintf(err, err_size, "%s: %s", from->engine->name, from->error);
+        return -1;
+    }
+    m->active = to;
+    m->lapic.vcpu = v; // keeps its task priority and base, which set_state() brings
+    if (v->engine->set_state(v, &state)) {
+        snprintf(err, err_size, "%s: %s", v->engine->name, v->error);
+        return -1;
+    }
+    if (m->own_irqchip) {
+        lapic_set_threshold(&m->lapic);
+        v->engine->set_intr(v, m->intr);
+    }
+    return 0;
 }
 
 int machine_load_elf(struct machine *m, const void *image, size_t size, char *err, size_t err_size)
@@ -352,8 +392,8 @@ int machine_load_elf(struct machine *m, const void *image, size_t size, char *er
     if (elf_load(&m->ram, image, size, &entry, err, err_size) ||
         boot_prepare(&m->ram, m->cmdline, entry, &state, err, err_size))
         return -1;
-    if (m->vcpu.engine->set_state(&m->vcpu, &state)) {
-        snprintf(err, err_size, "%s", m->vcpu.error);
+    if (active(m)->engine->set_state(active(m), &state)) {
+        snprintf(err, err_size, "%s", active(m)->error);
         return -1;
     }
     return 0;

@@ -30,7 +30,20 @@ struct machine *machine_create(const struct machine_config *config, const struct
                                size_t err_size);
 void machine_destroy(struct machine *m); // NULL is fine
 
+// The vCPU on the engine that the guest is on now.
 struct vcpu *machine_vcpu(struct machine *m);
+
+// One more engine for the same guest, which is not on it yet. The first has the number 0. 0, or -1 with one line in
+// err.
+enum { MACHINE_ENGINES_MAX = 4 };
+int machine_add_engine(struct machine *m, const struct engine *engine, const char *settings, char *err,
+                       size_t err_size);
+
+struct vcpu *machine_engine(struct machine *m, unsigned number); // its vCPU, for what it has counted
+
+// Moves the guest to that engine, while none is running it. Devices and RAM stay what they are. 0, or -1 with one line
+// in err, and the guest is lost.
+int machine_move(struct machine *m, unsigned to, char *err, size_t err_size);
 
 // Loads an ELF64 image and puts the vCPU at its entry (guest_abi.h, "Entry"). 0, or -1 with one line in err. Nothing in
 // the file is trusted. The image's bytes stay the caller's.

@@ -27,9 +27,12 @@ static void print_counters(const struct run_request *request, const struct run_o
 {
     double seconds = (double)outcome->wall_ns / 1e9;
     printf("%-22s %33.6f  seconds in the run\n", "time", seconds);
-    if (counts_instructions(request->engine) && seconds > 0)
+    bool counted = request->engines->count == 1 && counts_instructions(request->engines->engine[0].engine);
+    if (counted && seconds > 0)
         printf("%-22s %33.1f  million guest instructions a second\n", "speed",
                (double)instructions_in(&outcome->counters) / seconds / 1e6);
+    if (request->engines->count > 1)
+        printf("%-22s %33llu  moves from one engine to the next\n", "switches", (unsigned long long)outcome->switches);
     for (int i = 0; i < EV_COUNT; i++)
         if (outcome->counters.n[i])
             printf("%-22s %33llu  %s\n", event_table[i].name, (unsigned long long)outcome->counters.n[i],
@@ -77,19 +80,26 @@ static enum exit_status run_image(const struct options *o, struct run_request *r
     return status;
 }
 
+static bool has_engine(const struct switch_plan *plan, const struct engine *engine)
+{
+    bool found = false;
+    for (size_t i = 0; i < plan->count; i++)
+        found = found || plan->engine[i].engine == engine;
+    return found;
+}
+
 enum exit_status command_run(const struct options *o, char *err, size_t err_size)
 {
     struct image_list images;
-    struct variant variant;
-    if (variant_parse(&variant, o->engine, o, err, err_size) || variant_takes_all(&variant, o, err, err_size))
+    struct switch_plan engines;
+    if (switch_parse(&engines, o->engine, o->switch_ns, o, err, err_size))
         return STATUS_USAGE;
-    if (o->bt_stats && variant.engine != &engine_bt) {
-        snprintf(err, err_size, "option --bt-stats is not for engine %s", variant.engine->name);
+    if (o->bt_stats && !has_engine(&engines, &engine_bt)) {
+        snprintf(err, err_size, "option --bt-stats is not for engine %s", engines.engine[0].engine->name);
         return STATUS_USAGE;
     }
     struct run_request request = {
-        .engine = variant.engine,
-        .engine_name = variant.name,
+        .engines = &engines,
         .cmdline = o->append,
         .ram_bytes = o->ram,
         .serial_limit = o->serial_limit,

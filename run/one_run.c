@@ -26,7 +26,8 @@ struct run {
     const struct run_request *request;
     struct run_outcome *outcome;
     struct machine *machine;
-    struct vcpu *vcpu;
+    struct vcpu *vcpu; // on the engine that the guest is on now
+    struct switcher switcher;
     struct watch *watch;
     uint64_t serial_bytes;
     uint32_t mark; // the last one written; looked at when run() comes back for it
@@ -70,9 +71,22 @@ static void on_mark(void *ctx, uint32_t value)
 
 // ---- Marks ----
 
+// By all engines that the guest has been on.
+static void count_all(struct run *r, struct counters *sum)
+{
+    *sum = (struct counters){0};
+    for (unsigned i = 0; i < r->request->engines->count; i++) {
+        struct vcpu *v = machine_engine(r->machine, i);
+        struct counters c;
+        v->engine->counters(v, &c);
+        for (int e = 0; e < EV_COUNT; e++)
+            sum->n[e] += c.n[e];
+    }
+}
+
 static void take(struct run *r, struct snapshot *s)
 {
-    r->vcpu->engine->counters(r->vcpu, &s->counters);
+    count_all(r, &s->counters);
     s->pmu_ok = r->request->count_pmu && pmu_read(&r->outcome->pmu, s->pmu);
 }
 
@@ -118,7 +132,7 @@ static uint64_t budget_left(struct run *r)
     struct counters now;
     if (!r->request->budget)
         return 0;
-    r->vcpu->engine->counters(r->vcpu, &now);
+    count_all(r, &now);
     uint64_t used = instructions_in(&now);
     return used < r->request->budget ? r->request->budget - used : UINT64_MAX;
 }
@@ -211,18 +225,39 @@ static bool handle_exit(struct run *r, enum vcpu_exit exit, enum exit_status *st
     return true;
 }
 
+static uint64_t next_deadline(struct run *r)
+{
+    uint64_t timer = machine_next_deadline(r->machine);
+    return timer < r->switcher.due ? timer : r->switcher.due;
+}
+
+// The guest moves to the next engine. What the last one was kicked for has to be looked at here.
+static bool move_on(struct run *r)
+{
+    if (switch_engines(&r->switcher, r->outcome->reason, sizeof r->outcome->reason))
+        return false;
+    r->vcpu = machine_vcpu(r->machine);
+    watch_vcpu(r->watch, r->vcpu);
+    machine_tick(r->machine);
+    return true;
+}
+
 static enum exit_status loop(struct run *r)
 {
     enum exit_status status;
     for (;;) {
         uint64_t budget = budget_left(r);
-        watch_deadline(r->watch, machine_next_deadline(r->machine));
+        watch_deadline(r->watch, next_deadline(r));
         enum vcpu_exit exit = budget == UINT64_MAX ? VCPU_EXIT_BUDGET : r->vcpu->engine->run(r->vcpu, budget);
         watch_seen(r->watch);
         if (machine_serial_refused(r->machine))
             return ends(r, STATUS_FLOOD, "the guest sent more than %llu bytes on the serial line (--serial-limit)",
                         (unsigned long long)r->request->serial_limit);
-        if (handle_exit(r, exit, &status) || wished_to_end(r, &status))
+        if (handle_exit(r, exit, &status))
+            return status;
+        if (switch_due(&r->switcher) && !move_on(r))
+            return STATUS_ENGINE_ERROR;
+        if (wished_to_end(r, &status))
             return status;
     }
 }
@@ -240,6 +275,29 @@ static void add_stat(void *ctx, const char *name, uint64_t value)
     more[outcome->stat_count++].value = value;
 }
 
+static void finish_counting(struct run *r)
+{
+    r->outcome->switches = r->switcher.switches;
+    count_all(r, &r->outcome->counters);
+    for (unsigned i = 0; i < r->request->engines->count; i++) {
+        struct vcpu *v = machine_engine(r->machine, i);
+        if (v->engine->stats)
+            v->engine->stats(v, add_stat, r->outcome);
+    }
+}
+
+static bool contain(struct run *r)
+{
+    for (unsigned i = 0; i < r->request->engines->count; i++) {
+        struct vcpu *v = machine_engine(r->machine, i);
+        if (v->engine->contain && v->engine->contain(v)) {
+            ends(r, STATUS_UNAVAILABLE, "%s: %s", v->engine->name, v->error);
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum exit_status run_loaded(struct run *r)
 {
     const struct run_request *request = r->request;
@@ -249,41 +307,53 @@ static enum exit_status run_loaded(struct run *r)
         return STATUS_UNAVAILABLE;
     if (request->count_pmu)
         pmu_open(&outcome->pmu, pmu_core_events, pmu_core_event_count);
-    if (r->vcpu->engine->contain && r->vcpu->engine->contain(r->vcpu))
-        return ends(r, STATUS_UNAVAILABLE, "%s: %s", r->vcpu->engine->name, r->vcpu->error);
+    if (!contain(r))
+        return STATUS_UNAVAILABLE;
     uint64_t start = monotonic_ns();
     enum exit_status status = loop(r);
     outcome->wall_ns = monotonic_ns() - start;
     pmu_close(&outcome->pmu);
     records_finish(outcome->records);
-    r->vcpu->engine->counters(r->vcpu, &outcome->counters);
-    if (r->vcpu->engine->stats)
-        r->vcpu->engine->stats(r->vcpu, add_stat, outcome);
+    finish_counting(r);
     return status;
+}
+
+static bool probe_all(struct run *r)
+{
+    const struct switch_plan *plan = r->request->engines;
+    for (size_t i = plan->count; i-- > 0;) { // what is said of the first stays
+        const struct engine *engine = plan->engine[i].engine;
+        engine->probe(&r->outcome->engine);
+        if (!r->outcome->engine.available)
+            ends(r, STATUS_UNAVAILABLE, "engine %s cannot run here: %s", engine->name, r->outcome->engine.reason);
+        else if (r->request->budget && !counts_instructions(engine))
+            ends(r, STATUS_UNAVAILABLE, "engine %s cannot count instructions, so it knows no --budget", engine->name);
+        else
+            continue;
+        return false;
+    }
+    return true;
 }
 
 static enum exit_status prepare_and_run(struct run *r)
 {
     const struct run_request *request = r->request;
     struct run_outcome *outcome = r->outcome;
+    const struct variant *first = &request->engines->engine[0];
     const struct machine_config config = {.ram_bytes = request->ram_bytes,
                                           .cmdline = request->cmdline,
-                                          .settings = variant_settings(request->engine_name),
+                                          .settings = variant_settings(first->name),
                                           .serial_out = on_serial,
                                           .mark = on_mark,
                                           .ctx = r};
     outcome->records = records_create();
     if (!outcome->records)
         return ends(r, STATUS_UNAVAILABLE, "no memory for the records");
-    request->engine->probe(&outcome->engine);
-    if (!outcome->engine.available)
-        return ends(r, STATUS_UNAVAILABLE, "engine %s cannot run here: %s", request->engine->name,
-                    outcome->engine.reason);
-    if (request->budget && !counts_instructions(request->engine))
-        return ends(r, STATUS_UNAVAILABLE, "engine %s cannot count instructions, so it knows no --budget",
-                    request->engine->name);
-    r->machine = machine_create(&config, request->engine, outcome->reason, sizeof outcome->reason);
-    if (!r->machine)
+    if (!probe_all(r))
+        return STATUS_UNAVAILABLE;
+    r->machine = machine_create(&config, first->engine, outcome->reason, sizeof outcome->reason);
+    if (!r->machine ||
+        switch_begin(&r->switcher, request->engines, r->machine, outcome->reason, sizeof outcome->reason))
         return STATUS_UNAVAILABLE;
     r->vcpu = machine_vcpu(r->machine);
     if (machine_load_elf(r->machine, request->image, request->image_size, outcome->reason, sizeof outcome->reason))

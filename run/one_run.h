@@ -11,10 +11,10 @@
 #include "run/exit_status.h"
 #include "run/pmu.h"
 #include "run/records.h"
+#include "run/switch.h"
 
 struct run_request {
-    const struct engine *engine;
-    const char *engine_name; // with its settings: a variant's (variant.h)
+    const struct switch_plan *engines; // one, or those that it moves between
     const uint8_t *image;
     size_t image_size;
     const char *cmdline;
@@ -35,10 +35,11 @@ struct engine_stat {
 struct run_outcome {
     enum exit_status status;
     char reason[512];          // one line; empty where the status is STATUS_OK
-    struct engine_info engine; // as probed before the run: afterwards the process may not be allowed to look
+    struct engine_info engine; // the first: as probed before the run: afterwards the process may not be allowed to look
     uint64_t wall_ns;          // from entering the guest to its end
     uint64_t idle_ns;          // of these: the guest was halted, waiting for the clock
-    struct counters counters;
+    uint64_t switches;         // from one engine to another
+    struct counters counters;  // of all engines
     struct engine_stat *stats;
     size_t stat_count;
     struct records *records;

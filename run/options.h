@@ -20,6 +20,7 @@ struct options {
     const char *engine, *engines, *append, *out;
     uint64_t ram, serial_limit; // bytes
     uint64_t timeout_ns;        // 0: the command's default
+    uint64_t switch_ns;         // 0: none
     uint64_t budget, runs, reps, cycles;
     uint64_t seed;
     bool seed_given;

@@ -229,7 +229,7 @@ static void add_records(json_t *o, const struct records *records, const struct p
 
 static void add_counts(json_t *o, const struct run_request *request, const struct run_outcome *outcome)
 {
-    bool counted = counts_instructions(request->engine);
+    bool counted = request->engines->count == 1 && counts_instructions(request->engines->engine[0].engine);
     uint64_t instructions = instructions_in(&outcome->counters);
     double seconds = (double)outcome->wall_ns / 1e9;
     json_t *stats = json_object();
@@ -247,11 +247,26 @@ static void add_counts(json_t *o, const struct run_request *request, const struc
         json_pack("{s:b, s:o}", "available", outcome->pmu.count > 0, "reason", json_text(outcome->pmu.reason)));
 }
 
+// Only of a guest that moved between engines.
+static void add_switches(json_t *o, const struct run_request *request, const struct run_outcome *outcome)
+{
+    json_t *names = json_array();
+    for (size_t i = 0; i < request->engines->count; i++)
+        json_array_append_new(names, json_text(request->engines->engine[i].name));
+    if (request->engines->count > 1) {
+        json_object_set(o, "engines", names);
+        json_object_set_new(o, "switches", json_u64(outcome->switches));
+    }
+    json_decref(names);
+}
+
 json_t *json_run(const struct run_request *request, const char *image, const struct run_outcome *outcome)
 {
     json_t *o = json_object();
     json_object_set_new(o, "image", json_text(image));
-    json_object_set_new(o, "engine", json_engine(request->engine_name, &outcome->engine, request->engine->counts));
+    const struct variant *first = &request->engines->engine[0];
+    json_object_set_new(o, "engine", json_engine(first->name, &outcome->engine, first->engine->counts));
+    add_switches(o, request, outcome);
     json_object_set_new(o, "status", json_integer(outcome->status));
     json_object_set_new(o, "result", json_string(exit_status_name(outcome->status)));
     json_object_set_new(o, "reason", json_text(outcome->reason));

@@ -30,7 +30,7 @@ enum {
 };
 
 struct watch {
-    struct vcpu *vcpu;
+    struct vcpu *_Atomic vcpu; // the one that runs now
     int vcpu_cpu;
     pthread_t thread;
     clockid_t vcpu_clock; // CPU time of the vCPU's thread
@@ -57,10 +57,16 @@ static void drain(int fd)
         continue;
 }
 
+static void kick(struct watch *w)
+{
+    struct vcpu *v = atomic_load(&w->vcpu);
+    v->engine->kick(v);
+}
+
 static void wake(struct watch *w)
 {
     atomic_store(&w->unseen, true);
-    w->vcpu->engine->kick(w->vcpu);
+    kick(w);
     pthread_mutex_lock(&w->mutex);
     pthread_cond_broadcast(&w->woken);
     pthread_mutex_unlock(&w->mutex);
@@ -71,11 +77,11 @@ static void wake(struct watch *w)
 static void kick_sleeper(struct watch *w, uint64_t *last)
 {
     struct timespec now;
-    if (!w->vcpu->engine->irq_line || clock_gettime(w->vcpu_clock, &now))
+    if (!atomic_load(&w->vcpu)->engine->irq_line || clock_gettime(w->vcpu_clock, &now))
         return;
     uint64_t used = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
     if (used - *last < ASLEEP_NS)
-        w->vcpu->engine->kick(w->vcpu);
+        kick(w);
     *last = used;
 }
 
@@ -91,7 +97,7 @@ static void *watch_thread(void *arg)
         bool unseen = atomic_load(&w->unseen);
         int ready = poll(polled, FD_COUNT, unseen ? REPEAT_MS : LOOK_MS);
         if (ready == 0 && unseen && atomic_load(&w->unseen))
-            w->vcpu->engine->kick(w->vcpu);
+            kick(w);
         else if (ready == 0 && !unseen)
             kick_sleeper(w, &cpu_time);
         if (ready <= 0)
@@ -171,7 +177,7 @@ struct watch *watch_start(struct vcpu *v, int vcpu_cpu, uint64_t timeout_ns, cha
         snprintf(err, err_size, "no memory to watch the guest");
         return NULL;
     }
-    w->vcpu = v;
+    atomic_init(&w->vcpu, v);
     w->vcpu_cpu = vcpu_cpu;
     w->deadline = UINT64_MAX;
     memset(w->fd, -1, sizeof w->fd);
@@ -204,6 +210,13 @@ void watch_stop(struct watch *w)
     pthread_join(w->thread, NULL);
     pthread_sigmask(SIG_SETMASK, &w->old_mask, NULL);
     close_all(w);
+}
+
+// A kick that the other vCPU got in the meantime says that it is time to look, which the caller does anyway; and where
+// one of them is still unseen it comes again.
+void watch_vcpu(struct watch *w, struct vcpu *v)
+{
+    atomic_store(&w->vcpu, v);
 }
 
 void watch_seen(struct watch *w)

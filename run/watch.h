@@ -18,6 +18,10 @@ struct watch;
 struct watch *watch_start(struct vcpu *v, int vcpu_cpu, uint64_t timeout_ns, char *err, size_t err_size);
 void watch_stop(struct watch *w); // NULL is fine
 
+// From here on this vCPU is the one to kick: the guest has moved to another engine. Both stay until watch_stop(). Look
+// at timers and wishes after it, as after a kick.
+void watch_vcpu(struct watch *w, struct vcpu *v);
+
 // run() has come back: a kick before now need not be repeated. Engines may take one for the time being.
 void watch_seen(struct watch *w);
 

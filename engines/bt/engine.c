@@ -148,6 +148,7 @@ static int get_state(struct vcpu *v, struct vcpu_state *s)
     s->sti_shadow = bt->inhibit && !bt->inhibit_debug;
     s->mov_ss_shadow = bt->inhibit_debug;
     s->nmi_masked = bt->nmi_masked;
+    s->nmi_pending = bt->nmi_pending;
     s->event_pending = bt->event.pending;
     s->event_vector = bt->event.vector;
     s->event_type = bt->event.type;
@@ -202,6 +203,7 @@ static int set_state(struct vcpu *v, const struct vcpu_state *s)
     bt->inhibit = s->sti_shadow || s->mov_ss_shadow;
     bt->inhibit_debug = s->mov_ss_shadow;
     bt->nmi_masked = s->nmi_masked;
+    bt->nmi_pending = s->nmi_pending;
     bt->event = (struct bt_event){.pending = s->event_pending,
                                   .vector = s->event_vector,
                                   .type = s->event_type,

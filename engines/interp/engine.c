@@ -116,6 +116,7 @@ static int get_state(struct vcpu *v, struct vcpu_state *s)
     s->sti_shadow = c->inhibit && !c->inhibit_debug;
     s->mov_ss_shadow = c->inhibit_debug;
     s->nmi_masked = c->nmi_masked;
+    s->nmi_pending = c->nmi_pending;
     s->event_pending = c->event.pending;
     s->event_vector = c->event.vector;
     s->event_type = c->event.type;
@@ -179,6 +180,7 @@ static int set_state(struct vcpu *v, const struct vcpu_state *s)
     c->inhibit = s->sti_shadow || s->mov_ss_shadow;
     c->inhibit_debug = s->mov_ss_shadow;
     c->nmi_masked = s->nmi_masked;
+    c->nmi_pending = s->nmi_pending;
     c->event = (struct cpu_event){.pending = s->event_pending,
                                   .vector = s->event_vector,
                                   .type = s->event_type,

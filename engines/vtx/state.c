@@ -274,6 +274,7 @@ static int events_set(struct vcpu *v, const struct vcpu_state *s)
     struct kvm_vcpu_events e = {.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW};
     e.interrupt.shadow = (s->mov_ss_shadow ? SHADOW_MOV_SS : 0) | (s->sti_shadow ? SHADOW_STI : 0);
     e.nmi.masked = s->nmi_masked;
+    e.nmi.pending = s->nmi_pending;
     if (s->event_pending && s->event_type == EVENT_EXCEPTION) {
         e.exception.injected = 1;
         e.exception.nr = s->event_vector;
@@ -320,6 +321,7 @@ static int events_get(struct vcpu *v, struct vcpu_state *s)
     s->mov_ss_shadow = e.interrupt.shadow & SHADOW_MOV_SS;
     s->sti_shadow = e.interrupt.shadow & SHADOW_STI;
     s->nmi_masked = e.nmi.masked;
+    s->nmi_pending = e.nmi.pending;
     s->halted = mp.mp_state == KVM_MP_STATE_HALTED;
     return 0;
 }

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""A guest Unix under load moves between interp and bt in mid-run, hundreds of times a second, and must compute and check
+what it does where it stays. SWITCHES=N: go on until N moves in all (make check-switch: 10,000 in each mode of bt)."""
+import json
+import os
+import subprocess
+import sys
+import time
+
+BUILD = os.environ.get("BUILD", "build")
+RINGSIDE = os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside"))
+MODES = ["bt:user=translated", "bt:user=direct", "bt:user=auto:mmu=trace"]
+PROGRAMS = [("macro/boothalt", ""), ("micro/forkwait", "reps=4 cycles=30000000"), ("bantam/fork", ""),
+            ("bantam/memory", ""), ("bantam/signals", ""), ("bantam/pipes", ""), ("bantam/preempt", ""),
+            ("bantam/hostile_state", "")]
+EVERY = 0.0001  # seconds; as the host's scheduler lets it
+SWITCHES = int(os.environ.get("SWITCHES", "0"))
+FEWEST = 500  # in each mode, whatever the host is busy with
+SECONDS = 120
+
+
+def run(*arguments):
+    return subprocess.run([RINGSIDE, "run", *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS + 10)
+
+
+def results(program, append, *arguments):
+    """(values by benchmark, the set of checks, switches) of a run, or raises RuntimeError with what was wrong."""
+    done = run("--json", f"--timeout={SECONDS}", f"--append={append}", *arguments, program)
+    if done.returncode:
+        raise RuntimeError(f"{program}: status {done.returncode}: {done.stderr.decode(errors='replace').strip()[-200:]}")
+    found = json.loads(done.stdout)
+    bad = [check["what"] for check in found["checks"] if not check["ok"]]
+    if bad:
+        raise RuntimeError(f"{program}: failed: {bad[0]}")
+    values = {bench["bench"]: bench["value"] for bench in found["benchmarks"]}
+    return values, {check["what"] for check in found["checks"]}, found.get("switches", 0)
+
+
+def go_round(mode, expected):
+    """Moves made while each program ran once."""
+    switches = 0
+    for program, append in PROGRAMS:
+        values, checks, count = results(program, append, f"--engine=interp,{mode}", f"--switch={EVERY}")
+        if (values, checks) != expected[program]:
+            raise RuntimeError(f"{program}: {values} and {len(checks)} checks, where it stays "
+                               f"{expected[program][0]} and {len(expected[program][1])}")
+        switches += count
+    return switches
+
+
+def check_mode(mode, expected):
+    switches = 0
+    start = time.monotonic()
+    try:
+        while not switches or switches < max(SWITCHES, FEWEST) and time.monotonic() - start < SECONDS:
+            switches += go_round(mode, expected)
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        return f"not ok interp,{mode}: {error}"
+    enough = switches >= max(SWITCHES, FEWEST)
+    return f"{'ok' if enough else 'not ok'} interp,{mode}: {switches} switches, the same values and checks"
+
+
+def check_usage():
+    """What the command line may not say."""
+    for words, status, text in [(["--engine=interp,bt"], 2, "no --switch"), (["--switch=1"], 2, "more engines than one"),
+                                (["--engine=bt,bt", "--switch=1"], 2, "twice"),
+                                (["--engine=interp,bt", "--switch=1", "--budget=9"], 3, "cannot count")]:
+        done = run(*words, "micro/fib")
+        error = done.stderr.decode(errors="replace").strip()
+        well = done.returncode == status and text in error and "\n" not in error
+        yield f"{'ok' if well else 'not ok'} {' '.join(words)}: status {done.returncode}: {error}"
+
+
+def main():
+    lines = []
+    if run("--engine=bt", "--timeout=20", "--append=reps=1 cycles=1000", "nano/idle").returncode == 3:
+        print("skip engine bt cannot run here")
+        return 0
+    expected = {program: results(program, append)[:2] for program, append in PROGRAMS}
+    for line in check_usage():
+        lines.append(line)
+    for mode in MODES:
+        lines.append(check_mode(mode, expected))
+    print("\n".join(lines))
+    return 1 if any(line.startswith("not") for line in lines) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
