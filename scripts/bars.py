@@ -22,7 +22,7 @@ class Panel:
     def tics(self):
         """Powers of ten in plain figures: easier to read off than exponents."""
         powers = [10.0**p for p in range(-3, 12) if self.low <= 10.0**p <= self.high]
-        return ", ".join(f"'{p:,.12g}' {p:g}" for p in powers)
+        return ", ".join(f"'{p / 1e6:,.12g}M' {p:g}" if p >= 1e6 else f"'{p:,.12g}' {p:g}" for p in powers)
 
 
 def bar_text(value):
@@ -39,6 +39,11 @@ def bar_text(value):
 
 def quoted(text):
     return "'" + text.replace("'", "''") + "'"
+
+
+def broken(name, clusters):
+    """The name below a cluster: on two lines where many stand side by side. For gnuplot's double quotes."""
+    return name.replace("_", "_\\n", 1) if clusters > 8 and len(name) > 9 else name
 
 
 def layout(panel):
@@ -61,7 +66,7 @@ def panel_commands(panel, bottom, top):
     out = [f"set bmargin at screen {bottom:.4f}", f"set tmargin at screen {top:.4f}", f"set ytics ({panel.tics()})",
            f"set xrange [{-GAP:.2f}:{width - 1 + GAP:.2f}]", f"set yrange [{panel.low}:{panel.high:.6g}]",
            f"set label 99 {quoted(panel.label)} at graph 0,1.045 left font ',12' textcolor '#555555'",
-           "set xtics (" + ", ".join(f"{quoted(name)} {x:.3f}" for x, name in centres) + ")"]
+           "set xtics (" + ", ".join(f'"{broken(name, len(centres))}" {x:.3f}' for x, name in centres) + ")"]
     for tag, (index, x, value) in enumerate(bars, 100):
         text, colour = ("n/a", panel.series[index].colour) if value is None else (bar_text(value), "#333333")
         height = max(value or 0, panel.low) * (panel.high / panel.low) ** 0.013
@@ -134,7 +139,7 @@ def write(base, commands, height):
     return [f"{base}.{suffix}" for suffix in terminals]
 
 
-def decades(series, low):
-    """(low, high) for a log axis with room for the labels above the highest bar, and no bar below `low` but with room."""
+def decades(series, low, all_shown=False):
+    """(low, high) for a log axis with room for the labels above the highest bar; all_shown: and for the lowest bar."""
     values = [v for s in series for v in s.values.values() if v and v > 0]
-    return min([low] + [v / 2 for v in values if v < low]), max(values, default=10) * 10
+    return min([low] + [v / 2 for v in values if all_shown]), max(values, default=10) * 10

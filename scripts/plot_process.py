@@ -38,7 +38,7 @@ def draw_ratios(run, base, words):
     paper = {b: process.paper_ratios(b) for b in benches if process.paper_ratios(b)}
     old = [bars.Series(f"2006: {who}", PAPER_COLOURS[who], {b: v[i] for b, v in paper.items()})
            for i, who in enumerate(PAPER_COLOURS)]
-    low, high = bars.decades(old + own, 0.3)
+    low, high = bars.decades(old + own, 0.3, all_shown=True)
     kernels = [b for b in benches if b.startswith("user/")]
     parts = (([b for b in benches if b not in kernels], old + own, "times the native cost, log scale: processes and servers"),
              (kernels, own, "times the native cost, log scale: programs that compute"))
@@ -57,7 +57,7 @@ def draw_forkwait(run, base, words):
               for who, fill in dict(native="#c9c9c9", **PAPER_COLOURS).items()]
     series += [bars.Series(f"here: {who}", colour(engines[who]), {where: seconds}, column=1)
                for where, who, seconds, _ in rows if where == "here"]
-    low, high = bars.decades(series, 0.5)
+    low, high = bars.decades(series, 0.5, all_shown=True)
     return bars.draw(base, [bars.Panel(list(dict.fromkeys(where for where, *_ in rows)), series, low, high, "seconds, log scale")],
                      "forkwait: 40,000 times fork and wait",
                      f"Native here is the host's Linux; all others run Bantam, a far smaller kernel.  "
