@@ -25,10 +25,10 @@ started=$SECONDS
 step()
 {
     echo "== $((SECONDS - started)) s: $*" >&2
-    local status=0
+    local status=0 bearable=0
+    [ "$1" != build/ringside ] || bearable=1 # a benchmark gave no sample somewhere; the tables say where and why
     "$@" >"$log" || status=$?
-    # 1: a benchmark gave no sample somewhere; the tables say where and why
-    [ $status -le 1 ] || { cat "$log" >&2; exit $status; }
+    [ $status -le $bearable ] || { cat "$log" >&2; exit $status; }
 }
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
