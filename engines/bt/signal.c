@@ -188,10 +188,10 @@ static void on_nudge(int number, siginfo_t *info, void *context)
     const struct point *point;
     (void)number;
     if (!bt->signals->running || !tc_contains(bt->tc, host))
-        return; // in C code, which looks by itself
-    if (info->si_code == SI_TIMER)
+        return;                    // in C code, which looks by itself
+    if (info->si_code == SI_TIMER) // and no sign that a kick has been overlooked
         direct_tick(bt);
-    if (!atomic_load(&bt->kicked))
+    if (info->si_code == SI_TIMER || !atomic_load(&bt->kicked))
         return;
     struct ccf *ccf = tc_ccf_at(bt->tc, host, &point);
     if (!ccf || point->recover != RECOVER_STRING || bt->stepping) {

@@ -49,18 +49,39 @@ static void put_fixed_stubs(struct tc *tc, struct bt *bt)
     tc->cold_start = cold->at;
 }
 
-static void clear_targets(struct tc *tc, struct bt *bt)
+static void set_all(uint64_t *entries, const uint8_t *host)
 {
-    for (unsigned world = 0; world < WORLDS; world++)
-        for (unsigned i = 0; i < TARGETS; i++)
-            bt->targets[world][i] = (uint64_t)(uintptr_t)tc->miss_stub;
     for (unsigned i = 0; i < TARGETS; i++)
-        bt->returns[i] = (uint64_t)(uintptr_t)tc->return_miss_stub;
+        entries[i] = (uint64_t)(uintptr_t)host;
 }
 
 void tc_forget_targets(struct bt *bt)
 {
-    clear_targets(bt->tc, bt);
+    for (unsigned world = 0; world < WORLDS; world++)
+        set_all(bt->targets[world], bt->tc->miss_stub);
+    set_all(bt->returns, bt->tc->return_miss_stub);
+    bt->tc->forgot = true;
+}
+
+// Other targets come back one by one, as they are asked for; nobody asks for landings.
+void tc_remember_returns(struct bt *bt)
+{
+    if (bt->tc->forgot)
+        memcpy(bt->returns, bt->tc->landings, sizeof bt->returns);
+    bt->tc->forgot = false;
+}
+
+void tc_set_return(struct bt *bt, uint64_t back, const uint8_t *host)
+{
+    bt->returns[back % TARGETS] = bt->tc->landings[back % TARGETS] = (uint64_t)(uintptr_t)host;
+}
+
+static void clear_targets(struct tc *tc, struct bt *bt)
+{
+    for (unsigned world = 0; world < WORLDS; world++)
+        set_all(bt->targets[world], tc->miss_stub);
+    set_all(bt->returns, tc->return_miss_stub);
+    set_all(tc->landings, tc->return_miss_stub);
 }
 
 bool tc_contains(const struct tc *tc, const uint8_t *host)
@@ -80,10 +101,11 @@ struct tc *tc_create(struct bt *bt)
     tc->sites = reserve(MAX_SITES * sizeof *tc->sites);
     tc->order = reserve(MAX_CCFS * sizeof *tc->order);
     tc->arena = reserve(ARENA_BYTES);
+    tc->landings = reserve(TARGETS * sizeof *tc->landings);
     tc->ram_pages = bt->ram->size / GUEST_PAGE_SIZE;
     tc->page = calloc(tc->ram_pages, sizeof *tc->page);
     tc->code_pages = code_pages_create(2 * MAX_CCFS);
-    if (!tc->buffer || !tc->sites || !tc->order || !tc->arena || !tc->page || !tc->code_pages) {
+    if (!tc->buffer || !tc->sites || !tc->order || !tc->arena || !tc->landings || !tc->page || !tc->code_pages) {
         tc_destroy(tc);
         return NULL;
     }
@@ -105,6 +127,8 @@ void tc_destroy(struct tc *tc)
         munmap(tc->order, MAX_CCFS * sizeof *tc->order);
     if (tc->arena)
         munmap(tc->arena, ARENA_BYTES);
+    if (tc->landings)
+        munmap(tc->landings, TARGETS * sizeof *tc->landings);
     if (tc->code_pages)
         code_pages_destroy(tc->code_pages);
     free(tc->page);

@@ -134,8 +134,11 @@ uint32_t tc_site_count(const struct tc *tc);               // one more than the 
 const struct ccf *tc_ccf(const struct tc *tc, uint32_t i); // in the order of their addresses; NULL behind the last
 uint32_t tc_site_number(const struct tc *tc, const struct site *site);
 
-// Indirect branches and returns come by tc_miss again, all of them.
+// Indirect branches and returns come by tc_miss again, all of them; returns until tc_remember_returns().
 void tc_forget_targets(struct bt *bt);
+void tc_remember_returns(struct bt *bt);
+// The landing behind a call, whose return address is `back` (control.c).
+void tc_set_return(struct bt *bt, uint64_t back, const uint8_t *host);
 
 bool tc_contains(const struct tc *tc, const uint8_t *host); // cold code and stubs included
 // The CCF and point that hold a host address, for faults; NULL where it is not hot code.

@@ -36,6 +36,8 @@ struct tc {
     struct ccf *hash[1u << HASH_BITS];
     struct guilt guilt;
     unsigned flushes;
+    uint64_t *landings; // what bt->returns had before all targets were forgotten
+    bool forgot;
 };
 
 // Where the list begins of the CCFs that may have been made from guest address rip.

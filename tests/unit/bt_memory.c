@@ -353,6 +353,26 @@ static void code_pages(void)
     tear_down(&f);
 }
 
+// What a kick that nobody saw makes forget comes back, but for what a flush dropped.
+static void forgotten_returns(void)
+{
+    struct fixture f;
+    set_up(&f);
+    const uint8_t landing = 0;
+    const uint64_t *entry = &f.bt->returns[0x1234], empty = *entry;
+    tc_set_return(f.bt, 0x5671234, &landing);
+    CHECK_EQ(*entry, (uint64_t)(uintptr_t)&landing);
+    tc_forget_targets(f.bt);
+    CHECK_EQ(*entry, empty);
+    tc_remember_returns(f.bt);
+    CHECK_EQ(*entry, (uint64_t)(uintptr_t)&landing);
+    tc_forget_targets(f.bt);
+    tc_flush(f.bt);
+    tc_remember_returns(f.bt);
+    CHECK_EQ(*entry, empty);
+    tear_down(&f);
+}
+
 static void addresses(void)
 {
     struct fixture f;
@@ -386,6 +406,7 @@ int main(int argc, char **argv)
     devices();
     checked_operands();
     code_pages();
+    forgotten_returns();
     addresses();
     return check_done("bt_memory");
 }
