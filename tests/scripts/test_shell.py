@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""setup.sh on a machine where something is missing, and .ci/run's totals: with stand-ins for the commands they call."""
+"""setup.sh on a machine where something is missing, and .ci/run's totals: with stand-ins for the commands they call; and
+what publish.sh refuses."""
 import os
 import shutil
 import subprocess
@@ -67,6 +68,16 @@ def totals():
     check("tests that never come to totals fail", ci("[ $2 = lint ]") == (1, "1 passed, 1 failed, 0 skipped"))
 
 
+def publish():
+    path = os.environ["PATH"]
+    check("publish.sh wants a name", run("scripts/publish.sh", path).returncode == 2)
+    check("publish.sh takes no path", run("scripts/publish.sh", path, "../x").returncode == 2)
+    there = next(name for name in sorted(os.listdir(os.path.join(ROOT, "results"))) if name.endswith(".jsonl"))
+    refused = run("scripts/publish.sh", path, there.removesuffix(".jsonl"))
+    check("publish.sh replaces no results", refused.returncode == 2 and "never replaced" in refused.stderr)
+
+
 missing()
 totals()
+publish()
 done()
