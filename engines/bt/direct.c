@@ -146,10 +146,15 @@ static bool stopped(struct bt *bt, struct slot *slot, enum process_stop stop, co
     }
 }
 
+// own: as the process says, from guest code's first instruction until the stub is back. The least that was ever seen is
+// what the host's kernel takes to get there.
 static void note_time(struct direct *d, enum process_stop stop, uint64_t cycles, uint64_t own)
 {
-    if (own > cycles) // it says so itself
+    if (own > cycles)
         own = cycles;
+    if (own < d->delivery)
+        d->delivery = own;
+    own -= d->delivery;
     d->ran += own;
     d->spent += cycles - own;
     if (stop == PROCESS_SYSCALL)

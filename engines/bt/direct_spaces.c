@@ -77,6 +77,7 @@ static struct direct *create(struct bt *bt, char *err, size_t err_size)
         d->space[i].root = NO_ROOT;
     d->current = &d->space[0];
     d->hand_over = POLICY_HAND_OVER;
+    d->delivery = POLICY_DELIVERY;
     d->pool = process_pool_create(bt->ram->memfd, n, err, err_size);
     if (!d->pool || !make_slots(bt, d, n)) {
         destroy(d);

@@ -18,6 +18,8 @@
 // former is only where a measurement begins: on a busy host it can be a thousand times as much.
 #define POLICY_HAND_OVER 4500
 #define POLICY_FAULT 15000
+// Of a hand-over, the delivery of a signal at most.
+#define POLICY_DELIVERY 4000
 // Of 16 cycles in translated user code, so many would not be spent by the same code running directly: it takes about
 // twice as long (memory accesses by the software TLB; less for arithmetic alone, more for calls and returns).
 #define POLICY_GAIN_OF_16 8
