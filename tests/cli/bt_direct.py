@@ -11,6 +11,7 @@ import time
 BUILD = os.environ.get("BUILD", "build")
 RINGSIDE = os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside"))
 STATE = "build/images/test/direct_state.elf"
+LOOP = "build/images/test/direct_long.elf"
 PROGRAM = "build/images/user/crc.elf"
 ENGINE_ERROR = 8
 failed = 0
@@ -51,6 +52,8 @@ def ways():
     report(figure(out + err, "host processes for user code") == 2, "... with as many processes as were asked for")
     status, out, err = run("auto", "--append=reps=3 cycles=200000000", PROGRAM)
     report(status == 0 and figure(out + err, "user_to_direct") > 0, "user=auto comes to run a long computation directly", err)
+    status, out, err = run("auto", "--append=n=1000000000", LOOP)
+    report(status == 0 and figure(out + err, "user_to_direct") == 1, "... and a loop that nothing interrupts", err)
 
 
 def children(pid):
