@@ -49,10 +49,12 @@ static enum fault cure(const struct trap_frame *frame, uint64_t address)
     return fault;
 }
 
+// At CPL 3 an access to a user page is a user's. One that claims to be the kernel's would be cured for ever: QEMU 7.2
+// reads the operands of a far return that way, and runs into SMAP.
 static void page_fault(struct trap_frame *frame)
 {
     uint64_t address = read_cr2();
-    enum fault fault = cure(frame, address);
+    enum fault fault = frame->error & PF_USER ? cure(frame, address) : FAULT_RIGHTS;
     if (fault == FAULT_UNMAPPED || fault == FAULT_RIGHTS)
         signal_fault(SIGSEGV, fault == FAULT_UNMAPPED ? SEGV_MAPERR : SEGV_ACCERR, address);
 }
