@@ -406,7 +406,7 @@ static void load_tlb(struct bt *bt, uint64_t old, bool keep)
     bool trace = bt->options.trace_tables, pcids = bt->cr4 & CR4_PCIDE;
     uint64_t changes = trace ? map_changes(bt) : 0;
     if (old == bt->cr3) {
-        if (!keep && (!trace || map_tables_changed(bt)))
+        if (!keep && (!trace || tlb->unsure || map_tables_changed(bt)))
             tlb_flush_local(tlb);
     } else if (trace || pcids) {
         tlb_park(tlb, old, changes);
@@ -458,9 +458,9 @@ void mem_invlpg(struct bt *bt, uint64_t va)
         return;
     leave_monitor_alone(bt);
     direct_invlpg(bt, va);
+    tlb_invlpg(bt->tlb, va);
     if (map_tables_unchanged(bt))
         return;
-    tlb_invlpg(bt->tlb, va);
     map_invlpg(bt, bt->map, va);
     tc_invlpg(bt, va);
 }

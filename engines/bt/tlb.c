@@ -11,6 +11,7 @@
 _Static_assert(sizeof(struct tlb) <= BT_TLB_END - BT_TLB, "the TLB has its place");
 
 #define LARGE_SHIFT 21
+#define NEVER (~0ull) // a number of changes that never is
 #define HUGE_SHIFT 30
 
 static uint64_t filter_bit(uint64_t region)
@@ -180,6 +181,7 @@ void tlb_flush_loaded(struct tlb *tlb)
         tlb->local.count = tlb->global.count = 0;
     }
     tlb->large_filter = tlb->huge_filter = 0;
+    tlb->unsure = false;
 }
 
 void tlb_flush(struct tlb *tlb)
@@ -197,6 +199,7 @@ void tlb_flush_local(struct tlb *tlb)
         tlb_flush_loaded(tlb);
     else
         clear_filled(tlb, &tlb->local);
+    tlb->unsure = false;
 }
 
 // Of pages in the same GiB, be they larger than 4 KiB or not.
@@ -255,7 +258,7 @@ void tlb_park(struct tlb *tlb, uint64_t cr3, uint64_t changes)
 {
     struct tlb_context *context = take_context(tlb, cr3);
     context->cr3 = cr3;
-    context->changes = changes;
+    context->changes = tlb->unsure ? NEVER : changes;
     context->used_at = ++tlb->clock;
     context->large_filter = tlb->large_filter;
     context->huge_filter = tlb->huge_filter;
@@ -285,6 +288,7 @@ void tlb_unpark(struct tlb *tlb, uint64_t cr3, bool any, uint64_t changes)
     }
     tlb->large_filter |= context->large_filter;
     tlb->huge_filter |= context->huge_filter;
+    tlb->unsure = context->changes != changes;
     context->used_at = context->count = 0;
 }
 

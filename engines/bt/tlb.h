@@ -70,6 +70,7 @@ struct tlb {
     bool is_global[TLB_MODES * TLB_SIZE]; // where it was noted in the one
     uint64_t large_filter;                // by 2 MiB region, hashed: a page of a larger guest mapping may be here
     uint64_t huge_filter;                 // the same by GiB, for mappings of more than 2 MiB
+    bool unsure;                          // entries came back although page tables had changed (tlb_unpark)
     uint64_t clock;
     struct tlb_context *context; // TLB_CONTEXTS
 
@@ -109,7 +110,8 @@ void tlb_flush_local(struct tlb *tlb);  // and but for what is of global pages
 void tlb_invlpg(struct tlb *tlb, uint64_t va);
 
 // Another address space is loaded (cr3 with PCID): what is not of global pages goes, and is kept for when this one is
-// back. changes: a number that is another one where entries that are kept may be no longer true; any: that is allowed.
+// back. changes: a number that is another one where entries that are kept may be no longer true; any: the guest has not
+// asked that they be.
 void tlb_park(struct tlb *tlb, uint64_t cr3, uint64_t changes);
 void tlb_unpark(struct tlb *tlb, uint64_t cr3, bool any, uint64_t changes);
 void tlb_forget_pcid(struct tlb *tlb, uint64_t pcid); // what is kept for it, with any root
