@@ -64,6 +64,10 @@ for image in /images/*/*.elf; do
         case $image in
         */doublefault.elf) # what cannot be delivered of an exception that KVM injects does not become #DF in this CPU
             echo "skip ${image#/images/}: $(tail -n 1 /tmp/out)"; continue ;;
+        */hostile_state.elf) # KVM of an AMD CPU gives up at sysenter in 64-bit mode, where the CPUID names Intel
+            if grep -q 'cannot emulate.*sysenter' /tmp/out; then
+                echo "skip ${image#/images/}: $(tail -n 1 /tmp/out)"; continue
+            fi ;;
         esac
         failed=$((failed + 1))
         echo "FAIL ${image#/images/}: $(tail -n 1 /tmp/out)"
