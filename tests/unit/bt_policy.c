@@ -31,14 +31,14 @@ static unsigned stretches(struct policy *p, struct host *h, uint64_t cycles, uns
 static void quiet_host(void)
 {
     struct policy p = {.direct = false};
-    struct host h = {4500, 15000, POLICY_HAND_OVER};
+    struct host h = {6000, 15000, POLICY_HAND_OVER};
     CHECK_EQ(stretches(&p, &h, 500, 0, 100000), 100000); // system calls alone
-    CHECK_EQ(stretches(&p, &h, 8000, 0, 100000), 100000);
+    CHECK_EQ(stretches(&p, &h, 11000, 0, 100000), 100000);
     CHECK_EQ(stretches(&p, &h, 30000, 1, 100000), 100000); // a page fault each
-    CHECK(stretches(&p, &h, 20000, 0, 1000) < 100);
+    CHECK(stretches(&p, &h, 30000, 0, 1000) < 100);
     CHECK(p.direct);
-    CHECK_EQ(stretches(&p, &h, 20000, 0, 100000), 100000); // stays
-    CHECK_EQ(stretches(&p, &h, 9500, 0, 100000), 100000);  // just worth it
+    CHECK_EQ(stretches(&p, &h, 30000, 0, 100000), 100000); // stays
+    CHECK_EQ(stretches(&p, &h, 13000, 0, 100000), 100000); // just worth it
     CHECK(stretches(&p, &h, 500, 0, 1000) < 400);
     CHECK(!p.direct);
 
@@ -49,7 +49,7 @@ static void quiet_host(void)
 // Nothing that happens once decides: the host may have run something else meanwhile.
 static void single_events(void)
 {
-    struct host h = {4500, 15000, POLICY_HAND_OVER};
+    struct host h = {6000, 15000, POLICY_HAND_OVER};
     struct policy p = {.direct = false};
     CHECK_EQ(stretches(&p, &h, ~0ull, 0, 1), 1);
     CHECK(!p.direct);
@@ -65,21 +65,21 @@ static void single_events(void)
 // A loop that never enters the kernel is seen by the ticks that look at it.
 static void endless_loop(void)
 {
-    struct host h = {4500, 15000, POLICY_HAND_OVER};
+    struct host h = {6000, 15000, POLICY_HAND_OVER};
     struct policy p = {.direct = false};
     policy_translated(&p, 10000000, 0, h.mean, 0);
     CHECK(!p.direct);
     policy_translated(&p, 10000000, 0, h.mean, 0);
     CHECK(p.direct);
     for (unsigned i = 0; i < 100; i++)
-        policy_direct(&p, 10000000, 4500);
+        policy_direct(&p, 10000000, 6000);
     CHECK(p.direct);
     CHECK(stretches(&p, &h, 500, 0, 1000) < 400); // what was gained long ago does not count
 }
 
 static void ban(void)
 {
-    struct host h = {4500, 15000, POLICY_HAND_OVER};
+    struct host h = {6000, 15000, POLICY_HAND_OVER};
     struct policy p = {.direct = true};
     policy_ban(&p);
     CHECK(!p.direct);
@@ -105,7 +105,7 @@ static void busy_host(void)
     CHECK(p.direct); // but for a long loop
     CHECK_EQ(stretches(&p, &h, 20000000, 0, 1000), 1000);
 
-    h.hand_over = 4500; // it gets quiet
+    h.hand_over = 6000; // it gets quiet
     for (unsigned i = 0; i < 200; i++)
         h.mean = policy_hand_over(h.mean, h.hand_over);
     CHECK(h.mean < 2 * POLICY_HAND_OVER);
