@@ -51,7 +51,7 @@ static void greedy_by_break(void)
 // What everybody can have when the greedy ones are gone.
 static void modest(void)
 {
-    take(mb < 8 ? mb : 8);
+    take(mb < 16 ? 1 : mb / 8);
 }
 
 // Two processes write to what they share: there is enough of it for one.
