@@ -86,7 +86,7 @@ def ends(engine):
 
 def memory(engine):
     """More than there is, in RAM of some sizes: who asks for too much is ended, the rest goes on."""
-    for ram in (8,) if engine == "vtx" or SANITIZED else (8, 16, 128):
+    for ram in (8,) if engine == "vtx" or SANITIZED else (8, 16, 32) if engine == "bt:user=direct" else (8, 16, 128):
         few = " few=1" if engine == "vtx" else ""
         status, out, err = finish(subprocess.Popen(
             command(engine, f"mb={ram} fits=0{few}", f"--ram={ram}M", image=MEMORY), stdin=subprocess.DEVNULL,
