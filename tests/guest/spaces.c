@@ -8,7 +8,7 @@ IMAGE("spaces");
 
 #define SPACES 3
 #define CODE 0x4000200000ull
-#define DATA 0x4000400000ull
+#define DATA 0x4000407000ull // in another slot of a small TLB
 #define ROUNDS 4
 
 static uint64_t root[SPACES], kernel_root;
