@@ -223,10 +223,18 @@ void map_revalidate_local(struct bt *bt, struct map *m)
     }
 }
 
+static void look_at_chunks(struct bt *bt, struct map *m, uint64_t va, uint64_t size)
+{
+    struct rules rules = rules_of(bt, m);
+    for (uint32_t i = m->live_count; i-- > 0;)
+        if (i < m->live_count && m->chunks[m->live[i]].va - va < size)
+            look_and_trace(bt, m, &rules, &m->chunks[m->live[i]]);
+}
+
 void map_invlpg(struct bt *bt, struct map *m, uint64_t va)
 {
-    if (m->huge) {
-        map_revalidate(bt, m);
+    if (m->huge) { // all of the largest page that may be there
+        look_at_chunks(bt, m, va & -HUGE_SIZE, HUGE_SIZE);
         return;
     }
     struct chunk *c = map_find_chunk(m, va);
@@ -252,14 +260,10 @@ void map_invlpg(struct bt *bt, struct map *m, uint64_t va)
 
 void map_look_at_range(struct bt *bt, struct map *m, uint64_t va, uint64_t size)
 {
-    if (size <= GUEST_PAGE_SIZE) {
+    if (size <= GUEST_PAGE_SIZE)
         map_invlpg(bt, m, va);
-        return;
-    }
-    struct rules rules = rules_of(bt, m);
-    for (uint32_t i = m->live_count; i-- > 0;)
-        if (i < m->live_count && m->chunks[m->live[i]].va - va < size)
-            look_and_trace(bt, m, &rules, &m->chunks[m->live[i]]);
+    else
+        look_at_chunks(bt, m, va, size);
 }
 
 // ---- Faults ----

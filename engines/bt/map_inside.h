@@ -9,6 +9,7 @@
 #define CHUNK_SHIFT 21
 #define CHUNK_SIZE (1ull << CHUNK_SHIFT)
 #define PAGES 512u // of a chunk
+#define HUGE_SIZE (1ull << 30)
 #define HASH_SLOTS 4096u
 #define NO_CHUNK (~0u)
 #define POPULATE_PAGES 32u // up to so many are entered into the host's page tables at once
