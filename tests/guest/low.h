@@ -9,7 +9,9 @@
 #include "guest/layout.h"
 #include "guest/state.h"
 
+#ifndef LOW
 #define LOW 0x4000000000ull
+#endif
 #define LOW_STACK 0x4100000000ull // its top
 #define LOW_PAGE 4096ull
 

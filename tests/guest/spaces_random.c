@@ -4,6 +4,8 @@
 // What is behind a flush has to be true.
 #include "tests/guest/access.h"
 #include "tests/guest/feature.h"
+#define LOW 0x6000000000ull // in no region that changes
+#include "tests/guest/low.h"
 
 IMAGE("spaces_random");
 
@@ -126,7 +128,7 @@ struct look {
 static void by_user(void *arg)
 {
     struct look *look = arg;
-    look->got = run_user(look->fn, look->va);
+    look->got = low_run(look->fn, (uint64_t)look->va);
 }
 
 static void by_kernel(void *arg)
@@ -218,6 +220,7 @@ static void steps(unsigned n)
 int image_main(void)
 {
     kernel_root = read_cr3();
+    low_map();
     make_frames();
     make_spaces();
     unsigned n = (unsigned)option_u64("steps", STEPS);
