@@ -82,26 +82,53 @@ static void put_test(struct translator *t, struct lookup *l, unsigned addend)
     l->parking = t->parking;
 }
 
+// An address in one register, but for a displacement, needs no other to be in.
+static bool is_in_base(const struct insn *in, const struct x86_operand *o)
+{
+    int64_t disp = o->mem.disp;
+    return o->mem.base != X86_NO_REG && o->mem.base != RCX && o->mem.index == X86_NO_REG && o->mem.seg == X86_NO_SEG &&
+           in->addr_size == 8 && disp > INT32_MIN + 128 && disp < INT32_MAX - 128;
+}
+
+// The guest's address is base + disp, and in register `sum`; d is free.
+static void put_lookup(struct translator *t, unsigned base, int32_t disp, unsigned sum, unsigned d, unsigned size,
+                       bool write, struct lookup *l)
+{
+    put_rorx(t->hot, d, sum, TLB_SHIFT);
+    put_movzx(t->hot, d, d, 1);
+    put_load_indexed(t->hot, RCX, tags_of(t->bt->world, write), d);
+    put_load_indexed(t->hot, d, addends_of(t->bt->world), d);
+    put_lea_sum(t->hot, RCX, base, RCX, disp + (int32_t)size - 1);
+    put_test(t, l, d);
+    l->place = (struct place){.base = (uint8_t)base, .index = (uint8_t)d, .disp = disp - (int32_t)TLB_SHIFT};
+    l->free = d;
+}
+
+static void look_up_base(struct translator *t, const struct x86_operand *o, unsigned size, bool write, uint32_t avoid,
+                         struct lookup *l)
+{
+    unsigned base = o->mem.base;
+    int32_t disp = (int32_t)o->mem.disp;
+    park_need(t, 1u << base);
+    unsigned d = inline_take(t, avoid | RCX_BIT | 1u << base);
+    park_vacate(t, RCX_BIT);
+    if (disp)
+        put_lea_sum(t->hot, d, base, X86_NO_REG, disp);
+    put_lookup(t, base, disp, disp ? d : base, d, size, write, l);
+}
+
 static void look_up_general(struct translator *t, const struct x86_operand *o, unsigned size, bool write,
                             uint32_t avoid, struct lookup *l)
 {
-    struct code *hot = t->hot;
     park_need(t, bits_of(o)); // whatever is taken next has its value until it is written to
     unsigned a = inline_take(t, avoid | RCX_BIT), d = inline_take(t, avoid | RCX_BIT | 1u << a);
     park_vacate(t, RCX_BIT);
-    put_lea_operand(hot, a, &t->in->insn, o);
+    put_lea_operand(t->hot, a, &t->in->insn, o);
     if (o->mem.seg != X86_NO_SEG) {
-        put_load(hot, d, &t->bt->seg_base[o->mem.seg]);
-        put_lea_sum(hot, a, a, d, 0);
+        put_load(t->hot, d, &t->bt->seg_base[o->mem.seg]);
+        put_lea_sum(t->hot, a, a, d, 0);
     }
-    put_rorx(hot, d, a, TLB_SHIFT);
-    put_movzx(hot, d, d, 1);
-    put_load_indexed(hot, RCX, tags_of(t->bt->world, write), d);
-    put_load_indexed(hot, d, addends_of(t->bt->world), d);
-    put_lea_sum(hot, RCX, a, RCX, (int32_t)size - 1);
-    put_test(t, l, d);
-    l->place = (struct place){.base = (uint8_t)a, .index = (uint8_t)d, .disp = -(int32_t)TLB_SHIFT};
-    l->free = d;
+    put_lookup(t, a, 0, a, d, size, write, l);
 }
 
 // The slot is known already, and so is what is to be added to the tag.
@@ -160,6 +187,8 @@ void inline_look_up(struct translator *t, const struct x86_operand *o, unsigned 
         inline_look_at_stack(t, RSP, (int32_t)o->mem.disp, avoid, l);
     else if (is_constant(&t->in->insn, o))
         look_up_constant(t, (int32_t)o->mem.disp, size, write, avoid, l);
+    else if (is_in_base(&t->in->insn, o))
+        look_up_base(t, o, size, write, avoid, l);
     else
         look_up_general(t, o, size, write, avoid, l);
 }
@@ -228,11 +257,17 @@ void put_stack_refill(struct code *code, struct bt *bt, enum world world)
 
 // ---- The instruction ----
 
-static void put_with_access(struct translator *t, const struct lookup *l)
+static void put_with_access(struct translator *t, struct code *code, const struct lookup *l)
 {
     const struct place place = {.base = (uint8_t)l->free, .index = X86_NO_REG};
-    put_load(t->cold, l->free, &t->bt->access);
-    put_with_place(t->cold, t->in->bytes, &t->in->insn, &place);
+    put_load(code, l->free, &t->bt->access);
+    put_with_place(code, t->in->bytes, &t->in->insn, &place);
+}
+
+// Points are kept for faults in hot code only.
+static bool may_fault(const struct insn *in)
+{
+    return in->id == X86_INS_DIV || in->id == X86_INS_IDIV;
 }
 
 // What happens where the lookup misses: C code leaves the operand's host address in bt->access, the RAM's or a bounce
@@ -247,8 +282,16 @@ static void put_slow(struct translator *t, const struct lookup *l, unsigned oper
     site->reads = access & READS;
     site->writes = access & WRITES;
     inline_miss(t, l, site);
+    if (may_fault(in)) { // and does not write
+        put_bytes(t->hot, "\xeb\x00", 2);
+        site->resume = site->special = t->hot->at;
+        put_with_access(t, t->hot, l);
+        if (!t->hot->full)
+            done[1] = (uint8_t)(t->hot->at - (done + 2));
+        return;
+    }
     site->resume = site->special = t->cold->at;
-    put_with_access(t, l);
+    put_with_access(t, t->cold, l);
     put_jmp(t->cold, done);
     if (!(access & WRITES))
         return;
@@ -258,7 +301,7 @@ static void put_slow(struct translator *t, const struct lookup *l, unsigned oper
         return;
     }
     site->special = t->cold->at;
-    put_with_access(t, l);
+    put_with_access(t, t->cold, l);
     struct site *commit = add_site(t, SITE_COMMIT);
     commit->insn = *in;
     park_home_aside(t, t->cold);
@@ -267,8 +310,7 @@ static void put_slow(struct translator *t, const struct lookup *l, unsigned oper
     put_jmp(t->cold, done);
 }
 
-// Not where the instruction itself may fault, for which points are kept in hot code only; nor where it has a register
-// like ah, beside which there is no r15.
+// Not where it has a register like ah, beside which there is no r15.
 static bool can_be_inline(const struct translator *t, const struct insn *in, unsigned operand)
 {
     if (t->single || in->op[operand].size == 0 || in->op[operand].size > 8)
@@ -276,7 +318,7 @@ static bool can_be_inline(const struct translator *t, const struct insn *in, uns
     for (unsigned i = 0; i < in->operands; i++)
         if (in->op[i].kind == OPERAND_HIGH8)
             return false;
-    return in->id != X86_INS_DIV && in->id != X86_INS_IDIV && in->id != X86_INS_CLFLUSH;
+    return in->id != X86_INS_CLFLUSH;
 }
 
 static bool inline_operand(struct translator *t, unsigned operand)
@@ -292,6 +334,8 @@ static bool inline_operand(struct translator *t, unsigned operand)
     park_need(t, data & ~overwritten & ~RCX_BIT);
     inline_look_up(t, o, o->size, access & WRITES, data, &l);
     park_need(t, data & ~overwritten);
+    if (may_fault(in))
+        add_point(t, RECOVER_NONE, 0);
     put_with_place(t->hot, t->in->bytes, in, &l.place);
     park_changed(t, registers_changed(in));
     put_slow(t, &l, operand, access);
