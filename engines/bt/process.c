@@ -466,7 +466,7 @@ static void give(struct process *p, const struct process_regs *regs)
 static uint64_t cpu_ms(const struct process *p)
 {
     struct timespec used = {0};
-    clock_gettime(~(clockid_t)p->pid << 3 | 2, &used); // as clock_getcpuclockid() has it, without asking
+    clock_gettime((clockid_t)(~(unsigned)p->pid << 3 | 2), &used); // as clock_getcpuclockid() has it, without asking
     return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
 }
 

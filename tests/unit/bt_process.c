@@ -167,32 +167,67 @@ static void check_kick(struct fixture *f)
     f->attention = 0;
 }
 
-// Kicks at any moment, of a loop that makes system calls and counts them: none may be lost or seen twice.
+// Kicks at any moment, of a loop that counts, faults and makes system calls, while its page comes and goes: nothing may
+// be lost or happen twice, and vector registers stay. mov ecx, 0x1000; dec ecx; jnz; inc rbx; mov [rdi], rbx; vmovdqu
+// [rdi + 32], ymm3; syscall; back
 static void check_kick_storm(struct fixture *f)
 {
-    struct process *p = START(f, 0, 0x48, 0xff, 0xc3, 0xb9, 0, 0x40, 0, 0, 0xff, 0xc9, 0x75, 0xfc, SYSCALL,
-                              JUMP_BACK(14)); // inc rbx; mov ecx, 0x4000; dec ecx; jnz; syscall
+    struct process *p = START(f, 0, 0xc5, 0xfe, 0x6f, 0x1e, 0xb9, 0, 0x10, 0, 0, 0xff, 0xc9, 0x75, 0xfc, 0x48, 0xff,
+                              0xc3, 0x48, 0x89, 0x1f, 0xc5, 0xfe, 0x7f, 0x5f, 0x20, SYSCALL, JUMP_BACK(22));
+    const volatile uint64_t *page = (const volatile uint64_t *)(f->ram.base + 0x200000);
     struct kicker k;
-    uint64_t calls = 0, kicked = 0;
+    uint64_t calls = 0, faults = 0, kicked = 0;
+    for (unsigned i = 0; i < 4; i++)
+        ((uint64_t *)(f->ram.base + DATA_AT))[i] = STEP(i + 1);
     f->regs.gpr[RBX] = 0;
+    f->regs.gpr[RSI] = DATA;
+    f->regs.gpr[RDI] = 0x800000;
     kicks_begin(&k, f, 60, 2000);
     while (!k.done) {
-        enum process_stop stop = run(f, p);
-        if (stop == PROCESS_SYSCALL) {
+        switch (run(f, p)) {
+        case PROCESS_SYSCALL:
             calls++;
             CHECK_EQ(f->regs.gpr[RBX], calls);
-            CHECK_EQ(f->regs.rip, CODE + 14);
-        } else if (CHECK_EQ(stop, PROCESS_KICKED)) {
-            kicked++;
-        } else {
+            CHECK_EQ(page[0], calls);
+            CHECK(page[4] == STEP(1) && page[7] == STEP(4));
+            CHECK_EQ(f->regs.rip, CODE + 26);
+            if (calls % 3 == 0)
+                queue(p, PROCESS_UNMAP, 0x800000, PAGE, 0, 0);
             break;
+        case PROCESS_EXCEPTION:
+            faults++;
+            CHECK_EQ(f->info.vector, VEC_PF);
+            CHECK_EQ(f->info.address, 0x800000);
+            queue(p, PROCESS_MAP, 0x800000, PAGE, 0x200000, PROT_READ | PROT_WRITE);
+            break;
+        case PROCESS_KICKED:
+            kicked++;
+            break;
+        default:
+            CHECK(!"refused or died");
+            k.done = true;
         }
-        if (f->attention)
-            f->attention = 0;
+        f->attention = 0;
     }
-    CHECK(kicked > 10);
+    CHECK(faults == calls / 3 || faults == calls / 3 + 1);
+    CHECK(kicked > 0);
     pthread_join(k.thread, NULL);
     f->attention = 0;
+}
+
+// What the host does not do leaves the process able to go on.
+static void check_refusal(struct fixture *f)
+{
+    struct process *p = START(f, 0, SYSCALL);
+    queue(p, PROCESS_PROTECT, 0x900000, PAGE, 0, PROT_READ);
+    CHECK_EQ(run(f, p), PROCESS_REFUSED);
+    p = START(f, 0, SYSCALL);
+    for (unsigned i = 0; i < PROCESS_COMMANDS - 4; i++)
+        queue(p, PROCESS_MAP, 0x900000 + i * PAGE, PAGE, 0x200000 - i * PAGE, PROT_READ);
+    struct process_command more = {.va = 0x800000, .bytes = PAGE, .op = PROCESS_UNMAP};
+    CHECK(!process_queue(p, &more));
+    CHECK_EQ(run(f, p), PROCESS_SYSCALL);
+    CHECK_EQ(f->regs.rip, CODE + 2);
 }
 
 // ---- What it costs: with an argument only ----
@@ -277,6 +312,7 @@ int main(int argc, char **argv)
     check_vectors(&f);
     check_kick(&f);
     check_kick_storm(&f);
+    check_refusal(&f);
     tear_down(&f);
     return check_done("bt_process");
 }

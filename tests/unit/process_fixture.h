@@ -9,11 +9,15 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "machine/ram.h"
 #include "tests/unit/check.h"
 
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#endif
 #define RAM_BYTES (16ull << 20)
 #define PAGE 4096ull
 #define CODE 0x400000ull
@@ -89,6 +93,10 @@ static inline void set_up(struct fixture *f, unsigned count)
     memset(f, 0, sizeof *f);
     if (ram_create(&f->ram, RAM_BYTES, err, sizeof err) == 0)
         f->pool = process_pool_create(f->ram.memfd, count, err, sizeof err);
+    if (!f->pool && prctl(PR_SET_SYSCALL_USER_DISPATCH, 0, 0, 0, 0)) {
+        SKIP("this host's kernel has no Syscall User Dispatch");
+        exit(0);
+    }
     if (!f->pool) {
         printf("not ok process_fixture.h: %s\n", err);
         exit(1);
