@@ -3,6 +3,7 @@
 """Direct execution of user code: that it happens, vector registers, which only it has, and processes that are killed
 from outside: one line, the documented status, and nobody is left."""
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ RINGSIDE = os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside"))
 STATE = "build/images/test/direct_state.elf"
 LOOP = "build/images/test/direct_long.elf"
 PROGRAM = "build/images/user/crc.elf"
-ENGINE_ERROR = 8
+UNAVAILABLE, ENGINE_ERROR = 3, 8
 failed = 0
 
 
@@ -23,9 +24,9 @@ def report(ok, what, detail=""):
     print(f"{'ok' if ok else 'not ok'} {what}" + (f": {detail}" if detail and not ok else ""), flush=True)
 
 
-def run(user, *args):
+def run(user, *args, **more):
     command = [RINGSIDE, "run", f"--engine=bt:user={user}", "--timeout=60", "--counters", "--bt-stats", *args]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=90)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=90, **more)
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
@@ -54,6 +55,19 @@ def ways():
     report(status == 0 and figure(out + err, "user_to_direct") > 0, "user=auto comes to run a long computation directly", err)
     status, out, err = run("auto", "--append=n=1000000000", LOOP)
     report(status == 0 and figure(out + err, "user_to_direct") == 1, "... and a loop that nothing interrupts", err)
+
+
+def few_descriptors():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+
+def no_processes():
+    status, _, err = run("direct", "--bt-processes=64", STATE, preexec_fn=few_descriptors)
+    report(status == UNAVAILABLE and err.count("\n") == 1 and "cannot run user code directly" in err,
+           "user=direct where there cannot be processes: one line and status 3", f"status {status}: {err!r}")
+    status, out, err = run("auto", "--bt-processes=64", STATE, preexec_fn=few_descriptors)
+    report(status == 0 and "host processes for user code" in out + err, "user=auto does without", f"status {status}: {err!r}")
+    report(figure(out + err, "host processes for user code") == 0, "... and says so")
 
 
 def children(pid):
@@ -111,6 +125,7 @@ def main():
         return 0
     vectors()
     ways()
+    no_processes()
     kills()
     return 1 if failed else 0
 
