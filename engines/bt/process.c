@@ -57,6 +57,7 @@
 #define KICK_MS 20         // guest code can be left at once, where it has a CPU
 #define USER_DISPATCH 2    // SYS_USER_DISPATCH: si_code of a dispatched system call
 #define PATIENCE_MS 60     // of the process's CPU time
+#define GUEST_PAGE 0x1000
 #define VSYSCALL 0xffffffffff600000ull
 #define CS_USER 0x33
 #define RFLAGS_USER (FLAGS_ARITH | FLAG_DF | FLAG_AC | FLAG_ID | FLAG_NT)
@@ -113,21 +114,6 @@ static void kick(struct process *p, int number)
 
 // ---- Waiting ----
 
-// Inside what is shared, or NULL.
-static uint8_t *at(const struct process *p, uint64_t address, size_t bytes)
-{
-    uint64_t offset = address - (WINDOW + IN_SHARED);
-    return offset < SHARED_BYTES && bytes <= SHARED_BYTES - offset ? p->shared + offset : NULL;
-}
-
-// The frame is about to be read, and asking the kernel takes as long as getting it from another CPU.
-static void fetch_frame(const struct process *p)
-{
-    const uint8_t *frame = at(p, p->state->frame, FRAME_BYTES);
-    for (unsigned i = FRAME_MC; frame && i < FRAME_BYTES; i += 64)
-        _mm_prefetch((const char *)frame + i, _MM_HINT_T0);
-}
-
 enum waited { SAID, ATTENTION, TOO_LONG, DEAD };
 
 // Has the last message been answered? Guest code may have written numbers of its own before it had to wait.
@@ -146,11 +132,8 @@ static enum waited spin(struct process *p, const volatile uint32_t *attention)
 {
     unsigned yields = 0;
     for (uint64_t start = __rdtsc(); !p->pool->one_cpu ? __rdtsc() - start < SPIN_CYCLES : yields < YIELDS;) {
-        if (atomic_load_explicit(&p->state->hint, memory_order_acquire) == p->go) {
-            fetch_frame(p);
-            if (answered(p))
-                return SAID;
-        }
+        if (atomic_load_explicit(&p->state->hint, memory_order_relaxed) == p->go && answered(p))
+            return SAID;
         if (attention && *attention)
             return ATTENTION;
         if (p->pool->one_cpu) {
@@ -304,7 +287,24 @@ static enum process_stop carry_out(struct process *p)
     return p->state->result ? PROCESS_REFUSED : PROCESS_SYSCALL;
 }
 
+bool process_obeys(struct process *p)
+{
+    p->queue[0] = (struct process_command){
+        .va = PROCESS_LOWEST, .bytes = GUEST_PAGE, .op = PROCESS_MAP, .prot = PROT_READ, .populate = true};
+    p->queue[1] = (struct process_command){.va = PROCESS_LOWEST, .bytes = GUEST_PAGE, .op = PROCESS_PROTECT};
+    p->queue[2] = (struct process_command){.va = PROCESS_LOWEST, .bytes = GUEST_PAGE, .op = PROCESS_UNMAP};
+    p->queued = 3;
+    return carry_out(p) == PROCESS_SYSCALL;
+}
+
 // ---- Vector registers ----
+
+// Inside what is shared, or NULL.
+static uint8_t *at(const struct process *p, uint64_t address, size_t bytes)
+{
+    uint64_t offset = address - (WINDOW + IN_SHARED);
+    return offset < SHARED_BYTES && bytes <= SHARED_BYTES - offset ? p->shared + offset : NULL;
+}
 
 // Whatever guest code has written there, xrstor shall find nothing to object to.
 static void sanitise(struct process_pool *pool)

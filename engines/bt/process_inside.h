@@ -162,6 +162,9 @@ static inline uint64_t process_stub_at(const uint8_t *label) // its address in a
     return WINDOW + IN_TEXT + (uint64_t)(label - process_stub);
 }
 
+// process.c: a new process, tried out. False: it refuses, or has died.
+bool process_obeys(struct process *p);
+
 // process_filter.c: the process's seccomp filter, with its secret, into instructions; how many.
 #define PROCESS_FILTER_MAX 256
 unsigned process_filter(struct sock_filter *out, const uint32_t secret[2]);

@@ -176,6 +176,10 @@ struct process_pool *process_pool_create(int memfd, unsigned count, char *err, s
     for (unsigned i = 0; !lacks && i < count; i++)
         if (make(&pool->process[i], memfd, err, err_size))
             lacks = "a process";
+    if (!lacks && count && !process_obeys(&pool->process[0])) { // a host that minds what the filter asks for
+        lacks = "this host's kernel looks at unused bits of a system call's arguments";
+        snprintf(err, err_size, "cannot run user code directly: %s", lacks);
+    }
     if (!lacks)
         return pool;
     process_pool_destroy(pool);
