@@ -115,6 +115,22 @@ static enum vcpu_exit run_failed(struct vcpu *v)
     return VCPU_EXIT_ERROR;
 }
 
+// KVM cannot emulate an instruction of the guest's user code: that is no reason to end the machine for the guest's
+// kernel, to which it is an undefined one. (kvm_amd emulates sysenter where CPUID names Intel, and gives up.)
+static bool made_undefined(struct vcpu *v)
+{
+    struct vtx *x = vtx_of(v);
+    struct kvm_sregs sregs;
+    struct kvm_vcpu_events events;
+    if (x->run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION || VTX_IOCTL(v, x->cpu, KVM_GET_SREGS, &sregs) < 0 ||
+        sregs.ss.dpl != 3 || VTX_IOCTL(v, x->cpu, KVM_GET_VCPU_EVENTS, &events) < 0)
+        return false;
+    events.exception.injected = 1;
+    events.exception.nr = VEC_UD;
+    events.exception.has_error_code = 0;
+    return VTX_IOCTL(v, x->cpu, KVM_SET_VCPU_EVENTS, &events) == 0;
+}
+
 // The exits that are not an access of the guest's.
 static enum vcpu_exit do_other(struct vcpu *v)
 {
@@ -131,6 +147,9 @@ static enum vcpu_exit do_other(struct vcpu *v)
     case KVM_EXIT_INTR:
         count(v, EV_exit_host);
         return VCPU_CONTINUE;
+    case KVM_EXIT_INTERNAL_ERROR:
+        count(v, EV_exit_other);
+        return made_undefined(v) ? VCPU_CONTINUE : vtx_error_exit(v);
     default:
         count(v, EV_exit_other);
         return vtx_error_exit(v);
