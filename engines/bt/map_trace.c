@@ -58,7 +58,7 @@ bool map_is_traced_table(const struct map *m, uint64_t offset)
 #define NO_LEVEL 0u                               // nobody uses it as a table
 #define ANY_LEVEL 5u                              // a table in several places
 #define BULK 64u                                  // bytes written at once: that is no change of entries
-#define MOST_WRITES 64u                           // with nobody having looked at it as a table
+#define MOST_WRITES 250u                          // with nobody having looked at it as a table
 
 static uint64_t sign_extended(uint64_t va)
 {

@@ -303,8 +303,11 @@ bool mem_access(struct bt *bt, uint64_t va, unsigned size, bool read, bool write
         *host = at;
         return true;
     }
-    tlb->pending_parts = locate_aligned(bt, va, size, write ? PF_WRITE : 0, stack, tlb->pending);
     struct part *first = tlb->pending;
+    *first = (struct part){.host = at, .size = size};
+    tlb->pending_parts = 1;
+    if (!at || misaligned(bt, va, size))
+        tlb->pending_parts = locate_aligned(bt, va, size, write ? PF_WRITE : 0, stack, tlb->pending);
     if (tlb->pending_parts == 1 && first->host && !(write && is_traced(bt, first->host))) {
         *host = first->host;
         return true;

@@ -365,8 +365,8 @@ static void traced_tables(void)
     CHECK(map_is_traced(f.bt->map, PT) && map_tables_changed(f.bt));
     map_looked_at_all(f.bt);
     map_note_write(f.bt, PT, 8);
-    CHECK(!map_tables_changed(f.bt)); // nothing rests on it now
-    for (unsigned i = 0; i < 65; i++) // again and again, and nobody looks at it
+    CHECK(!map_tables_changed(f.bt));  // nothing rests on it now
+    for (unsigned i = 0; i < 251; i++) // again and again, and nobody looks at it
         map_note_write(f.bt, PT_SHARED + 100 * 8, 8);
     CHECK(!map_is_traced(f.bt->map, PT_SHARED));
     (void)peek(LARGE_VA);
