@@ -58,6 +58,7 @@
 #define USER_DISPATCH 2    // SYS_USER_DISPATCH: si_code of a dispatched system call
 #define PATIENCE_MS 60     // of the process's CPU time
 #define GUEST_PAGE 0x1000
+#define STOPPED_MS 1000 // who has not answered by then may have been stopped (SIGSTOP): it is let go on
 #define VSYSCALL 0xffffffffff600000ull
 #define CS_USER 0x33
 #define RFLAGS_USER (FLAGS_ARITH | FLAG_DF | FLAG_AC | FLAG_ID | FLAG_NT)
@@ -112,6 +113,11 @@ static void kick(struct process *p, int number)
     syscall(SYS_pidfd_send_signal, p->pidfd, number, NULL, 0);
 }
 
+static void let_go_on(struct process *p)
+{
+    syscall(SYS_pidfd_send_signal, p->pidfd, SIGCONT, NULL, 0);
+}
+
 // ---- Waiting ----
 
 enum waited { SAID, ATTENTION, TOO_LONG, DEAD };
@@ -152,7 +158,7 @@ static enum waited sleep_until(struct process *p, const volatile uint32_t *atten
     uint64_t unused;
     if (attention && *attention)
         return ATTENTION;
-    int ready = poll(fds, 3, patience_ms);
+    int ready = poll(fds, attention ? 3 : 2, patience_ms); // wakes that do not matter would renew our patience
     if (ready > 0 && fds[2].revents && read(p->pool->wake, &unused, sizeof unused) < 0)
         assert(errno == EAGAIN);
     if (answered(p))
@@ -187,6 +193,15 @@ void process_wake(struct process_pool *pool)
     atomic_thread_fence(memory_order_seq_cst); // behind *attention; await() has it the other way round
     if (atomic_load(&pool->asleep) && write(pool->wake, &one, sizeof one) < 0)
         assert(errno == EAGAIN);
+}
+
+// Of the stub, which answers at once.
+static enum waited await_stub(struct process *p)
+{
+    enum waited result;
+    while ((result = await(p, NULL, STOPPED_MS)) == TOO_LONG)
+        let_go_on(p);
+    return result;
 }
 
 static enum process_stop has_died(struct process *p)
@@ -244,7 +259,7 @@ static bool settle(struct process *p)
 {
     while (p->signalled) {
         tell(p, GO_ANSWER);
-        if (await(p, NULL, -1) == DEAD)
+        if (await_stub(p) == DEAD)
             return false;
     }
     return true;
@@ -261,7 +276,7 @@ static bool commands_done(struct process *p)
         _mm_pause();
     }
     tell(p, GO_ANSWER); // wakes us
-    p->dead = await(p, NULL, -1) == DEAD;
+    p->dead = await_stub(p) == DEAD;
     return atomic_load_explicit(&p->state->done, memory_order_acquire) == go;
 }
 
@@ -479,9 +494,11 @@ static bool await_stop(struct process *p, const volatile uint32_t *attention)
     if (waited == SAID)
         return true;
     const uint64_t start = cpu_ms(p);
-    while (waited != SAID) {
+    for (unsigned kicks = 1; waited != SAID; kicks++) {
         if (waited == DEAD)
             return false;
+        if (kicks % (STOPPED_MS / KICK_MS) == 0)
+            let_go_on(p);
         if (waited == TOO_LONG)
             tell(p, GO_ANSWER);
         kick(p, cpu_ms(p) - start < PATIENCE_MS ? SIGURG : STOP_SIGNAL);

@@ -86,7 +86,7 @@ def ends(engine):
 
 def memory(engine):
     """More than there is, in RAM of some sizes: who asks for too much is ended, the rest goes on."""
-    for ram in (8,) if engine == "vtx" or SANITIZED else (8, 16, 32) if engine == "bt:user=direct" else (8, 16, 128):
+    for ram in (8,) if engine in ("vtx", "bt:user=direct") or SANITIZED else (8, 16, 128):
         few = " few=1" if engine == "vtx" else ""
         status, out, err = finish(subprocess.Popen(
             command(engine, f"mb={ram} fits=0{few}", f"--ram={ram}M", image=MEMORY), stdin=subprocess.DEVNULL,
@@ -142,6 +142,34 @@ def monitor_killed(engine, what):
            f"{status} {left}")
 
 
+def helpers_killed(engine, what):
+    """Those that user code runs in, all at once, while one of them is at it: the run ends at once and says so."""
+    process = start(engine, f"do={what}")
+    running = wait_until_it_runs(process)
+    own = processes.children(process.pid)
+    begin = time.monotonic()
+    for pid in own:
+        os.kill(pid, signal.SIGKILL)
+    status, _, err = finish(process)
+    seconds = time.monotonic() - begin
+    left = processes.orphans([])
+    report(running and own and status == ENGINE_ERROR and one_line(err) and "killed by signal 9" in err and
+           seconds < AT_ONCE and not left, f"{engine}: killed helper processes end the run ({what})",
+           f"{status} {err!r} after {seconds:.1f} s, {len(own)} helpers, left {left}")
+
+
+def helpers_stopped(engine, what):
+    """They live, but do not answer: the time limit ends the run all the same."""
+    process = start(engine, f"do={what}", "--timeout=1")
+    running = wait_until_it_runs(process)
+    for pid in processes.children(process.pid):
+        os.kill(pid, signal.SIGSTOP)
+    status, _, err = finish(process, 30)
+    left = processes.orphans([])
+    report(running and status in (TIMEOUT, ENGINE_ERROR) and one_line(err) and not left,
+           f"{engine}: stopped helper processes do not keep the run from ending ({what})", f"{status} {err!r} {left}")
+
+
 def main():
     processes.adopt_orphans()
     found = engines()
@@ -153,6 +181,11 @@ def main():
     for engine in found:
         for what in ("spin", "forks"):
             monitor_killed(engine, what)
+        if engine == "bt:user=direct":
+            for what in ("spin", "touch", "calls", "forks"):
+                helpers_killed(engine, what)
+            helpers_stopped(engine, "calls")
+            helpers_stopped(engine, "forks")
     left = processes.orphans([])
     report(not left, "no process is left over", str(left))
     return 1 if failed else 0
