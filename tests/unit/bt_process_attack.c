@@ -234,9 +234,9 @@ static uint64_t hostile_value(uint64_t *state)
     }
 }
 
-static void check_jumps(struct fixture *f)
+static void check_jumps(struct fixture *f, uint64_t seed)
 {
-    uint64_t state = 0x123456789abcdef;
+    uint64_t state = seed;
     for (uint64_t to = 0; to < TEXT_SIZE; to++) {
         struct process *p = START(f, 0, SYSCALL);
         for (unsigned i = 0; i < GPR_COUNT; i++)
@@ -330,10 +330,14 @@ static void check_loops(struct fixture *f)
 {
     const uint64_t late = process_stub_at(process_stub_did_late_unblock);
     struct process *p = START(f, 0, SYSCALL);
-    p->state->late_rip = late;
-    p->state->late_rflags = 0x202;
     f->regs.rip = late;
-    CHECK_EQ(try(f, p), PROCESS_EXCEPTION);
+    enum process_stop stop = PROCESS_KICKED;
+    for (unsigned i = 0; i < 20 && stop == PROCESS_KICKED; i++) { // a kick may come before it gets there
+        p->state->late_rip = late;
+        p->state->late_rflags = 0x202;
+        stop = try(f, p);
+    }
+    CHECK_EQ(stop, PROCESS_EXCEPTION);
     CHECK_EQ(f->info.vector, VEC_PF);
     check_all(f, p);
     p = START(f, 0, SYSCALL); // waiting for another message than the last one
@@ -443,7 +447,9 @@ static void check_orphans(void)
     }
 }
 
-int main(void)
+#define SEED 0x123456789abcdef
+
+int main(int argc, char **argv) // may be given another seed
 {
     struct fixture f;
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -460,7 +466,7 @@ int main(void)
     check_one_liar(&f, stepper, (size_t)(stepper_end - stepper));
     check_forger(&f);
     check_stub_calls(&f);
-    check_jumps(&f);
+    check_jumps(&f, argc > 1 ? strtoull(argv[1], NULL, 0) | 1 : SEED);
     check_killed(&f);
     tear_down(&f);
     check_orphans();
