@@ -262,12 +262,13 @@ void tlb_park(struct tlb *tlb, uint64_t cr3, uint64_t changes)
     context->used_at = ++tlb->clock;
     context->large_filter = tlb->large_filter;
     context->huge_filter = tlb->huge_filter;
-    context->count = tlb->local.count <= TLB_FLUSH_FEW ? tlb->local.count : 0;
-    for (unsigned i = 0; i < context->count; i++) {
+    context->count = 0;
+    for (unsigned i = 0; i < tlb->local.count && tlb->local.count <= TLB_FLUSH_FEW; i++) {
         unsigned number = tlb->local.slot[i], slot = number % TLB_SIZE;
         const struct tlb_table *t = table_of(tlb, number);
-        context->entry[i] = (struct tlb_entry){(uint16_t)number, t->read[slot],  t->store[slot],
-                                               t->addend[slot],  t->write[slot], t->exec[slot]};
+        if (!tlb->is_global[number]) // a global page may have come to its slot since, and no invlpg looks for it here
+            context->entry[context->count++] = (struct tlb_entry){(uint16_t)number, t->read[slot],  t->store[slot],
+                                                                  t->addend[slot],  t->write[slot], t->exec[slot]};
     }
     tlb_flush_local(tlb);
 }

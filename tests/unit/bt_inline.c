@@ -210,6 +210,24 @@ static void tags(struct tlb *tlb)
     CHECK(!tlb_hit(table->read[tlb_slot(va)], va, 8) && !tlb_hit(table->write[tlb_slot(last)], last, 8));
 }
 
+// A global page in the slot of another one is not kept with the address space that the other one was of.
+static void global_in_a_local_slot(struct tlb *tlb)
+{
+    const struct tlb_table *table = &tlb->table[TLB_KERNEL];
+    const struct translation local = {.page_size = GUEST_PAGE_SIZE};
+    const struct translation global = {.page_size = GUEST_PAGE_SIZE, .global = true};
+    uint8_t *host = (uint8_t *)0x7fff00000000;
+    uint64_t first = 0x400000, second = first + TLB_SIZE * GUEST_PAGE_SIZE, beside = first + GUEST_PAGE_SIZE;
+    tlb_fill(tlb, TLB_KERNEL, first, 0, &local, host, true);
+    tlb_fill(tlb, TLB_KERNEL, beside, 0, &local, host, true);
+    tlb_fill(tlb, TLB_KERNEL, second, 0, &global, host, true);
+    tlb_park(tlb, 0x1001, 0);
+    tlb_invlpg(tlb, second);
+    tlb_unpark(tlb, 0x1001, true, 0);
+    CHECK(tlb_hit(table->read[tlb_slot(beside)], beside, 1));
+    CHECK(!tlb_hit(table->read[tlb_slot(second)], second, 1));
+}
+
 int main(void)
 {
     static struct test t;
@@ -229,6 +247,7 @@ int main(void)
     struct tlb *tlb = tlb_create();
     if (CHECK(tlb != NULL)) {
         tags(tlb);
+        global_in_a_local_slot(tlb);
         tlb_destroy(tlb);
     }
     x86_decoder_close(&t.d);
