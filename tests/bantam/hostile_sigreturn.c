@@ -132,15 +132,18 @@ static void random_frames(void)
 // SIGKILL cannot be blocked.
 static void unblockable(void)
 {
-    int pid = fork(), status = -1;
+    int fds[2], status = -1;
+    CHECK_EQ(pipe(fds), 0);
+    int pid = fork();
     if (pid == 0) {
         uint64_t mask = ~0ull;
         syscall6(SYS_rt_sigprocmask, 2, (uint64_t)&mask, 0, 8, 0, 0);
+        write(fds[1], "", 1);
         for (;;)
             sched_yield();
     }
-    for (unsigned i = 0; i < 10; i++)
-        sched_yield();
+    char byte;
+    CHECK_EQ(read(fds[0], &byte, 1), 1);
     CHECK_EQ(kill(pid, 15), 0);
     CHECK_EQ(waitpid(pid, &status, WNOHANG), 0);
     CHECK_EQ(kill(pid, SIGKILL), 0);
