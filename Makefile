@@ -68,7 +68,8 @@ NATIVE := $(patsubst bench/%.c,build/native/%,$(NATIVE_SRC)) $(ALL_PROGRAMS)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 
-.PHONY: all setup images native bench bench-peers iso test check-switch check-peers check-soak lint format clean help
+.PHONY: all setup images native bench bench-peers iso test check-switch check-compare check-peers check-soak lint format \
+    clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -205,6 +206,9 @@ test: setup ## unit tests, self-checking guest images, the matrix image x engine
 
 check-switch: all ## 10,000 moves of a running guest between engines, in each mode of bt
 	@SWITCHES=10000 tests/cli/switch.py
+
+check-compare: all ## interp and bt in step on every image, some seconds each
+	@COMPARE=all tests/cli/compare.py
 
 check-peers: setup ## the guest Unix's tests and programs in QEMU (TCG) and Bochs
 	@scripts/setup.sh --peers

@@ -91,6 +91,8 @@ struct engine {
     const char *summary; // one line for --help and `engines`
     uint64_t counts;     // EVENT_BIT()s of the events that this engine counts
 
+    bool keeps_budget; // run() stops behind exactly as many instructions, at whatever cost
+
     const struct engine_option *options; // ends with a NULL name; NULL: has none
     // Would create() take these settings? 0, or -1 with one line in err. NULL where there are no options.
     int (*check_settings)(const char *settings, char *err, size_t err_size);
@@ -107,8 +109,8 @@ struct engine {
     // without.
     int (*contain)(struct vcpu *v);
 
-    // Run guest code until something needs the caller. budget: at most this many guest instructions where the engine
-    // can count them exactly (0: no limit; engines that cannot ignore it).
+    // Run guest code until something needs the caller. budget: at most this many guest instructions (0: no limit;
+    // engines without keeps_budget ignore it). One that faults has not been executed, its handler's first one has.
     enum vcpu_exit (*run)(struct vcpu *v, uint64_t budget);
 
     // The whole architectural state, between two instructions. 0, or -1 with v->error.

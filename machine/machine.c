@@ -275,7 +275,7 @@ static void add_devices(struct machine *m, const struct machine_config *config)
     ports_attach(&m->ports, &m->bus);
     serial_init(&m->serial, lines, config->serial_out, config->ctx);
     serial_attach(&m->serial, &m->bus);
-    rtc_init(&m->rtc, &m->clock, lines, wall_clock(), config->ram_bytes);
+    rtc_init(&m->rtc, &m->clock, lines, config->clock ? clock_now(config->clock) : wall_clock(), config->ram_bytes);
     rtc_attach(&m->rtc, &m->bus);
 }
 
@@ -328,7 +328,7 @@ struct machine *machine_create(const struct machine_config *config, const struct
         return NULL;
     }
     m->cmdline = cmdline;
-    m->clock.now = host_clock;
+    m->clock = config->clock ? *config->clock : (struct machine_clock){.now = host_clock};
     m->own_irqchip = !engine->irq_line;
     if (ram_create(&m->ram, config->ram_bytes, err, err_size)) {
         machine_destroy(m);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "include/vcpu.h"
+#include "machine/clock.h"
 
 struct machine;
 
@@ -17,6 +18,8 @@ struct machine_config {
     uint64_t ram_bytes;   // multiple of 2 MiB, from 8 MiB to 64 GiB
     const char *cmdline;  // for the guest; NULL: empty
     const char *settings; // of the engine, as in struct vcpu; NULL: none
+
+    const struct machine_clock *clock; // NULL: the host's; else it is also the time of day, and may stand still
 
     // Bytes that the guest sends on the serial line; returns false where the run should end (flood limit).
     bool (*serial_out)(void *ctx, uint8_t byte);

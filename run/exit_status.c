@@ -13,6 +13,7 @@ const struct exit_status_info exit_status_table[] = {
     {STATUS_FLOOD, "flood", "the guest sent more than --serial-limit on the serial line"},
     {STATUS_ENGINE_ERROR, "engine-error", "the engine could not go on"},
     {STATUS_HALTED, "halted", "the guest halted with nothing that could wake it"},
+    {STATUS_DIFFERENT, "different", "compare: the two engines have come to differ"},
     {STATUS_INTERRUPTED, "interrupted", "ended by Ctrl-C or SIGTERM; what was measured is kept"},
 };
 const size_t exit_status_count = sizeof exit_status_table / sizeof *exit_status_table;

@@ -16,6 +16,7 @@ enum exit_status {
     STATUS_FLOOD = 7,
     STATUS_ENGINE_ERROR = 8,
     STATUS_HALTED = 9,
+    STATUS_DIFFERENT = 10,
     STATUS_INTERRUPTED = 130,
 };
 

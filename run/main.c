@@ -50,6 +50,8 @@ static enum exit_status run_command(const struct options *o, char *err, size_t e
         return command_bench(o, err, err_size);
     case COMMAND_TRANSLATE:
         return command_translate(o, err, err_size);
+    case COMMAND_COMPARE:
+        return command_compare(o, err, err_size);
     case COMMAND_NONE:
         break;
     }

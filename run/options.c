@@ -32,6 +32,7 @@ static const struct command_row commands[] = {
     {COMMAND_BENCH, "bench", "[SUITE|NAME ...]", "measure images on all engines, and write a results file"},
     {COMMAND_TRANSLATE, "translate", "IMAGE SYMBOL|ADDRESS",
      "show what the binary translator makes of the code there, and of what it branches to"},
+    {COMMAND_COMPARE, "compare", "IMAGE", "run one image on two engines in step, up to the first difference"},
 };
 
 struct option_row {
@@ -49,30 +50,34 @@ struct option_row {
 static const struct option_row options[] = {
     {"--help", NULL, ~0u, KIND_FLAG, AT(help), 0, 0, 0, "print this"},
     {"--all", NULL, BIT(LIST), KIND_FLAG, AT(all), 0, 0, 0, "test images too"},
-    {"--json", NULL, BIT(ENGINES) | BIT(RUN), KIND_FLAG, AT(json), 0, 0, 0, "print one JSON object instead of text"},
+    {"--json", NULL, BIT(ENGINES) | BIT(RUN) | BIT(COMPARE), KIND_FLAG, AT(json), 0, 0, 0,
+     "print one JSON object instead of text"},
     {"--engine", "E", BIT(RUN), KIND_TEXT, AT(engine), 0, 0, 0,
      "the engine to run on (default interp), settings behind colons: bt:no-chaining:tu=4; several: see --switch"},
     {"--switch", "S", BIT(RUN), KIND_SECONDS, AT(switch_ns), 0, 1, 86400 * NS_PER_S,
      "move the running guest from one of --engine=A,B,... to the next every S seconds, fractions allowed"},
-    {"--ram", "SIZE", BIT(RUN), KIND_SIZE, AT(ram), 0, 8 * MIB, 64 * GIB,
-     "the guest's RAM, a multiple of 2M from 8M to 64G (default 128M)"},
-    {"--timeout", "S", BIT(RUN) | BIT(BENCH), KIND_SECONDS, AT(timeout_ns), 0, 1, 86400 * NS_PER_S,
-     "end after S seconds, fractions allowed (run: default 60; bench: of each process, default 120)"},
-    {"--append", "CMDLINE", BIT(RUN), KIND_TEXT, AT(append), 0, 0, 0,
+    {"--ram", "SIZE", BIT(RUN) | BIT(COMPARE), KIND_SIZE, AT(ram), AT(ram_given), 8 * MIB, 64 * GIB,
+     "the guest's RAM, a multiple of 2M from 8M to 64G (default 128M; compare: 32M)"},
+    {"--timeout", "S", BIT(RUN) | BIT(BENCH) | BIT(COMPARE), KIND_SECONDS, AT(timeout_ns), 0, 1, 86400 * NS_PER_S,
+     "end after S seconds, fractions allowed (default 60; bench: of each process, default 120)"},
+    {"--append", "CMDLINE", BIT(RUN) | BIT(COMPARE), KIND_TEXT, AT(append), 0, 0, 0,
      "the guest's command line, e.g. 'reps=2 cycles=1000'"},
     {"--counters", NULL, BIT(RUN), KIND_FLAG, AT(counters), 0, 0, 0, "print what the engine counted"},
     {"--pmu", NULL, BIT(RUN), KIND_FLAG, AT(pmu), 0, 0, 0, "count core events between the guest's marks (see --json)"},
     {"--dot", NULL, BIT(TRANSLATE), KIND_FLAG, AT(dot), 0, 0, 0, "a Graphviz graph of the chained fragments instead"},
     {"--bt-stats", NULL, BIT(RUN), KIND_FLAG, AT(bt_stats), 0, 0, 0,
      "print what the binary translator did: kinds of translation, expansion, cost, callouts, faults"},
-    {"--budget", "N", BIT(RUN), KIND_NUMBER, AT(budget), 0, 1, UINT64_MAX,
+    {"--budget", "N", BIT(RUN) | BIT(COMPARE), KIND_NUMBER, AT(budget), 0, 1, UINT64_MAX,
      "end after N guest instructions, on an engine that counts them"},
+    {"--fault", "N:WHERE", BIT(COMPARE), KIND_TEXT, AT(fault), 0, 0, 0,
+     "after N steps flip a bit of the second engine's register WHERE, or byte of RAM, to see that it is found"},
     {"--serial-limit", "SIZE", BIT(RUN), KIND_SIZE, AT(serial_limit), 0, 1, 1024 * GIB,
      "end where the guest sends more than this on the serial line (default 64M)"},
     {"--cpu", "N", BIT(RUN) | BIT(BENCH), KIND_NUMBER, AT(cpu), AT(cpu_given), 0, 1023,
      "pin the vCPU to this CPU (run: default not pinned; bench: the last one)"},
-    {"--engines", "A,B", BIT(BENCH), KIND_TEXT, AT(engines), 0, 0, 0,
-     "only these engines, in this order of columns (default all); E:SETTING is a column of its own"},
+    {"--engines", "A,B", BIT(BENCH) | BIT(COMPARE), KIND_TEXT, AT(engines), 0, 0, 0,
+     "only these engines, in this order of columns (default all; compare: interp,bt); E:SETTING is a column of its "
+     "own"},
     {"--runs", "N", BIT(BENCH), KIND_NUMBER, AT(runs), 0, 1, 1000,
      "processes for each image and engine (default 10, quick 4)"},
     {"--reps", "N", BIT(BENCH), KIND_NUMBER, AT(reps), 0, 1, 1000, "repetitions in each process (default 10, quick 5)"},
@@ -176,7 +181,8 @@ static bool applies(const struct option_row *row, enum command command)
 
 static bool takes_engine_options(enum command command)
 {
-    return command == COMMAND_RUN || command == COMMAND_BENCH || command == COMMAND_TRANSLATE;
+    return command == COMMAND_RUN || command == COMMAND_BENCH || command == COMMAND_TRANSLATE ||
+           command == COMMAND_COMPARE;
 }
 
 // "--ENGINE-NAME"
@@ -296,8 +302,8 @@ static int check_names(const struct options *o, char *err, size_t err_size)
         snprintf(err, err_size, "no command given; `ringside --help` lists them");
         return -1;
     }
-    if (o->command == COMMAND_RUN && o->name_count != 1) {
-        snprintf(err, err_size, "run takes one IMAGE, not %zu", o->name_count);
+    if ((o->command == COMMAND_RUN || o->command == COMMAND_COMPARE) && o->name_count != 1) {
+        snprintf(err, err_size, "%s takes one IMAGE, not %zu", command_name(o->command), o->name_count);
         return -1;
     }
     if (o->command == COMMAND_TRANSLATE && o->name_count != 2) {

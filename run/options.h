@@ -8,7 +8,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum command { COMMAND_NONE, COMMAND_ENGINES, COMMAND_LIST, COMMAND_RUN, COMMAND_BENCH, COMMAND_TRANSLATE };
+enum command {
+    COMMAND_NONE,
+    COMMAND_ENGINES,
+    COMMAND_LIST,
+    COMMAND_RUN,
+    COMMAND_BENCH,
+    COMMAND_TRANSLATE,
+    COMMAND_COMPARE
+};
 
 enum { ENGINE_WORDS_MAX = 16 };
 
@@ -17,10 +25,11 @@ struct options {
     bool help;
     // Values; what is not given has the default that the table says, or 0, or NULL.
     bool all, json, counters, pmu, quick, bt_stats, dot;
-    const char *engine, *engines, *append, *out;
+    const char *engine, *engines, *append, *out, *fault;
     uint64_t ram, serial_limit; // bytes
-    uint64_t timeout_ns;        // 0: the command's default
-    uint64_t switch_ns;         // 0: none
+    bool ram_given;
+    uint64_t timeout_ns; // 0: the command's default
+    uint64_t switch_ns;  // 0: none
     uint64_t budget, runs, reps, cycles;
     uint64_t seed;
     bool seed_given;

@@ -105,6 +105,9 @@ struct bt {
     uint8_t delivering;  // vector being delivered, for the double-fault rules; NOT_DELIVERING otherwise
     enum vcpu_exit exit; // what an instruction asked for; VCPU_CONTINUE otherwise
 
+    uint64_t budget; // of this run, in instructions, which are then executed one by one; 0: none, and nothing counts
+    uint64_t retired;
+
     jmp_buf fault; // from C code back to the run loop: raise_*, and with BT_TRAPPED, where all is well
 
     struct vcpu *vcpu;
@@ -120,6 +123,7 @@ struct bt {
     struct bt_stats stats;
     bool once;           // the next instruction is run on its own, in its checked form (no-adapt)
     bool stepping;       // the code being executed is one instruction on its own (run.c)
+    bool unfinished;     // ... and a repeated one that stopped in the middle
     bool step_trap;      // ... and the single-step trap comes behind it
     bool user_direct;    // the guest is at CPL 3, and its code is to run directly
     bool direct_refused; // there cannot be any processes

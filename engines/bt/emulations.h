@@ -56,9 +56,11 @@ static inline bool iopl_allows(const struct bt *bt)
     return bt->cpl <= (bt->rflags & FLAG_IOPL) >> 12;
 }
 // The run loop wants its turn: looked at between the elements of a repeated instruction. Under TF each is a step.
-static inline bool repeat_stops(const struct bt *bt)
+static inline bool repeat_stops(struct bt *bt)
 {
-    return __atomic_load_n(&bt->attention, __ATOMIC_RELAXED) || bt->exit != VCPU_CONTINUE || (bt->rflags & FLAG_TF);
+    bt->unfinished =
+        __atomic_load_n(&bt->attention, __ATOMIC_RELAXED) || bt->exit != VCPU_CONTINUE || (bt->rflags & FLAG_TF);
+    return bt->unfinished;
 }
 
 // Registers that a string instruction counts and points with, at its address size.

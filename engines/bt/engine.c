@@ -288,6 +288,7 @@ const struct engine engine_bt = {
               EVENT_BIT(direct_syscalls) | EVENT_BIT(direct_exceptions) | EVENT_BIT(direct_kicks) |
               EVENT_BIT(direct_singles) | EVENT_BIT(direct_commands) | EVENT_BIT(user_to_direct) |
               EVENT_BIT(user_to_translated),
+    .keeps_budget = true,
     .options = bt_option_table,
     .check_settings = bt_options_check,
     .probe = probe,

@@ -114,7 +114,7 @@ static void repeat(struct bt *bt, const struct insn *in, emulate_fn *step)
     while (index_reg(bt, in, RCX) != 0) {
         step(bt, in);
         advance(bt, in, RCX, -1ull);
-        if (repeat_stops(bt) && index_reg(bt, in, RCX) != 0)
+        if (index_reg(bt, in, RCX) != 0 && repeat_stops(bt))
             return;
     }
     bt_next(bt, in);

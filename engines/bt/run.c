@@ -281,6 +281,8 @@ static enum vcpu_exit between(struct bt *bt)
     calm_down(bt);
     if (atomic_exchange(&bt->kicked, false))
         return leave_for_host(bt, VCPU_EXIT_KICK, EV_exit_host);
+    if (bt->budget && bt->retired >= bt->budget)
+        return VCPU_EXIT_BUDGET;
     take_interrupt(bt);
     if (bt->halted)
         return leave_for_host(bt, VCPU_EXIT_HALT, EV_exit_halt);
@@ -294,10 +296,12 @@ static void step(struct bt *bt)
     bt->step_trap = bt->rflags & FLAG_TF;
     bt->inhibit = bt->inhibit_debug = false;
     bt->stepping = true;
+    bt->unfinished = false;
     uint8_t *host = tc_enter_single(bt);
     state_to_world(bt);
     bt_world_enter(bt, host);
     bt->stepping = false;
+    bt->retired += !bt->unfinished;
     if (bt->step_trap && !bt->event.pending && !bt->inhibit_debug && bt->exit == VCPU_CONTINUE) {
         bt->dr6 |= 1u << 14; // BS
         bt->event = (struct bt_event){.pending = true, .vector = VEC_DB, .type = EVENT_EXCEPTION};
@@ -306,7 +310,7 @@ static void step(struct bt *bt)
 
 static void go(struct bt *bt)
 {
-    if ((bt->rflags & FLAG_TF) || bt->inhibit || bt->once) {
+    if ((bt->rflags & FLAG_TF) || bt->inhibit || bt->once || bt->budget) {
         bt->once = false;
         step(bt);
         return;
@@ -325,7 +329,8 @@ static void go(struct bt *bt)
 enum vcpu_exit bt_run(struct vcpu *v, uint64_t budget)
 {
     struct bt *bt = v->engine_data;
-    (void)budget; // translated code does not count instructions
+    bt->budget = budget;
+    bt->retired = 0;
     region_enter_thread();
     if (direct_prepare(bt))
         return VCPU_EXIT_ERROR;

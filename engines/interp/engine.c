@@ -232,6 +232,7 @@ const struct engine engine_interp = {
               EVENT_BIT(syscalls) | EVENT_BIT(returns) | EVENT_BIT(cr8_writes) | EVENT_BIT(tlb_misses) |
               EVENT_BIT(tlb_flushes) | EVENT_BIT(tlb_invlpgs) | EVENT_BIT(insns_decoded) | EVENT_BIT(blocks) |
               EVENT_BIT(block_lookups) | EVENT_BIT(blocks_invalidated),
+    .keeps_budget = true,
     .probe = probe,
     .create = create,
     .destroy = destroy,

@@ -174,6 +174,8 @@ static void move_interp_bt(uint64_t want)
     pending_nmi(&engine_bt, &engine_interp);
     CHECK_EQ(result_of(&engine_bt, &engine_interp, 0, &moves), want);
     CHECK_EQ(result_of(&engine_interp, &engine_bt, 0, &moves), want);
+    CHECK_EQ(result_of(&engine_bt, &engine_interp, 1, &moves), want); // every other instruction
+    CHECK(moves > 10 * ROUNDS);
     for (unsigned budget = 1; budget < BUDGETS; budget++, all += moves)
         CHECK_EQ(result_of(&engine_interp, &engine_bt, budget, &moves), want);
     kick_every(EVERY);

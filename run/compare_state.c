@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The table of all fields of a CPU's state. An interrupted delivery's details count only where there is one, and the
+// hidden part of a segment register only where it is usable.
+#include "run/compare_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FIELD(member)                                                                                                  \
+    {                                                                                                                  \
+#member, offsetof(struct vcpu_state, member), sizeof((struct vcpu_state *)0)->member                           \
+    }
+
+static const struct field {
+    const char *name;
+    size_t offset, size;
+} fields[] = {
+    FIELD(rip),           FIELD(rflags),        FIELD(gdtr.base),    FIELD(gdtr.limit),
+    FIELD(idtr.base),     FIELD(idtr.limit),    FIELD(cr0),          FIELD(cr2),
+    FIELD(cr3),           FIELD(cr4),           FIELD(cr8),          FIELD(efer),
+    FIELD(dr[0]),         FIELD(dr[1]),         FIELD(dr[2]),        FIELD(dr[3]),
+    FIELD(dr6),           FIELD(dr7),           FIELD(xcr0),         FIELD(star),
+    FIELD(lstar),         FIELD(cstar),         FIELD(sfmask),       FIELD(kernel_gs_base),
+    FIELD(sysenter_cs),   FIELD(sysenter_esp),  FIELD(sysenter_eip), FIELD(pat),
+    FIELD(tsc_aux),       FIELD(tsc_offset),    FIELD(apic_base),    FIELD(halted),
+    FIELD(sti_shadow),    FIELD(mov_ss_shadow), FIELD(nmi_masked),   FIELD(nmi_pending),
+    FIELD(event_pending),
+};
+
+static const struct field event_fields[] = {FIELD(event_vector), FIELD(event_type), FIELD(event_has_error),
+                                            FIELD(event_error)};
+
+static const char *const gpr_names[GPR_COUNT] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                                 "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+static const char *const segment_names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
+
+const char *register_name(int number)
+{
+    return gpr_names[number];
+}
+
+int register_number(const char *name)
+{
+    for (int i = 0; i < GPR_COUNT; i++)
+        if (!strcmp(gpr_names[i], name))
+            return i;
+    return -1;
+}
+
+void difference_add(struct differences *d, const char *name, uint64_t a, uint64_t b)
+{
+    if (a == b || d->count == DIFFERENCES_MAX)
+        return;
+    struct difference *one = &d->list[d->count++];
+    snprintf(one->name, sizeof one->name, "%s", name);
+    one->value[0] = a;
+    one->value[1] = b;
+}
+
+static uint64_t value_of(const struct vcpu_state *s, const struct field *f)
+{
+    uint64_t value = 0;
+    memcpy(&value, (const char *)s + f->offset, f->size);
+    return value;
+}
+
+static void compare_fields(const struct field *field, size_t count, const struct vcpu_state *a,
+                           const struct vcpu_state *b, struct differences *d)
+{
+    for (size_t i = 0; i < count; i++)
+        difference_add(d, field[i].name, value_of(a, &field[i]), value_of(b, &field[i]));
+}
+
+static void compare_segment(const char *name, const struct segment *a, const struct segment *b, struct differences *d)
+{
+    char text[24];
+    const struct {
+        const char *part;
+        uint64_t a, b;
+        bool hidden;
+    } parts[] = {{"", a->selector, b->selector, false},
+                 {".base", a->base, b->base, false},
+                 {".unusable", a->unusable, b->unusable, false},
+                 {".limit", a->limit, b->limit, true},
+                 {".attr", a->attr, b->attr, true}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i].hidden && a->unusable && b->unusable)
+            continue;
+        snprintf(text, sizeof text, "%s%s", name, parts[i].part);
+        difference_add(d, text, parts[i].a, parts[i].b);
+    }
+}
+
+static void compare_vectors(const struct vcpu_state *a, const struct vcpu_state *b, struct differences *d)
+{
+    char name[24];
+    if (!memcmp(a->xsave, b->xsave, sizeof a->xsave))
+        return;
+    for (size_t at = 0; at < sizeof a->xsave; at += sizeof(uint64_t)) {
+        uint64_t x, y;
+        memcpy(&x, a->xsave + at, sizeof x);
+        memcpy(&y, b->xsave + at, sizeof y);
+        snprintf(name, sizeof name, "xsave[%zu]", at);
+        difference_add(d, name, x, y);
+    }
+}
+
+void state_compare(const struct vcpu_state *a, const struct vcpu_state *b, struct differences *d)
+{
+    for (int i = 0; i < GPR_COUNT; i++)
+        difference_add(d, gpr_names[i], a->gpr[i], b->gpr[i]);
+    compare_fields(fields, sizeof fields / sizeof *fields, a, b, d);
+    if (a->event_pending && b->event_pending)
+        compare_fields(event_fields, sizeof event_fields / sizeof *event_fields, a, b, d);
+    for (int i = 0; i < SEG_COUNT; i++)
+        compare_segment(segment_names[i], &a->seg[i], &b->seg[i], d);
+    compare_segment("ldtr", &a->ldtr, &b->ldtr, d);
+    compare_segment("tr", &a->tr, &b->tr, d);
+    compare_vectors(a, b, d);
+}
