@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Entry stubs of all 256 vectors, the common path into trap_dispatch() with a struct trap_frame, and catch_fault()'s
 // way there and back.
+#include "guest/frame.h"
 #include "guest/layout.h"
 #include "x86/regs.h"
-
-// Vectors at which the CPU pushes an error code (SDM vol. 3, table 6-1).
-#define PUSHES_ERROR(v) \
-        ((v) == VEC_DF || ((v) >= VEC_TS && (v) <= VEC_PF) || (v) == VEC_AC || (v) == 21 || (v) == 29 || (v) == 30)
 
         .text
         .balign TRAP_STUB_BYTES
@@ -25,42 +22,14 @@ trap_stubs:
 
 // The stack is the one the gate chose: the running one at CPL 0, the trap stack from CPL 3.
 trap_common:
-        pushq   %rax
-        pushq   %rbx
-        pushq   %rcx
-        pushq   %rdx
-        pushq   %rsi
-        pushq   %rdi
-        pushq   %rbp
-        pushq   %r8
-        pushq   %r9
-        pushq   %r10
-        pushq   %r11
-        pushq   %r12
-        pushq   %r13
-        pushq   %r14
-        pushq   %r15
+        push_registers
         cld
         movq    %rsp, %rdi
         movq    %rsp, %rbp      // the CPU aligned the frame (SDM vol. 3, 6.14.2), but not at an odd error code
         andq    $-16, %rsp
         call    trap_dispatch
         movq    %rbp, %rsp
-        popq    %r15
-        popq    %r14
-        popq    %r13
-        popq    %r12
-        popq    %r11
-        popq    %r10
-        popq    %r9
-        popq    %r8
-        popq    %rbp
-        popq    %rdi
-        popq    %rsi
-        popq    %rdx
-        popq    %rcx
-        popq    %rbx
-        popq    %rax
+        pop_registers
         addq    $16, %rsp       // vector and error code
         iretq
 

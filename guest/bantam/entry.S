@@ -3,47 +3,12 @@
 // between two kernel stacks, and copying from and to user memory. gs is the kernel's inside (struct cpu), the program's
 // outside: swapgs is the first thing that happens on the way in and the last on the way out.
 #include "guest/bantam/layout.h"
+#include "guest/frame.h"
 #include "x86/regs.h"
 
 #define POPPED_RSP (FRAME_RSP - FRAME_VECTOR) // of the frame, when its 15 registers are popped
 #define STUB_RIP (FRAME_RIP - FRAME_VECTOR)   // at a stub's end
 #define STUB_CS (FRAME_CS - FRAME_VECTOR)
-
-        .macro  push_registers
-        pushq   %rax
-        pushq   %rbx
-        pushq   %rcx
-        pushq   %rdx
-        pushq   %rsi
-        pushq   %rdi
-        pushq   %rbp
-        pushq   %r8
-        pushq   %r9
-        pushq   %r10
-        pushq   %r11
-        pushq   %r12
-        pushq   %r13
-        pushq   %r14
-        pushq   %r15
-        .endm
-
-        .macro  pop_registers
-        popq    %r15
-        popq    %r14
-        popq    %r13
-        popq    %r12
-        popq    %r11
-        popq    %r10
-        popq    %r9
-        popq    %r8
-        popq    %rbp
-        popq    %rdi
-        popq    %rsi
-        popq    %rdx
-        popq    %rcx
-        popq    %rbx
-        popq    %rax
-        .endm
 
         .text
 // LSTAR. CPL 0 on the user's stack, interrupts off by SFMASK; rcx = the user's rip, r11 = rflags.
@@ -94,9 +59,7 @@ return_to_user:
         call    return_work
         jmp     4b
 
-// Entry stubs, one a vector. Vectors at which the CPU pushes an error code: SDM vol. 3, table 6-1.
-#define PUSHES_ERROR(v) \
-        ((v) == VEC_DF || ((v) >= VEC_TS && (v) <= VEC_PF) || (v) == VEC_AC || (v) == 21 || (v) == 29 || (v) == 30)
+// Entry stubs, one a vector.
 #define IS_FATAL(v) ((v) == VEC_NMI || (v) == VEC_DF || (v) == VEC_MC)
         .balign TRAP_STUB_BYTES
         .globl  entry_stubs
