@@ -303,11 +303,13 @@ static enum exit_status run_loaded(struct run *r)
     const struct run_request *request = r->request;
     struct run_outcome *outcome = r->outcome;
     r->watch = watch_start(r->vcpu, request->cpu, request->timeout_ns, outcome->reason, sizeof outcome->reason);
-    if (!r->watch || (request->cpu >= 0 && pin_to(request->cpu, outcome->reason, sizeof outcome->reason)))
+    if (!r->watch)
         return STATUS_UNAVAILABLE;
     if (request->count_pmu)
         pmu_open(&outcome->pmu, pmu_core_events, pmu_core_event_count);
-    if (!contain(r))
+    if (!contain(r)) // before the pin, which an engine's processes would inherit
+        return STATUS_UNAVAILABLE;
+    if (request->cpu >= 0 && pin_to(request->cpu, outcome->reason, sizeof outcome->reason))
         return STATUS_UNAVAILABLE;
     uint64_t start = monotonic_ns();
     enum exit_status status = loop(r);

@@ -90,6 +90,25 @@ def wait_for(what, seconds=20):
     return what()
 
 
+def another_cpu():
+    """A pinned vCPU's processes run elsewhere: each hand-over is between two CPUs."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        print("skip there is one CPU only")
+        return
+    p = subprocess.Popen([RINGSIDE, "run", "--engine=bt:user=direct", "--timeout=60", f"--cpu={cpus[-1]}",
+                          "--append=reps=1000 cycles=100000000", PROGRAM], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL)
+    for line in p.stdout:
+        if b"rs1 run" in line:
+            break
+    allowed = [os.sched_getaffinity(pid) for pid in children(p.pid)]
+    p.kill()
+    p.communicate()
+    report(allowed and all(cpus[-1] not in cpu_set for cpu_set in allowed), "a pinned vCPU's processes have other CPUs",
+           str(allowed))
+
+
 def killed(victims, what):
     """Kills those of the monitor and its processes that victims() names; gives status, stderr and who was there."""
     p = subprocess.Popen([RINGSIDE, "run", "--engine=bt:user=direct", "--timeout=60", "--append=reps=1000 cycles=100000000",
@@ -126,6 +145,7 @@ def main():
     vectors()
     ways()
     no_processes()
+    another_cpu()
     kills()
     return 1 if failed else 0
 
