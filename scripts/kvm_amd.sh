@@ -53,7 +53,7 @@ npt=$(sed 's/.*npt=\([01]\).*/\1/' /proc/cmdline)
 insmod /lib/irqbypass.ko; insmod /lib/kvm.ko; insmod /lib/kvm-amd.ko npt=$npt
 ringside engines
 failed=0
-for test in vtx move; do
+for test in vtx "move vtx"; do
     $test >/tmp/out 2>&1 || { failed=$((failed + 1)); echo "FAIL $test"; }
     grep -v '^ok' /tmp/out
 done
