@@ -23,7 +23,8 @@ static uint64_t work(uint64_t seed, unsigned n)
 static int64_t now(void)
 {
     struct timespec t = {0};
-    CHECK_EQ(syscall3(SYS_clock_gettime, 1, (uint64_t)&t, 0), 0);
+    if (syscall3(SYS_clock_gettime, 1, (uint64_t)&t, 0)) // no check: how often it is called depends on speed
+        panic("no clock");
     return t.tv_sec * 1000000000 + t.tv_nsec;
 }
 

@@ -91,7 +91,7 @@ while True:
 LEAKS = {"memory": "kept.append(bytearray(100000))",
          "mappings": "kept.append([mmap.mmap(-1, 4096, prot=1 + i % 2 * 2) for i in range(40)])",
          "descriptors": "kept.append(os.dup(0)) if len(kept) < 500 else 0",
-         "children": "kept.append(os.fork() or time.sleep(1.5) or os._exit(0)) if len(kept) < 90 else 0"}
+         "children": "kept.append(os.fork() or time.sleep(1.5) or os._exit(0)) if len(kept) < 400 else 0"}
 
 
 def finds_leaks():
