@@ -35,6 +35,7 @@
 #define T_GPR 0x40
 #define T_COUNT 0xc0
 #define T_SECRET 0xc8
+#define T_XCR0 0xd8 // the components of the state that an image for xrstor has
 
 // struct process_state, by the stub.
 #define S_FRAME 0x00
@@ -95,6 +96,7 @@ struct process_told {
     uint64_t gpr[GPR_COUNT];
     uint64_t count;
     uint64_t secret[2];
+    uint64_t xcr0;
 };
 
 struct process_state {
@@ -139,8 +141,8 @@ struct process_pool {
     bool one_cpu;            // for all of them and the monitor
     struct process *last;    // that ran
     struct process *vectors; // whose vector registers are the guest's; NULL: nobody's yet
-    size_t xsave_bytes;
-    uint64_t xcr0;
+    size_t xsave_bytes;      // of an image with the components of
+    uint64_t xcr0;           // ... which the kernel saves in signal frames
     unsigned random_left;
     uint64_t random[256];
     char died[STOP_LINE];

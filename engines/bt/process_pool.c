@@ -21,11 +21,13 @@
 #define HWCAP2_HAS_FSGSBASE 2
 #define SET_UP_MS 20000
 #define XCR0_LARGE (3ull << 17) // AMX tiles: only for who asks the kernel
+#define XSAVE_EXTENDED 576      // where components beyond x87 and SSE begin
 
 #define SAME(type, field, offset) _Static_assert(offsetof(struct process_##type, field) == (offset), "process_inside.h")
 SAME(told, spins, T_SPINS);
 SAME(told, gpr, T_GPR);
 SAME(told, secret, T_SECRET);
+SAME(told, xcr0, T_XCR0);
 SAME(state, stops, S_STOPS);
 SAME(state, done, S_DONE);
 SAME(state, sleeps, S_SLEEPS);
@@ -44,17 +46,29 @@ static uint64_t xgetbv0(void)
     return (uint64_t)high << 32 | low;
 }
 
+// Bytes of an XSAVE image in standard form with these components (SDM vol. 1, 13.4.3; vol. 2, CPUID leaf 0dh).
+static size_t image_bytes(uint64_t xcr0)
+{
+    size_t bytes = XSAVE_EXTENDED;
+    for (unsigned component = 2; component < 64; component++) {
+        unsigned size, offset, c, d;
+        if (xcr0 >> component & 1 && __get_cpuid_count(0xd, component, &size, &offset, &c, &d) && offset + size > bytes)
+            bytes = offset + size;
+    }
+    return bytes;
+}
+
 // Things that cannot be done without.
 static const char *host_lacks(struct process_pool *pool)
 {
     unsigned a, b, c, d;
     if (!(getauxval(AT_HWCAP2) & HWCAP2_HAS_FSGSBASE))
         return "this host does not let programs write fs and gs base (FSGSBASE: Linux 5.9 and the CPU)";
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !__get_cpuid_count(0xd, 0, &a, &b, &c, &d))
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
         return "this host has no XSAVE";
     pool->xcr0 = xgetbv0() & ~XCR0_LARGE;
-    pool->xsave_bytes = b < FPU_BYTES ? b : FPU_BYTES;
-    return NULL;
+    pool->xsave_bytes = image_bytes(pool->xcr0);
+    return pool->xsave_bytes <= FPU_BYTES ? NULL : "this host's vector registers take more than 16 KiB";
 }
 
 // ---- One process ----
@@ -67,6 +81,7 @@ static int prepare(struct process *p)
         return -1;
     p->go &= ~MESSAGE_RESERVED;
     atomic_store(&p->told->go, p->go);
+    p->told->xcr0 = p->pool->xcr0;
     struct sock_fprog *program = (struct sock_fprog *)(p->shared - IN_SHARED + IN_FILTER);
     program->filter = (struct sock_filter *)(uintptr_t)(WINDOW + IN_FILTER + sizeof *program);
     program->len = (unsigned short)process_filter((struct sock_filter *)(program + 1), p->secret);

@@ -27,6 +27,14 @@
 #define THEN_ARM 1
 #define THEN_UNBLOCK 2
 
+// Vector registers from the image at rcx. Components that the kernel does not save, though the CPU has them (AMX tiles),
+// must not be asked for: an Intel CPU touches the image's memory up to their end.
+.macro load_vectors
+    mov TOLD(T_XCR0), %eax
+    mov TOLD(T_XCR0 + 4), %edx
+    xrstor64 (%rcx)
+.endm
+
 // Both kinds of leaving: everything from a block of 16 registers, behind which nothing is needed any more.
 .macro load_registers block, rip, rflags
     lea AT(\rflags), %rsp
@@ -214,9 +222,7 @@ global process_stub_did_call
 run:
     mov TOLD(T_FPU), %rcx
     jrcxz process_stub_leave
-    mov $-1, %eax
-    mov $-1, %edx
-    xrstor64 (%rcx)
+    load_vectors
 // From here on a signal finds everything that the guest is to have in the shared page or in vector registers.
 global process_stub_leave
     note_time S_ENTERED
@@ -280,9 +286,7 @@ late:
     keep_late 17 REG_RFLAGS
 late_again: // or has interrupted the end of this: that begins anew
     mov REG(REG_FPU), %rcx
-    mov $-1, %eax
-    mov $-1, %edx
-    xrstor64 (%rcx)
+    load_vectors
 late_load:
     mov STATE(S_LATE_GPR + 8 * 4), %rax
     arm_other_stack process_stub_did_late_arm
