@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/cpu/case.h"
+#include "tests/cpu/variations.h"
 #include "x86/decode.h"
 
 static inline void fill_memory(uint8_t *window, const uint8_t *pattern, const struct test_case *t)
@@ -17,41 +18,18 @@ static inline void fill_memory(uint8_t *window, const uint8_t *pattern, const st
         memcpy(window + (t->patch[i].at - WINDOW), t->patch[i].bytes, sizeof t->patch[i].bytes);
 }
 
-// A fault leaves RF in the image that a signal sees; it is no result of the instruction.
 static inline uint64_t shown_flags(const struct outcome *o, const struct test_case *t)
 {
     return o->regs.flags & ~(t->undefined | FLAG_RF);
 }
 
-// Where two answers are right: alignment is checked before or after paging, as the processor likes (SDM vol. 3, table
-// 6-2, says nothing about two faults of one class), and Linux tells nobody which of its own pages are present.
-static inline bool same_fault(const struct outcome *judge, const struct outcome *subject)
+// Whether what differs is only what may; counts which entries of the table of variations were needed.
+static inline bool same_outcome(const struct test_case *t, const struct outcome *judge, const struct outcome *subject,
+                                struct variation_counts *counts)
 {
-    if (judge->vector == VEC_AC && subject->vector == VEC_PF)
-        return true;
-    uint64_t hidden = judge->vector == VEC_PF && judge->cr2 >> 63 ? PF_PRESENT : 0;
-    return judge->vector == subject->vector && (judge->error | hidden) == (subject->error | hidden) &&
-           judge->cr2 == subject->cr2;
-}
-
-// Faulted in a repeated cmps or scas: there AMD's processors show the flags of the last comparison, and Intel's those
-// from before the instruction (SDM vol. 2, REP).
-static inline bool in_comparison(const struct outcome *o, const struct test_case *t)
-{
-    uint64_t at = o->rip - INSN_AT;
-    if (o->vector < 0 || at >= t->length)
-        return false;
-    const uint8_t *b = t->bytes + at;
-    while (*b == 0x66 || *b == 0x67 || *b == 0x65 || *b >> 4 == 4 || *b >> 1 == 0xf2 >> 1)
-        b++;
-    return (*b & 0xf6) == 0xa6; // a6 a7 ae af
-}
-
-static inline bool same_outcome(const struct test_case *t, const struct outcome *a, const struct outcome *b)
-{
-    uint64_t undefined = in_comparison(a, t) ? FLAGS_ARITH : 0;
-    return memcmp(a->regs.gpr, b->regs.gpr, sizeof a->regs.gpr) == 0 &&
-           !((shown_flags(a, t) ^ shown_flags(b, t)) & ~undefined) && a->rip == b->rip && same_fault(a, b);
+    struct sides_of s = {t, judge, subject};
+    struct difference left = settle(&s, counts);
+    return !any_difference(&left);
 }
 
 // A wild address where this process, or AddressSanitizer's shadow, may have memory: not to be touched on the host.

@@ -25,6 +25,7 @@ struct judge {
     struct sigaction engine_handler[4];
     uint64_t seed, number;
     uint64_t cases, faults, native, skipped, failed;
+    struct variation_counts host_varies, interp_varies;
 };
 static struct judge judge;
 
@@ -158,7 +159,8 @@ static bool bad_target(const struct test_case *t, const struct outcome *a, const
 
 static bool same_as_interp(const struct test_case *t, const struct outcome *a, const struct outcome *b)
 {
-    return same_outcome(t, a, b) && a->error == b->error && !((a->regs.flags ^ b->regs.flags) & FLAG_RF);
+    return same_outcome(t, a, b, &judge.interp_varies) && a->error == b->error &&
+           !((a->regs.flags ^ b->regs.flags) & FLAG_RF);
 }
 
 // Twice: what was translated the first time is chained the second time.
@@ -188,7 +190,8 @@ static void run_native(const struct judged *c, struct verdict *v)
     native_run(&c->t, &v->judge);
     sys_as_user(&v->judge);
     sys_as_user(&v->subject);
-    disagree(v, "host", same_outcome(&c->t, &v->judge, &v->subject), window, judge.bt.ram.base + SYS_WINDOW);
+    disagree(v, "host", same_outcome(&c->t, &v->judge, &v->subject, &judge.host_varies), window,
+             judge.bt.ram.base + SYS_WINDOW);
 }
 
 static struct verdict try_case(const struct judged *c)
@@ -304,6 +307,10 @@ int main(int argc, char **argv)
     printf("# %" PRIu64 " cases, %" PRIu64 " of them faults, %" PRIu64 " on the host too, %" PRIu64
            " left out, %" PRIu64 " differ\n",
            judge.cases, judge.faults, judge.native, judge.skipped, judge.failed);
+    printf("# bt and the host:\n");
+    say_variations(&judge.host_varies);
+    printf("# bt and interp:\n");
+    say_variations(&judge.interp_varies);
     CHECK(judge.cases == count);
     CHECK(judge.failed == 0);
     CHECK(judge.skipped <= judge.cases / 20);

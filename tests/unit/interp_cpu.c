@@ -29,6 +29,7 @@ static void make_case(uint64_t seed, uint64_t number, struct test_case *t)
 
 struct totals {
     uint64_t cases, faults, skipped, failed;
+    struct variation_counts varied;
 };
 
 static void run_case(struct subject *s, const uint8_t *pattern, uint64_t seed, uint64_t number, struct totals *totals)
@@ -48,7 +49,7 @@ static void run_case(struct subject *s, const uint8_t *pattern, uint64_t seed, u
     native_run(&t, &host);
     bool same_memory = memcmp(host_window, interp_window, WINDOW_RW) == 0;
     totals->faults += host.vector >= 0;
-    if (same_outcome(&t, &host, &interp) && same_memory)
+    if (same_outcome(&t, &host, &interp, &totals->varied) && same_memory)
         return;
     if (totals->failed++ < SHOWN) {
         printf("# seed %" PRIu64 " case %" PRIu64 " %s:", seed, number, t.name);
@@ -80,6 +81,7 @@ int main(int argc, char **argv)
         run_case(&subject, pattern, seed, i, &totals);
     printf("# %" PRIu64 " cases, %" PRIu64 " of them faults, %" PRIu64 " left out, %" PRIu64 " differ\n", totals.cases,
            totals.faults, totals.skipped, totals.failed);
+    say_variations(&totals.varied);
     CHECK(totals.cases == count);
     CHECK(totals.failed == 0);
     CHECK(totals.skipped <= totals.cases / 100);
