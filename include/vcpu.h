@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "include/breakpoints.h"
 #include "include/cpuid.h"
 #include "include/events.h"
 #include "include/guest_ram.h"
@@ -19,14 +20,15 @@ struct vcpu;
 
 // Why run() came back, and what an I/O callback asks the engine to do.
 enum vcpu_exit {
-    VCPU_CONTINUE = 0,  // from a callback: go on with the next instruction; run() never returns it
-    VCPU_EXIT_HALT,     // hlt with no interrupt to take: wait for one, then run again
-    VCPU_EXIT_MARK,     // the guest wrote a measuring mark (guest_abi.h); run again to go on
-    VCPU_EXIT_POWER,    // the guest asked to end (debug-exit port)
-    VCPU_EXIT_SHUTDOWN, // triple fault
-    VCPU_EXIT_BUDGET,   // the instruction budget is used up
-    VCPU_EXIT_KICK,     // kick() was called: look at timers and wishes, then run again
-    VCPU_EXIT_ERROR,    // the engine cannot go on; vcpu->error says why in one line
+    VCPU_CONTINUE = 0,    // from a callback: go on with the next instruction; run() never returns it
+    VCPU_EXIT_HALT,       // hlt with no interrupt to take: wait for one, then run again
+    VCPU_EXIT_MARK,       // the guest wrote a measuring mark (guest_abi.h); run again to go on
+    VCPU_EXIT_POWER,      // the guest asked to end (debug-exit port)
+    VCPU_EXIT_SHUTDOWN,   // triple fault
+    VCPU_EXIT_BUDGET,     // the instruction budget is used up
+    VCPU_EXIT_KICK,       // kick() was called: look at timers and wishes, then run again
+    VCPU_EXIT_BREAKPOINT, // the instruction at rip has a breakpoint (set_breakpoints); it has not been executed
+    VCPU_EXIT_ERROR,      // the engine cannot go on; vcpu->error says why in one line
 };
 
 // The rest of the machine as an engine sees it. Set by the machine before engine->create(), constant afterwards.
@@ -112,6 +114,15 @@ struct engine {
     // Run guest code until something needs the caller. budget: at most this many guest instructions (0: no limit;
     // engines without keeps_budget ignore it). One that faults has not been executed, its handler's first one has.
     enum vcpu_exit (*run)(struct vcpu *v, uint64_t budget);
+
+    // For a debugger outside the guest, which sees nothing of it. run() returns VCPU_EXIT_BREAKPOINT whenever an
+    // instruction at one of these addresses is to be executed next, at any CPL and in any address space, be it the
+    // first. The set is copied. 0, or -1 with v->error where the engine cannot have so many: then there are none.
+    int (*set_breakpoints)(struct vcpu *v, const struct breakpoints *b);
+    // One instruction, whatever breakpoints there are, and interrupts wait (but for a guest that is halted, which only
+    // they can wake): VCPU_EXIT_BUDGET, or another exit that it asked for. As in run(), one that faults has not been
+    // executed, its handler's first one has. A repeated string instruction is all done, or one iteration of it (vtx).
+    enum vcpu_exit (*step)(struct vcpu *v);
 
     // The whole architectural state, between two instructions. 0, or -1 with v->error.
     int (*get_state)(struct vcpu *v, struct vcpu_state *state);

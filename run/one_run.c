@@ -200,6 +200,7 @@ static bool handle_exit(struct run *r, enum vcpu_exit exit, enum exit_status *st
         return false;
     case VCPU_EXIT_KICK:
     case VCPU_CONTINUE:
+    case VCPU_EXIT_BREAKPOINT:
         machine_tick(r->machine);
         return false;
     case VCPU_EXIT_HALT:

@@ -121,13 +121,15 @@ struct bt {
 
     struct bt_options options;
     struct bt_stats stats;
-    bool once;           // the next instruction is run on its own, in its checked form (no-adapt)
-    bool stepping;       // the code being executed is one instruction on its own (run.c)
-    bool unfinished;     // ... and a repeated one that stopped in the middle
-    bool step_trap;      // ... and the single-step trap comes behind it
-    bool user_direct;    // the guest is at CPL 3, and its code is to run directly
-    bool direct_refused; // there cannot be any processes
-    uint64_t flushes;    // of all translations, so far
+    bool once;                      // the next instruction is run on its own, in its checked form (no-adapt)
+    bool stepping;                  // the code being executed is one instruction on its own (run.c)
+    bool unfinished;                // ... and a repeated one that stopped in the middle
+    bool step_trap;                 // ... and the single-step trap comes behind it
+    bool debug_step;                // within bt_step(): breakpoints do not count
+    bool user_direct;               // the guest is at CPL 3, and its code is to run directly
+    bool direct_refused;            // there cannot be any processes
+    struct breakpoints breakpoints; // of a debugger outside: while there are any, user code is translated
+    uint64_t flushes;               // of all translations, so far
     atomic_bool poll_armed;
 
     // Loop heads and the targets of indirect branches load from this page: one instruction, no flag, no register. A

@@ -231,7 +231,7 @@ void direct_mode_changed(struct bt *bt, enum world before)
     if (!is)
         return;
     const struct policy *policy = &direct_find_space(bt)->policy;
-    bt->user_direct = bt->options.user == BT_USER_DIRECT ? !policy->banned : policy->direct;
+    bt->user_direct = !bt->breakpoints.count && (bt->options.user == BT_USER_DIRECT ? !policy->banned : policy->direct);
     if (!was)
         d->ran = d->spent = 0;
     if (!bt->user_direct && !was_translated)
@@ -249,7 +249,7 @@ void direct_look(struct bt *bt)
     d->hand_over = policy_hand_over(d->hand_over, 0); // the host may be less busy than it was
     d->since = now;
     note_decision(bt, s, false);
-    bt->user_direct = s->policy.direct;
+    bt->user_direct = s->policy.direct && !bt->breakpoints.count;
 }
 
 void direct_tick(struct bt *bt)

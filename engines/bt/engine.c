@@ -246,6 +246,15 @@ static void kick(struct vcpu *v)
     signals_kicked(bt->signals, again);
 }
 
+static int set_breakpoints(struct vcpu *v, const struct breakpoints *b)
+{
+    struct bt *bt = v->engine_data;
+    bt->breakpoints = *b;
+    bt_mode_changed(bt); // user code may no longer run directly, or may again
+    tc_flush(bt);
+    return 0;
+}
+
 static void read_counters(struct vcpu *v, struct counters *out)
 {
     *out = v->counters;
@@ -296,6 +305,8 @@ const struct engine engine_bt = {
     .destroy = destroy,
     .contain = bt_contain,
     .run = bt_run,
+    .set_breakpoints = set_breakpoints,
+    .step = bt_step,
     .get_state = get_state,
     .set_state = set_state,
     .set_intr = set_intr,

@@ -312,7 +312,10 @@ static void go(struct bt *bt)
 {
     if ((bt->rflags & FLAG_TF) || bt->inhibit || bt->once || bt->budget) {
         bt->once = false;
-        step(bt);
+        if (!bt->debug_step && breakpoint_at(&bt->breakpoints, bt->rip))
+            bt->exit = VCPU_EXIT_BREAKPOINT;
+        else
+            step(bt);
         return;
     }
     if (bt->direct && bt->world == WORLD_USER && !bt->user_direct)
@@ -349,4 +352,17 @@ enum vcpu_exit bt_run(struct vcpu *v, uint64_t budget)
         }
         go(bt);
     }
+}
+
+enum vcpu_exit bt_step(struct vcpu *v)
+{
+    struct bt *bt = v->engine_data;
+    bool inhibit = bt->inhibit;
+    bt->debug_step = true;
+    bt->inhibit = inhibit || !bt->halted;
+    enum vcpu_exit exit = bt_run(v, 1);
+    bt->debug_step = false;
+    if (exit == VCPU_EXIT_KICK)
+        bt->inhibit = inhibit;
+    return exit;
 }

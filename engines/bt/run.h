@@ -6,6 +6,8 @@
 #include "engines/bt/bt.h"
 
 enum vcpu_exit bt_run(struct vcpu *v, uint64_t budget); // engine->run
+// engine->step: one instruction for a debugger outside.
+enum vcpu_exit bt_step(struct vcpu *v);
 
 // Registers have been saved as translated code has them: gpr[RSP] and flags as C code wants them.
 void bt_state_from_world(struct bt *bt);

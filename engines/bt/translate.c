@@ -245,9 +245,30 @@ static bool translate_parked(struct translator *t)
     return falls;
 }
 
+// A breakpoint of a debugger outside stands before the instruction: the run ends there.
+static void emulate_breakpoint(struct bt *bt, const struct insn *in)
+{
+    (void)in;
+    bt->exit = VCPU_EXIT_BREAKPOINT;
+}
+
+static bool put_breakpoint(struct translator *t)
+{
+    struct site *site = add_site(t, SITE_EMULATE);
+    site->emulate = emulate_breakpoint;
+    site->guilty = false; // the instruction is not tried
+    t->how = HOW_CALLOUT;
+    put_leave_inline(t, t->hot, site);
+    return false;
+}
+
 // The last "instruction" of a TU may be none.
 static bool translate_one(struct translator *t, bool undefined)
 {
+    if (!t->single && breakpoint_at(&t->bt->breakpoints, t->tu->rip + t->in->offset)) {
+        park_home(t);
+        return put_breakpoint(t);
+    }
     if (undefined) {
         park_home(t);
         return put_raise(t, t->tu->too_long ? VEC_GP : VEC_UD, t->tu->too_long);

@@ -175,6 +175,13 @@ void block_invalidate(struct cpu *c, uint64_t ram_offset, unsigned size)
 
 // ---- Building ----
 
+// A breakpoint of a debugger outside stands before the instruction that is not here.
+static HANDLER(op_breakpoint)
+{
+    c->exit = VCPU_EXIT_BREAKPOINT;
+    return leave_before(c, op);
+}
+
 // One instruction that may go on in the next page. Sets b->second_page where it does.
 static void build_first(struct cpu *c, struct lowering *low, struct block *b)
 {
@@ -192,6 +199,14 @@ static void build_first(struct cpu *c, struct lowering *low, struct block *b)
     lowering_insn(low, both, X86_MAX_INSN);
 }
 
+static void build_breakpoint(struct lowering *low)
+{
+    emit(&low->l, op_breakpoint);
+    low->l.ends = true;
+    low->insns = low->bytes = 1; // of which none is executed
+}
+
+// A block of more than one instruction ends before a breakpoint, or consists of it.
 static void build(struct cpu *c, struct block *b, uint64_t rip, uint64_t at, unsigned max_insns)
 {
     memset(b, 0, sizeof *b);
@@ -202,11 +217,15 @@ static void build(struct cpu *c, struct block *b, uint64_t rip, uint64_t at, uns
 
     struct lowering low;
     lowering_start(&low, c, rip, b->op);
-    build_first(c, &low, b);
+    if (max_insns > 1 && breakpoint_at(&c->breakpoints, rip))
+        build_breakpoint(&low);
+    else
+        build_first(c, &low, b);
     struct x86_code s = x86_code_at(c->ram, gpa(at));
     const struct op *full = b->op + BLOCK_MAX_OPS - 2 * LOWER_MAX_OPS; // room for one more and the closing jump
     while (!low.l.ends && b->second_page == NO_PAGE && low.insns < max_insns && low.l.next < full &&
-           low.bytes < s.left && lowering_fits(&low, s.bytes + low.bytes, s.left - low.bytes))
+           low.bytes < s.left && !breakpoint_at(&c->breakpoints, rip + low.bytes) &&
+           lowering_fits(&low, s.bytes + low.bytes, s.left - low.bytes))
         lowering_insn(&low, s.bytes + low.bytes, s.left - low.bytes);
     lowering_finish(&low);
 

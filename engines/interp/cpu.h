@@ -102,8 +102,9 @@ struct cpu {
     bool inhibit_debug; // #DB waits too: after a load of ss
     bool intr;          // INTR pin
     atomic_bool kicked;
-    bool stepping;  // the block being executed is one instruction on its own (run.c)
-    bool step_trap; // ... and the single-step trap comes behind it
+    bool stepping;   // the block being executed is one instruction on its own (run.c)
+    bool step_trap;  // ... and the single-step trap comes behind it
+    bool debug_step; // within interp_step(): breakpoints do not count
     struct cpu_event event;
     uint8_t delivering;  // vector being delivered, for the double-fault rules; NOT_DELIVERING otherwise
     enum vcpu_exit exit; // what an instruction asked for; VCPU_CONTINUE otherwise
@@ -115,6 +116,7 @@ struct cpu {
     const struct guest_ram *ram;
     struct block_cache *cache;
     struct x86_decoder decoder;
+    struct breakpoints breakpoints; // of a debugger outside
 
     // What a flush has to undo: the slots filled since the last one, or more than fit.
     unsigned filled;

@@ -217,6 +217,14 @@ static void kick(struct vcpu *v)
     atomic_store(&c->limit, 0);
 }
 
+static int set_breakpoints(struct vcpu *v, const struct breakpoints *b)
+{
+    struct cpu *c = v->engine_data;
+    c->breakpoints = *b;
+    block_flush(c); // blocks end where they did not before
+    return 0;
+}
+
 static void read_counters(struct vcpu *v, struct counters *out)
 {
     account_instructions(v->engine_data);
@@ -237,6 +245,8 @@ const struct engine engine_interp = {
     .create = create,
     .destroy = destroy,
     .run = interp_run,
+    .set_breakpoints = set_breakpoints,
+    .step = interp_step,
     .get_state = get_state,
     .set_state = set_state,
     .set_intr = set_intr,

@@ -122,7 +122,10 @@ static void run_blocks(struct cpu *c)
 {
     bool single = (c->rflags & FLAG_TF) || c->inhibit || c->budget_end - c->icount < BLOCK_MAX_INSNS;
     if (single) {
-        step(c);
+        if (!c->debug_step && breakpoint_at(&c->breakpoints, c->rip))
+            c->exit = VCPU_EXIT_BREAKPOINT;
+        else
+            step(c);
         return;
     }
     atomic_store(&c->limit, c->budget_end);
@@ -146,4 +149,17 @@ enum vcpu_exit interp_run(struct vcpu *v, uint64_t budget)
             return exit;
         run_blocks(c);
     }
+}
+
+enum vcpu_exit interp_step(struct vcpu *v)
+{
+    struct cpu *c = v->engine_data;
+    bool inhibit = c->inhibit;
+    c->debug_step = true;
+    c->inhibit = inhibit || !c->halted;
+    enum vcpu_exit exit = interp_run(v, 1);
+    c->debug_step = false;
+    if (exit == VCPU_EXIT_KICK)
+        c->inhibit = inhibit;
+    return exit;
 }

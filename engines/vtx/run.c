@@ -147,6 +147,8 @@ static enum vcpu_exit do_other(struct vcpu *v)
     case KVM_EXIT_INTR:
         count(v, EV_exit_host);
         return VCPU_CONTINUE;
+    case KVM_EXIT_DEBUG: // debug.c asked for it; the guest did not
+        return vtx_of(v)->stepping ? VCPU_EXIT_BUDGET : VCPU_EXIT_BREAKPOINT;
     case KVM_EXIT_INTERNAL_ERROR:
         count(v, EV_exit_other);
         return made_undefined(v) ? VCPU_CONTINUE : vtx_error_exit(v);
@@ -172,6 +174,8 @@ static enum vcpu_exit settle(struct vcpu *v, enum vcpu_exit result)
             result = stronger(result, do_pio(v));
         else if (x->run->exit_reason == KVM_EXIT_MMIO)
             result = stronger(result, do_mmio(v));
+        else if (x->run->exit_reason == KVM_EXIT_DEBUG) // a step is done with the instruction
+            break;
         else if (x->run->exit_reason != KVM_EXIT_INTR)
             return do_other(v);
     }

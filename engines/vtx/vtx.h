@@ -33,6 +33,9 @@ struct vtx {
     bool has_tsc_offset; // KVM_VCPU_TSC_OFFSET (Linux 5.16 and later)
     bool has_xcrs;       // KVM_CAP_XCRS: the CPU has XSAVE, and the guest therefore an xcr0
 
+    struct breakpoints breakpoints; // of a debugger outside
+    bool stepping;                  // within vtx_step()
+
     struct vtx_cpuid cpuid[VTX_MAX_CPUID];
     size_t cpuid_count;
 
@@ -76,6 +79,10 @@ int vtx_set_state(struct vcpu *v, const struct vcpu_state *state);
 int vtx_kick_setup(struct vcpu *v);
 enum vcpu_exit vtx_run(struct vcpu *v, uint64_t budget);
 void vtx_kick(struct vcpu *v);
+
+// debug.c
+int vtx_set_breakpoints(struct vcpu *v, const struct breakpoints *b);
+enum vcpu_exit vtx_step(struct vcpu *v);
 
 // error.c: the exits that end a run, as one line in v->error. Each returns VCPU_EXIT_ERROR.
 enum vcpu_exit vtx_error_exit(struct vcpu *v);
