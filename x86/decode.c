@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "include/vcpu_state.h"
+#include "x86/vector.h"
 
 int x86_decoder_open(struct x86_decoder *d)
 {
@@ -18,6 +19,7 @@ int x86_decoder_open(struct x86_decoder *d)
         cs_close(&d->handle);
         return -1;
     }
+    vector_index_rows(d);
     return 0;
 }
 
@@ -168,19 +170,6 @@ static size_t order_prefixes(uint8_t *code, size_t n)
     return opcode;
 }
 
-// Prefixes that VEX and EVEX have fields of their own for, and lock, are not allowed before them (SDM vol. 2, 2.3.2 to
-// 2.3.5); Capstone lets some pass.
-static bool is_bad_vex(const uint8_t *code, size_t opcode, size_t n)
-{
-    if (opcode == n || (code[opcode] != 0xc4 && code[opcode] != 0xc5 && code[opcode] != 0x62))
-        return false;
-    for (size_t i = 0; i < opcode; i++) {
-        if (kind_of_prefix(code[i]) >= PREFIX_SIZE || code[i] == 0xf0 || is_rex(code[i]))
-            return true;
-    }
-    return false;
-}
-
 // ---- Opcodes that Capstone knows in part ----
 
 // What the processor ignores and Capstone does not: in a move from or to cr or dr, modrm's mod, which names registers
@@ -273,11 +262,16 @@ bool x86_decode(struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t 
     const uint8_t *code = ordered;
     size_t left = n < X86_MAX_INSN ? n : X86_MAX_INSN;
     uint64_t at = address;
+    enum vector_result vector = vector_decode(d, bytes, left, address, insn);
+    if (vector == VECTOR_DECODED)
+        read_prefixes(insn, bytes);
+    if (vector != VECTOR_NONE)
+        return vector == VECTOR_DECODED;
     memcpy(ordered, bytes, left);
     size_t all = left, opcode = order_prefixes(ordered, left);
     mend_ignored_bits(ordered + opcode, all - opcode, opcode > 0 && is_rex(ordered[opcode - 1]));
     bool hint = is_hint(ordered + opcode, all - opcode);
-    bool known = !is_bad_vex(ordered, opcode, all) && cs_disasm_iter(d->handle, &code, &left, &at, d->scratch);
+    bool known = cs_disasm_iter(d->handle, &code, &left, &at, d->scratch);
     if (!known && hint && decode_hint(d, ordered, all, opcode, insn)) {
         read_prefixes(insn, ordered);
         return true;

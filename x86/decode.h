@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The Capstone front end that interp and bt share: bytes in, one compact struct out. Decoding is shared, semantics
-// never: each engine says for itself what an instruction does. Mnemonics are Capstone's (X86_INS_*).
+// The decoder that interp and bt share: bytes in, one compact struct out. Decoding is shared, semantics never: each
+// engine says for itself what an instruction does. Mnemonics are Capstone's (X86_INS_*), and so is the decoding of
+// integer and system instructions; everything of x87, MMX, SSE, AVX and VEX comes from the table in x86/vector.def.
 #ifndef RINGSIDE_X86_DECODE_H
 #define RINGSIDE_X86_DECODE_H
 
@@ -18,12 +19,18 @@ enum x86_operand_kind {
     OPERAND_GPR,   // reg 0-15; size 1, 2, 4, 8
     OPERAND_HIGH8, // ah, ch, dh, bh as reg 0-3
     OPERAND_MEM,
-    OPERAND_IMM, // sign-extended; a branch target is the absolute address
+    OPERAND_IMM, // sign-extended, zero-extended in vector instructions; a branch target is the absolute address
     OPERAND_SEG, // reg is enum segreg
     OPERAND_CR,
     OPERAND_DR,
-    OPERAND_OTHER, // x87, MMX, SSE, AVX, mask and bound registers
+    OPERAND_XMM,   // reg 0-15; size is what is accessed of it: 32 with 256 bits, 4 for a scalar single, ...
+    OPERAND_MMX,   // reg 0-7
+    OPERAND_ST,    // st(reg)
+    OPERAND_OTHER, // mask, bound and other registers that this vCPU has not
 };
+
+// Capstone has no name of its own for it.
+#define X86_INS_VBROADCASTI128 X86_INS_VBROADCASTI32X4
 
 #define X86_NO_REG 16 // mem.base, mem.index: none
 #define X86_NO_SEG 6  // mem.seg: no override, or one that 64-bit mode ignores
@@ -31,11 +38,12 @@ enum x86_operand_kind {
 struct x86_operand {
     uint8_t kind; // enum x86_operand_kind
     uint8_t reg;
-    uint8_t size; // bytes
+    uint16_t size; // bytes; of memory exactly those that are accessed, for a gather one element, for xsave at most
     struct {
         uint8_t base, index; // gpr or X86_NO_REG
         uint8_t shift;       // index is scaled by 1 << shift
         uint8_t seg;         // SEG_FS, SEG_GS or X86_NO_SEG
+        bool vsib;           // index is a vector register, one index for each element (SDM vol. 2, 2.3.12)
         int64_t disp;        // rip-relative operands are resolved: base none, disp the absolute address
     } mem;
     int64_t imm;
@@ -44,11 +52,12 @@ struct x86_operand {
 struct insn {
     uint16_t id;       // X86_INS_*
     uint8_t length;    // bytes
-    uint8_t opcode[3]; // after the prefixes
+    uint8_t opcode[3]; // after the prefixes; with VEX, which has no 0f, 0f 38 and 0f 3a, as if they were there
     uint8_t modrm;     // where there is one, else 0
     bool rex_w;        // REX.W
     bool opsize;       // prefix 66
     bool lock, rep, repne;
+    bool vex, vex_l;    // VEX-encoded; VEX.L: 256 bits where the instruction has them
     bool stack_segment; // a memory operand based on rsp or rbp: #SS in place of #GP where it is not canonical
     uint8_t addr_size;  // 4 or 8
     uint8_t operands;
@@ -58,6 +67,7 @@ struct insn {
 struct x86_decoder {
     csh handle;
     cs_insn *scratch;
+    uint16_t vector_rows[4][256]; // by opcode map and opcode, the first row of x86/vector.def + 1, or 0
 };
 
 int x86_decoder_open(struct x86_decoder *d); // 0, or -1 where Capstone cannot be opened

@@ -11,10 +11,11 @@ static const uint8_t kinds[X86_INS_ENDING] = {
 #undef INSN
 };
 
-static bool has_other_operand(const struct insn *in)
+// x87, MMX, SSE and AVX registers, and those that nobody has.
+static bool has_vector_operand(const struct insn *in)
 {
     for (unsigned i = 0; i < in->operands; i++)
-        if (in->op[i].kind == OPERAND_OTHER)
+        if (in->op[i].kind >= OPERAND_XMM)
             return true;
     return false;
 }
@@ -22,7 +23,7 @@ static bool has_other_operand(const struct insn *in)
 enum kind kind_of(const struct insn *in)
 {
     enum kind kind = in->id < X86_INS_ENDING ? kinds[in->id] : KIND_UNDEFINED;
-    if (kind == KIND_UNDEFINED || has_other_operand(in) || !x86_lock_valid(in))
+    if (kind == KIND_UNDEFINED || has_vector_operand(in) || !x86_lock_valid(in))
         return KIND_UNDEFINED;
     // movs and cmps share their names with SSE instructions, mov and push and pop their own with privileged forms.
     if (kind == KIND_STRING && in->opcode[0] == 0x0f)

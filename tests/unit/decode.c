@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The Capstone front end where Capstone by itself would be wrong: prefixes in any order, ignored bits,
-// reserved hints.
+// The decoder: where Capstone by itself would be wrong (prefixes in any order, ignored bits, reserved hints), and
+// vector operands.
 #include "x86/decode.h"
 
 #include "include/vcpu_state.h"
@@ -65,6 +65,21 @@ int main(void)
     CHECK_EQ(DECODE("\x0f\x20\x18").length, 3);
     CHECK(DECODE("\x0f\x20\x18").op[1].kind == OPERAND_CR && DECODE("\x0f\x20\x18").op[1].reg == 3);
     CHECK(DECODE("\x44\x8c\xd8").op[1].kind == OPERAND_SEG && DECODE("\x44\x8c\xd8").op[1].reg == SEG_DS);
+
+    // Vector operands: which register, and how much of it and of memory is accessed (the rest: decode_host.c).
+    CHECK(DECODE("\xf3\x44\x0f\x58\x08").op[0].kind == OPERAND_XMM && DECODE("\xf3\x44\x0f\x58\x08").op[0].reg == 9);
+    CHECK_EQ(DECODE("\xf3\x44\x0f\x58\x08").op[1].size, 4); // addss (%rax), %xmm9
+    CHECK_EQ(DECODE("\xc5\xf4\x58\x00").operands, 3);       // vaddps (%rax), %ymm1, %ymm0
+    CHECK(DECODE("\xc5\xf4\x58\x00").vex_l && DECODE("\xc5\xf4\x58\x00").op[2].size == 32);
+    CHECK(DECODE("\x0f\x60\xc1").op[1].kind == OPERAND_MMX); // punpcklbw %mm1, %mm0
+    CHECK(DECODE("\xd8\xc3").op[1].kind == OPERAND_ST && DECODE("\xd8\xc3").op[1].reg == 3);
+    CHECK(DECODE("\xc4\xe2\x71\x90\x04\x62").op[1].mem.vsib); // vpgatherdd
+    CHECK_EQ(DECODE("\xc4\xe2\x69\x90\x14\x62").length, 0);   // mask and destination the same
+    CHECK_EQ(DECODE("\xc4\xe3\x6d\x4a\x08\x35").length, 6);   // vblendvps: a register in the immediate
+    CHECK_EQ(DECODE("\xc4\xe3\x6d\x4a\x08\x35").op[3].reg, 3);
+    CHECK_EQ(DECODE("\x66\x0f\x6f\x05\x00\x01\x00\x00").op[1].mem.disp, 0x1108); // relative to rip
+    CHECK_EQ(DECODE("\x66\x0f\xf7\xc1").op[0].mem.base, RDI);                    // maskmovdqu
+    CHECK_EQ(DECODE("\x62\xf1\x7c\x48\x58\xc1").length, 0);                      // EVEX
 
     CHECK_EQ(DECODE("\x66").length, 0); // nothing but a prefix
     x86_decoder_close(&d);
