@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the virtual CPU says that it is (SDM vol. 2, CPUID): what the interpreter implements, and nothing that another
-// engine could lack. No FPU, SSE or XSAVE yet: their bits come with their instructions. crc32 is there, but only
-// SSE4.2's bit could announce it. No MTRR: the guest's memory types are not its own. No hypervisor leaf: guests do not
-// ask which engine they run on.
+// What the virtual CPU says that it is (SDM vol. 2, CPUID): what interp and bt do and, for instructions that they leave
+// to the host's CPU, what that has; so it is the same for every engine on one host. No MTRR: the guest's memory types
+// are not its own. No hypervisor leaf: guests do not ask which engine they run on.
 #include "machine/cpuid.h"
 
-#include <stdint.h>
+#include <string.h>
 
 #define BIT(n) (1u << (n))
 #define CHARS(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
@@ -15,7 +14,7 @@
 #define VIRT_BITS 48u
 #define CLFLUSH_BYTES 64u
 
-enum leaf1_ecx { L1C_PCID = BIT(17), L1C_CX16 = BIT(13), L1C_MOVBE = BIT(22), L1C_POPCNT = BIT(23) };
+enum leaf1_ecx { L1C_PCID = BIT(17) };
 enum leaf1_edx {
     L1D_DE = BIT(2),
     L1D_PSE = BIT(3),
@@ -31,14 +30,11 @@ enum leaf1_edx {
 };
 enum leaf7_ebx {
     L7B_FSGSBASE = BIT(0),
-    L7B_BMI1 = BIT(3),
     L7B_SMEP = BIT(7),
-    L7B_BMI2 = BIT(8),
     L7B_ERMS = BIT(9),
     L7B_INVPCID = BIT(10),
     L7B_SMAP = BIT(20),
 };
-enum ext1_ecx { X1C_LAHF = BIT(0), X1C_LZCNT = BIT(5) };
 enum ext1_edx {
     X1D_SYSCALL = BIT(11),
     X1D_NX = BIT(20),
@@ -53,17 +49,18 @@ enum ext7_edx { X7D_INVARIANT_TSC = BIT(8) };
 #define VENDOR_EDX CHARS('s', 'i', 'd', 'e')
 #define VENDOR_ECX CHARS('V', 'C', 'P', 'U')
 
-static const struct cpuid_leaf leaves[] = {
+// Whatever the host is.
+static const struct cpuid_leaf base[] = {
     {.leaf = 0x0, .eax = 0x7, .ebx = VENDOR_EBX, .ecx = VENDOR_ECX, .edx = VENDOR_EDX},
     {.leaf = 0x1,
      .eax = FAMILY_6_MODEL_0,
      .ebx = 1u << 16 | CLFLUSH_BYTES / 8 << 8, // one logical processor, APIC ID 0
-     .ecx = L1C_CX16 | L1C_PCID | L1C_MOVBE | L1C_POPCNT,
+     .ecx = L1C_PCID,
      .edx = L1D_DE | L1D_PSE | L1D_TSC | L1D_MSR | L1D_PAE | L1D_CX8 | L1D_APIC | L1D_PGE | L1D_CMOV | L1D_PAT |
             L1D_CLFLUSH},
-    {.leaf = 0x7, .ebx = L7B_FSGSBASE | L7B_BMI1 | L7B_SMEP | L7B_BMI2 | L7B_ERMS | L7B_INVPCID | L7B_SMAP},
+    {.leaf = 0x7, .ebx = L7B_FSGSBASE | L7B_SMEP | L7B_ERMS | L7B_INVPCID | L7B_SMAP},
     {.leaf = 0x80000000, .eax = 0x80000008, .ebx = VENDOR_EBX, .ecx = VENDOR_ECX, .edx = VENDOR_EDX},
-    {.leaf = 0x80000001, .ecx = X1C_LAHF | X1C_LZCNT, .edx = X1D_SYSCALL | X1D_NX | X1D_1GB | X1D_RDTSCP | X1D_LM},
+    {.leaf = 0x80000001, .edx = X1D_SYSCALL | X1D_NX | X1D_1GB | X1D_RDTSCP | X1D_LM},
     {.leaf = 0x80000002,
      .eax = CHARS('R', 'i', 'n', 'g'),
      .ebx = CHARS('s', 'i', 'd', 'e'),
@@ -75,4 +72,31 @@ static const struct cpuid_leaf leaves[] = {
     {.leaf = 0x80000008, .eax = VIRT_BITS << 8 | PHYS_BITS},
 };
 
-const struct cpuid_table machine_cpuid = {leaves, sizeof(leaves) / sizeof(leaves[0])};
+_Static_assert(sizeof base / sizeof base[0] <= MACHINE_CPUID_LEAVES, "room for every leaf");
+
+// What both interp and bt do. crc32 is there, but only SSE4.2's bit could announce it.
+#define ENGINES_DO                                                                                                     \
+    (X86_FEATURE_BIT(CX16) | X86_FEATURE_BIT(MOVBE) | X86_FEATURE_BIT(POPCNT) | X86_FEATURE_BIT(BMI1) |                \
+     X86_FEATURE_BIT(BMI2) | X86_FEATURE_BIT(ADX) | X86_FEATURE_BIT(LAHF) | X86_FEATURE_BIT(LZCNT))
+
+static struct cpuid_leaf *find(struct cpuid_leaf *leaves, size_t count, uint32_t leaf, uint32_t subleaf)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (leaves[i].leaf == leaf && leaves[i].subleaf == subleaf)
+            return &leaves[i];
+    }
+    return NULL;
+}
+
+struct cpuid_table machine_cpuid(struct cpuid_leaf leaves[MACHINE_CPUID_LEAVES], x86_feature_set host)
+{
+    x86_feature_set set = host & ENGINES_DO;
+    size_t count = sizeof base / sizeof base[0];
+    memcpy(leaves, base, sizeof base);
+#define X86_FEATURE(name, l, s, reg, bit)                                                                              \
+    if (set & X86_FEATURE_BIT(name))                                                                                   \
+        find(leaves, count, l, s)->reg |= BIT(bit);
+#include "x86/features.def"
+#undef X86_FEATURE
+    return (struct cpuid_table){leaves, count};
+}

@@ -4,7 +4,12 @@
 #define RINGSIDE_MACHINE_CPUID_H
 
 #include "include/cpuid.h"
+#include "x86/features.h"
 
-extern const struct cpuid_table machine_cpuid;
+#define MACHINE_CPUID_LEAVES 16
+
+// Fills leaves, which stay the caller's and must live as long as the table does, for a host with these features
+// (x86_host_features).
+struct cpuid_table machine_cpuid(struct cpuid_leaf leaves[MACHINE_CPUID_LEAVES], x86_feature_set host);
 
 #endif

@@ -26,6 +26,7 @@
 struct machine {
     struct guest_ram ram;
     struct bus bus;
+    struct cpuid_leaf cpuid[MACHINE_CPUID_LEAVES];
     struct vcpu vcpu[MACHINE_ENGINES_MAX]; // one for each engine, all of the same CPU
     unsigned engines;                      // that have been created
     unsigned active;                       // whose vCPU has the CPU's state
@@ -293,7 +294,7 @@ int machine_add_engine(struct machine *m, const struct engine *engine, const cha
     *v = (struct vcpu){
         .engine = engine,
         .ram = &m->ram,
-        .cpuid = machine_cpuid,
+        .cpuid = machine_cpuid(m->cpuid, x86_host_features()),
         .settings = settings,
         .apic_base = APIC_DEFAULT_ADDR | APIC_BASE_ENABLE | APIC_BASE_BSP,
         .bus =

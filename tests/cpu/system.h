@@ -38,6 +38,7 @@ enum { SYS_INTERRUPT = 0x40, ENDED_BADLY = -2 };
 
 struct system {
     struct guest_ram ram;
+    struct cpuid_leaf cpuid[MACHINE_CPUID_LEAVES];
     struct vcpu vcpu;
     struct vcpu_state start[2]; // at CPL 0, at CPL 3
     struct vcpu_state end;
@@ -179,7 +180,7 @@ static inline bool sys_start(struct system *s, const struct engine *engine, cons
     s->vcpu = (struct vcpu){
         .engine = engine,
         .ram = &s->ram,
-        .cpuid = machine_cpuid,
+        .cpuid = machine_cpuid(s->cpuid, x86_host_features()),
         .bus = {s, sys_pio_read, sys_pio_write, sys_mmio_read, sys_mmio_write, sys_acknowledge, sys_tpr, sys_apic_base},
     };
     if (engine->create(&s->vcpu))

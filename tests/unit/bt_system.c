@@ -315,7 +315,9 @@ int main(int argc, char **argv)
         SKIP(info.reason);
         return check_done("bt_system");
     }
-    struct guest g = {.vcpu = {.engine = &engine_bt, .ram = &g.ram, .cpuid = machine_cpuid}};
+    struct cpuid_leaf leaves[MACHINE_CPUID_LEAVES];
+    struct guest g = {.vcpu = {.engine = &engine_bt, .ram = &g.ram}};
+    g.vcpu.cpuid = machine_cpuid(leaves, x86_host_features());
     char err[200] = "";
     if (!CHECK_EQ(ram_create(&g.ram, RAM_BYTES, err, sizeof err), 0) || !CHECK_EQ(engine_bt.create(&g.vcpu), 0)) {
         printf("# %s%s\n", err, g.vcpu.error);

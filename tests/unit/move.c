@@ -41,6 +41,7 @@ extern const uint8_t move_code[], move_code_end[];
 
 struct guest {
     struct guest_ram ram;
+    struct cpuid_leaf cpuid[MACHINE_CPUID_LEAVES];
     struct vcpu v[2]; // the same RAM under both engines
     unsigned marks;
 };
@@ -92,7 +93,7 @@ static struct guest *guest_new(const struct engine *first, const struct engine *
         struct vcpu *v = &g->v[i];
         v->engine = i ? second : first;
         v->ram = &g->ram;
-        v->cpuid = machine_cpuid;
+        v->cpuid = machine_cpuid(g->cpuid, x86_host_features());
         v->bus = (struct vcpu_bus){.machine = g, .pio_read = pio_read, .pio_write = pio_write};
         if (!CHECK(v->engine->create(v) == 0 && v->engine->set_state(v, &state) == 0)) {
             printf("# %s\n", v->error);
