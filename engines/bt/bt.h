@@ -90,6 +90,9 @@ struct bt {
     struct segment ldtr, tr;
     struct table_reg gdtr, idtr;
     uint64_t dr[4], dr6, dr7, xcr0;
+    // Breakpoints that are enabled, a bit for each of dr0-dr3 (debug.h): at instructions, on data, on ports.
+    uint8_t break_at, break_data, break_port;
+    uint8_t debug_hits; // and those that the instruction being executed has met
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, tsc_aux, tsc_offset;
@@ -125,6 +128,7 @@ struct bt {
     bool stepping;                  // the code being executed is one instruction on its own (run.c)
     bool unfinished;                // ... and a repeated one that stopped in the middle
     bool step_trap;                 // ... and the single-step trap comes behind it
+    uint64_t step_rf;               // ... RF as it was before it, should it have to be run again
     bool debug_step;                // within bt_step(): breakpoints do not count
     bool user_direct;               // the guest is at CPL 3, and its code is to run directly
     bool direct_refused;            // there cannot be any processes

@@ -3,6 +3,7 @@
 // INVPCID; vol. 3, 2.5 and 4.10.4). Of PCIDs the software TLB knows (tlb.h); mappings and CCFs are looked at in either
 // case, since another address space is another one.
 #include "engines/bt/cpuid.h"
+#include "engines/bt/debug.h"
 #include "engines/bt/emulations.h"
 
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
@@ -60,6 +61,8 @@ static void write_cr4(struct bt *bt, uint64_t v)
     bt->cr4 = v;
     if (changed & flushing)
         flush(bt);
+    if (changed & CR4_DE)
+        debug_changed(bt);
     bt_mode_changed(bt);
 }
 
@@ -132,22 +135,22 @@ void emulate_lmsw(struct bt *bt, const struct insn *in) // PE can be set, not cl
     bt_next(bt, in);
 }
 
-// ---- Debug registers (SDM vol. 3, 17.2): kept as written, but no breakpoint ever matches ----
+// ---- Debug registers (SDM vol. 3, 17.2; breakpoints: debug.h) ----
 
 #define DR6_FIXED1 0xffff0ff0ull
 #define DR6_WRITABLE 0xe00full // B0-B3, BD, BS, BT
-#define DR6_BD 0x2000ull
 #define DR7_FIXED1 0x400ull
 #define DR7_WRITABLE 0xffff23ffull
-#define DR7_GD 0x2000ull
 
+// The #DB of DR7.GD is a fault, and one that sets RF in its frame (SDM vol. 3, 17.3.1.1).
 static void check_debug_access(struct bt *bt, unsigned dr) // 4 and 5 stand for 6 and 7
 {
     if (dr > 7 || ((dr == 4 || dr == 5) && (bt->cr4 & CR4_DE)))
         raise_exception(bt, VEC_UD);
     need_cpl0(bt);
     if (bt->dr7 & DR7_GD) {
-        bt->dr6 |= DR6_BD;
+        bt->dr6 = (bt->dr6 & ~DR6_B) | DR6_BD;
+        bt->rflags |= FLAG_RF;
         raise_exception(bt, VEC_DB);
     }
 }
@@ -165,6 +168,7 @@ void emulate_mov_to_dr(struct bt *bt, const struct insn *in)
         bt->dr6 = (v & DR6_WRITABLE) | DR6_FIXED1;
     else
         bt->dr7 = (v & DR7_WRITABLE) | DR7_FIXED1;
+    debug_changed(bt);
     bt_next(bt, in);
 }
 

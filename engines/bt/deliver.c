@@ -3,10 +3,10 @@
 // checked, read and pushed; only then does the guest's state change, so that a fault on the way finds it untouched.
 #include "engines/bt/deliver.h"
 
+#include "engines/bt/debug.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/segment.h"
 
-#define DR7_GD 0x2000ull
 #define ERROR_EXT 1u // of an error code: the event came from outside the program (SDM vol. 3, 6.13)
 #define ERROR_IDT 2u // its index is a vector
 
@@ -63,7 +63,8 @@ uint64_t push_frame(struct bt *bt, uint64_t rsp, unsigned cpl, const uint64_t *f
 }
 
 // RF as pushed: set for fault-class exceptions, so that the instruction runs without its breakpoint when it is
-// restarted (SDM vol. 3, 17.3.1.1). The rest are traps, interrupts and aborts.
+// restarted (SDM vol. 3, 17.3.1.1). The rest are traps, interrupts and aborts, which push RF as it is: set in the
+// middle of a repeated string instruction (repeat_stops); and instruction breakpoints, whose handler sets it.
 static bool pushes_rf(struct bt_event event)
 {
     const uint32_t not_faults =
@@ -97,7 +98,10 @@ void deliver_for(struct bt *bt, struct bt_event event, uint64_t return_rip)
         bt->seg[SEG_SS] = segment_null((uint16_t)cpl, cpl);
     bool interrupt_gate = (descriptor_attr(&gate) & SEG_TYPE) == SEG_TYPE_INTERRUPT_GATE;
     flags_load(bt, 0, FLAG_TF | FLAG_NT | (interrupt_gate ? FLAG_IF : 0));
+    bt->rflags &= ~(uint64_t)FLAG_RF;
     bt->inhibit = bt->inhibit_debug = false;
+    if (event.type == EVENT_EXCEPTION && event.vector == VEC_DB)
+        bt->dr7 &= ~DR7_GD; // SDM vol. 3, 17.2.4
     bt->gpr[RSP] = rsp;
     bt->rip = gate_offset(&gate);
     set_cpl(bt, cpl);
@@ -111,8 +115,6 @@ void deliver_event(struct bt *bt, struct bt_event event)
     deliver_for(bt, event, bt->rip);
     if (event.type == EVENT_NMI)
         bt->nmi_masked = true;
-    if (event.type == EVENT_EXCEPTION && event.vector == VEC_DB)
-        bt->dr7 &= ~DR7_GD; // SDM vol. 3, 17.2.4
 }
 
 // ---- Double and triple faults (SDM vol. 3, 6.15, #DF: tables 6-4 and 6-5) ----

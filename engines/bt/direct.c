@@ -6,6 +6,7 @@
 #include <string.h>
 #include <x86intrin.h>
 
+#include "engines/bt/debug.h"
 #include "engines/bt/deliver.h"
 #include "engines/bt/direct_inside.h"
 #include "engines/bt/emulations.h"
@@ -87,10 +88,10 @@ static bool page_fault(struct bt *bt, struct slot *slot, const struct process_in
 }
 
 // Behind the instruction already. TF: the single-step trap (SDM vol. 3, 17.3.1.4); else it was int1.
-static _Noreturn void debug_trap(struct bt *bt)
+static _Noreturn void own_debug_trap(struct bt *bt)
 {
     if (bt->rflags & FLAG_TF)
-        bt->dr6 |= 1u << 14; // BS
+        bt->dr6 = (bt->dr6 & ~DR6_B) | DR6_BS;
     raise_exception(bt, VEC_DB);
 }
 
@@ -114,7 +115,7 @@ static bool exception(struct bt *bt, struct slot *slot, const struct process_inf
     case VEC_PF:
         return page_fault(bt, slot, info);
     case VEC_DB:
-        debug_trap(bt);
+        own_debug_trap(bt);
     case VEC_BP:
         return breakpoint(bt);
     default:
@@ -132,6 +133,7 @@ static bool stopped(struct bt *bt, struct slot *slot, enum process_stop stop, co
         count(bt, EV_direct_syscalls);
         bt->rip -= SYSCALL_BYTES;
         enter_by_syscall(bt, bt->rip + SYSCALL_BYTES);
+        debug_trap(bt, bt->step_trap);
         return false;
     case PROCESS_EXCEPTION:
         return exception(bt, slot, info);

@@ -221,6 +221,12 @@ static void left_user(struct bt *bt)
     note_decision(bt, s, direct);
 }
 
+// The host's CPU knows nothing of breakpoints, be they the guest's or those of a debugger outside.
+static bool may_be_direct(const struct bt *bt)
+{
+    return !bt->break_at && !bt->break_data && !bt->breakpoints.count;
+}
+
 void direct_mode_changed(struct bt *bt, enum world before)
 {
     struct direct *d = bt->direct;
@@ -231,7 +237,8 @@ void direct_mode_changed(struct bt *bt, enum world before)
     if (!is)
         return;
     const struct policy *policy = &direct_find_space(bt)->policy;
-    bt->user_direct = !bt->breakpoints.count && (bt->options.user == BT_USER_DIRECT ? !policy->banned : policy->direct);
+    if (may_be_direct(bt))
+        bt->user_direct = bt->options.user == BT_USER_DIRECT ? !policy->banned : policy->direct;
     if (!was)
         d->ran = d->spent = 0;
     if (!bt->user_direct && !was_translated)
@@ -249,7 +256,7 @@ void direct_look(struct bt *bt)
     d->hand_over = policy_hand_over(d->hand_over, 0); // the host may be less busy than it was
     d->since = now;
     note_decision(bt, s, false);
-    bt->user_direct = s->policy.direct && !bt->breakpoints.count;
+    bt->user_direct = s->policy.direct && may_be_direct(bt);
 }
 
 void direct_tick(struct bt *bt)

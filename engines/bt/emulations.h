@@ -55,11 +55,13 @@ static inline bool iopl_allows(const struct bt *bt)
 {
     return bt->cpl <= (bt->rflags & FLAG_IOPL) >> 12;
 }
-// The run loop wants its turn: looked at between the elements of a repeated instruction. Under TF each is a step.
+// The run loop wants its turn: looked at between the elements of a repeated instruction. Under TF each is a step. RF
+// says so to whatever comes now, and holds off the instruction's breakpoint when it goes on (SDM vol. 3, 17.3.1.1).
 static inline bool repeat_stops(struct bt *bt)
 {
-    bt->unfinished =
-        __atomic_load_n(&bt->attention, __ATOMIC_RELAXED) || bt->exit != VCPU_CONTINUE || (bt->rflags & FLAG_TF);
+    bt->unfinished = __atomic_load_n(&bt->attention, __ATOMIC_RELAXED) || bt->exit != VCPU_CONTINUE || bt->debug_hits ||
+                     (bt->rflags & FLAG_TF);
+    bt->rflags |= bt->unfinished ? FLAG_RF : 0;
     return bt->unfinished;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "engines/bt/contain.h"
+#include "engines/bt/debug.h"
 #include "engines/bt/direct.h"
 #include "engines/bt/map.h"
 #include "engines/bt/memory.h"
@@ -210,6 +211,8 @@ static int set_state(struct vcpu *v, const struct vcpu_state *s)
                                   .has_error = s->event_has_error,
                                   .error = s->event_error};
     memcpy(bt->xsave, s->xsave, sizeof bt->xsave);
+    bt->debug_hits = 0;
+    debug_changed(bt);
     bt_mode_changed(bt);
     tc_flush(bt);
     map_note_all(bt); // nobody told us about writes from outside

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Port I/O, and the instructions around interrupts and halting (SDM vol. 1, chapter 19; vol. 2 under each name).
 #include "engines/bt/cpuid.h"
+#include "engines/bt/debug.h"
 #include "engines/bt/emulations.h"
 
 // ---- Permission (SDM vol. 1, 19.5.2) ----
@@ -23,6 +24,8 @@ static void check_port(struct bt *bt, uint16_t port, unsigned size)
 {
     if (!iopl_allows(bt) && !bitmap_allows(bt, port, size))
         raise_error(bt, VEC_GP, 0);
+    if (bt->break_port)
+        debug_note_port(bt, port, size);
 }
 
 // ---- The bus ----

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "engines/bt/debug.h"
 #include "engines/bt/direct.h"
 #include "engines/bt/map.h"
 #include "engines/bt/tc.h"
@@ -41,6 +42,12 @@ static bool is_traced(const struct bt *bt, const uint8_t *host)
     return map_is_traced(bt->map, (uint64_t)(host - bt->ram->base));
 }
 
+// What is watched stays out of the TLB (debug.h).
+static bool is_watched(const struct bt *bt, uint64_t va)
+{
+    return bt->break_data && debug_watches(bt, va & GUEST_PAGE_MASK, GUEST_PAGE_SIZE);
+}
+
 // Walks, and fills the TLB. False: *error is the page-fault error code. va is canonical.
 static bool walk(struct bt *bt, enum tlb_mode mode, uint64_t va, uint32_t access, struct part *out, uint32_t *error)
 {
@@ -55,7 +62,7 @@ static bool walk(struct bt *bt, enum tlb_mode mode, uint64_t va, uint32_t access
         !(access & PF_FETCH)) // a write would be allowed, and would change nothing in the tables
         access |= PF_WRITE;
     map_trace_tables(bt, va);
-    if (page)
+    if (page && ((access & PF_FETCH) || !is_watched(bt, va)))
         tlb_fill(bt->tlb, mode, va, access, &t, page, !is_traced(bt, page));
     unsigned offset = va % GUEST_PAGE_SIZE;
     out->at = gpa(t.page.v + offset);
@@ -231,11 +238,18 @@ static uint64_t load(const uint8_t *host, unsigned size)
 
 // ---- Accesses of instructions ----
 
+static void note_access(struct bt *bt, uint64_t va, unsigned size, bool write)
+{
+    if (bt->break_data)
+        debug_note_access(bt, va, size, write);
+}
+
 static uint64_t read_access(struct bt *bt, uint64_t va, unsigned size, uint32_t access, bool stack)
 {
     struct part part[2];
     uint64_t value = 0;
     unsigned parts = locate_aligned(bt, va, size, access, stack, part);
+    note_access(bt, va, size, false);
     read_parts(bt, part, parts, (uint8_t *)&value);
     return value;
 }
@@ -265,6 +279,7 @@ void mem_write(struct bt *bt, uint64_t va, unsigned size, uint64_t value, bool s
     }
     struct part part[2];
     unsigned parts = locate_aligned(bt, va, size, PF_WRITE, stack, part);
+    note_access(bt, va, size, true);
     write_parts(bt, part, parts, (const uint8_t *)&value);
 }
 
@@ -279,7 +294,7 @@ void mem_probe_write(struct bt *bt, uint64_t va, unsigned size, bool stack)
 void *mem_plain(struct bt *bt, uint64_t va, unsigned size, bool write)
 {
     enum tlb_mode mode = mode_of(bt);
-    if (!canonical(va) || (va ^ (va + size - 1)) & GUEST_PAGE_MASK || misaligned(bt, va, size))
+    if (!canonical(va) || (va ^ (va + size - 1)) & GUEST_PAGE_MASK || misaligned(bt, va, size) || is_watched(bt, va))
         return NULL;
     uint8_t *host = write ? hit_write(bt, mode, va, size) : hit_read(bt, mode, va, size);
     struct part part;
@@ -308,6 +323,7 @@ bool mem_access(struct bt *bt, uint64_t va, unsigned size, bool read, bool write
     tlb->pending_parts = 1;
     if (!at || misaligned(bt, va, size))
         tlb->pending_parts = locate_aligned(bt, va, size, write ? PF_WRITE : 0, stack, tlb->pending);
+    note_access(bt, va, size, write);
     if (tlb->pending_parts == 1 && first->host && !(write && is_traced(bt, first->host))) {
         *host = first->host;
         return true;
@@ -335,6 +351,7 @@ uint64_t sys_read(struct bt *bt, uint64_t va, unsigned size)
     struct part part[2];
     uint64_t value = 0;
     unsigned parts = locate(bt, TLB_SYSTEM, va, size, 0, false, part);
+    note_access(bt, va, size, false);
     read_parts(bt, part, parts, (uint8_t *)&value);
     return value;
 }
@@ -348,6 +365,7 @@ void sys_write(struct bt *bt, uint64_t va, unsigned size, uint64_t value)
     }
     struct part part[2];
     unsigned parts = locate(bt, TLB_KERNEL, va, size, PF_WRITE, false, part);
+    note_access(bt, va, size, true);
     write_parts(bt, part, parts, (const uint8_t *)&value);
 }
 

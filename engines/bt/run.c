@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "engines/bt/debug.h"
 #include "engines/bt/deliver.h"
 #include "engines/bt/direct.h"
 #include "engines/bt/map.h"
@@ -67,7 +68,7 @@ _Noreturn void raise_engine_error(struct bt *bt, const char *format, ...)
 void bt_mode_changed(struct bt *bt)
 {
     enum world before = bt->world;
-    bt->world = bt->cpl == 3 ? WORLD_USER : bt->options.checked ? WORLD_CHECKED : WORLD_FAST;
+    bt->world = bt->cpl == 3 ? WORLD_USER : bt->options.checked || bt->break_data ? WORLD_CHECKED : WORLD_FAST;
     if (bt->world != WORLD_FAST && bt->world != bt->stack_world) {
         tlb_forget_stack();
         bt->stack_world = bt->world;
@@ -113,7 +114,8 @@ static void state_to_world(struct bt *bt)
 static bool calm(const struct bt *bt)
 {
     return !bt->stepping && !bt->user_direct && !bt->attention && bt->exit == VCPU_CONTINUE && !bt->event.pending &&
-           !bt->halted && !bt->inhibit && !(bt->rflags & FLAG_TF) && !(bt->interrupt_flag && bt->interrupt_waits);
+           !bt->halted && !bt->inhibit && !bt->debug_hits && !(bt->rflags & (FLAG_TF | FLAG_RF)) &&
+           !(bt->interrupt_flag && bt->interrupt_waits);
 }
 
 static uint8_t *emulate(struct bt *bt, const struct site *site)
@@ -163,6 +165,10 @@ static uint8_t *access_memory(struct bt *bt, const struct site *site)
     uint64_t va = effective_address(bt, &site->insn, o);
     if (site->insn.id == X86_INS_CMPXCHG16B && va % 16) // comes before page faults
         raise_error(bt, VEC_GP, 0);
+    if (bt->break_data && !bt->stepping && debug_watches(bt, va, o->size)) { // a trap comes behind it
+        bt->once = true;
+        return NULL;
+    }
     bool plain = mem_access(bt, va, o->size, site->reads, site->writes, site->insn.stack_segment, &host);
     bt->access = (uint64_t)(uintptr_t)host;
     if (site->guilty && tc_tried(bt, site, !plain || !map_reaches(va)))
@@ -293,6 +299,10 @@ static enum vcpu_exit between(struct bt *bt)
 // does not say otherwise.
 static void step(struct bt *bt)
 {
+    if (bt->break_at && !bt->inhibit_debug)
+        debug_raise_at(bt);
+    bt->step_rf = bt->rflags & FLAG_RF;
+    bt->rflags &= ~(uint64_t)FLAG_RF;
     bt->step_trap = bt->rflags & FLAG_TF;
     bt->inhibit = bt->inhibit_debug = false;
     bt->stepping = true;
@@ -302,15 +312,14 @@ static void step(struct bt *bt)
     bt_world_enter(bt, host);
     bt->stepping = false;
     bt->retired += !bt->unfinished;
-    if (bt->step_trap && !bt->event.pending && !bt->inhibit_debug && bt->exit == VCPU_CONTINUE) {
-        bt->dr6 |= 1u << 14; // BS
-        bt->event = (struct bt_event){.pending = true, .vector = VEC_DB, .type = EVENT_EXCEPTION};
-    }
+    debug_trap(bt, bt->step_trap);
 }
 
 static void go(struct bt *bt)
 {
-    if ((bt->rflags & FLAG_TF) || bt->inhibit || bt->once || bt->budget) {
+    if (!bt->break_at) // there is nothing that RF could hold off
+        bt->rflags &= ~(uint64_t)FLAG_RF;
+    if ((bt->rflags & (FLAG_TF | FLAG_RF)) || bt->inhibit || bt->once || bt->budget) {
         bt->once = false;
         if (!bt->debug_step && breakpoint_at(&bt->breakpoints, bt->rip))
             bt->exit = VCPU_EXIT_BREAKPOINT;
@@ -327,6 +336,7 @@ static void go(struct bt *bt)
     uint8_t *host = tc_enter(bt);
     state_to_world(bt);
     bt_world_enter(bt, host);
+    debug_trap(bt, false);
 }
 
 enum vcpu_exit bt_run(struct vcpu *v, uint64_t budget)
@@ -339,8 +349,11 @@ enum vcpu_exit bt_run(struct vcpu *v, uint64_t budget)
         return VCPU_EXIT_ERROR;
     signals_begin_run(bt->signals);
     if (setjmp(bt->fault) == BT_FAULT) {
+        if (bt->stepping && !bt->event.pending)
+            bt->rflags |= bt->step_rf;
         bt->stepping = false;
         bt->inhibit = bt->inhibit_debug = false;
+        bt->debug_hits = 0;
         after_fault(bt);
     }
     signals_rearm(bt->signals);
@@ -350,7 +363,9 @@ enum vcpu_exit bt_run(struct vcpu *v, uint64_t budget)
             signals_end_run(bt->signals);
             return exit;
         }
-        go(bt);
+        debug_trap(bt, false); // what a delivery met comes before its handler's first instruction
+        if (!bt->event.pending)
+            go(bt);
     }
 }
 

@@ -83,9 +83,10 @@ static void recover_state(struct bt *bt, const struct point *point)
     }
 }
 
-// Where the instruction at bt->rip is to be run again.
-static _Noreturn void to_run_loop(struct bt *bt)
+// Where the instruction at bt->rip is to be run again, or, a repeated one, to go on: RF says so (SDM vol. 3, 17.3.1.1).
+static _Noreturn void to_run_loop(struct bt *bt, const struct point *point)
 {
+    bt->rflags |= point->recover == RECOVER_STRING ? FLAG_RF : 0;
     bt->event.pending = false;
     longjmp(bt->fault, BT_FAULT);
 }
@@ -117,11 +118,11 @@ static void memory_fault(struct bt *bt, const siginfo_t *info, bool write, struc
         result = map_fault(bt, va, write, &error);
     if (result == MAP_DONE) {
         if (bt->attention && !bt->stepping) // a string instruction may fault a million times
-            to_run_loop(bt);
+            to_run_loop(bt, point);
         return;
     }
     if (point->recover == RECOVER_LANDING)
-        to_run_loop(bt);
+        to_run_loop(bt, point);
     if (result == MAP_TRUE && !(point->recover == RECOVER_RETURN && write)) // ret itself only reads
         raise_page_fault(bt, va, error);
     if (!has_address && point->recover == RECOVER_SLOT && checked_form(bt))
@@ -129,7 +130,7 @@ static void memory_fault(struct bt *bt, const siginfo_t *info, bool write, struc
     bt->once = bt->options.no_adapt || bt->world != WORLD_FAST; // tlb.c: a stack that is not canonical
     if (!bt->once)
         tc_guilty(bt, ccf, point, has_address ? map_refusal(bt, va) : "an address that is not canonical for the host");
-    to_run_loop(bt);
+    to_run_loop(bt, point);
 }
 
 // Outside of hot code. The guest cannot get there but by overwriting the monitor (layout.h), or by a mistake of ours.
@@ -172,7 +173,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
         raise_exception(bt, VEC_UD);
     if (polled) {
         atomic_store(&bt->poll_armed, true); // a kick may take the permission away after calm_down() gave it back
-        to_run_loop(bt);
+        to_run_loop(bt, point);
     }
     memory_fault(bt, info, gregs[REG_ERR] & 2, ccf, point);
     bt->signals->disarmed = false; // returning restores the alternate stack
@@ -202,7 +203,7 @@ static void on_nudge(int number, siginfo_t *info, void *context)
     save_state(bt, gregs);
     recover_state(bt, point);
     bt->rip = ccf->rip + point->guest;
-    to_run_loop(bt);
+    to_run_loop(bt, point);
 }
 
 struct signals *signals_install(struct bt *bt)

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <x86intrin.h>
 
+#include "engines/bt/debug.h"
 #include "engines/bt/map.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/tc_inside.h"
@@ -382,9 +383,17 @@ static struct ccf *make(struct bt *bt, bool polls, bool single)
     return make_from(bt, &tu, polls, single);
 }
 
+// A breakpoint at bt->rip comes before what fetching from there raises (SDM vol. 3, table 6-2).
+static void look_at_breakpoint(struct bt *bt)
+{
+    if (bt->break_at)
+        debug_raise_at(bt);
+}
+
 uint8_t *tc_enter(struct bt *bt)
 {
     count(bt, EV_block_lookups);
+    look_at_breakpoint(bt);
     struct ccf *ccf = find(bt, bt->rip, false);
     return (ccf ? ccf : make(bt, false, false))->start;
 }
@@ -457,6 +466,7 @@ uint8_t *tc_branch(struct bt *bt, struct site *site)
     struct tc *tc = bt->tc;
     bt->rip = site->rip;
     count(bt, EV_block_lookups);
+    look_at_breakpoint(bt);
     unsigned flushes = tc->flushes;
     struct ccf *to = find(bt, site->rip, site->backward);
     if (!to || (may_elide(bt, site) && worth_a_copy(bt, site->rip))) {
@@ -494,6 +504,7 @@ uint8_t *tc_miss(struct bt *bt)
 {
     bt->rip = bt->target;
     count(bt, EV_block_lookups);
+    look_at_breakpoint(bt);
     struct ccf *to = find(bt, bt->rip, true);
     if (!to)
         to = make(bt, true, false);

@@ -95,7 +95,8 @@ struct ccf {
 struct tc *tc_create(struct bt *bt); // NULL where memory is short
 void tc_destroy(struct tc *tc);
 
-// Host address to continue at bt->rip in bt->world: found or translated. Raises what fetching it raises.
+// Host address to continue at bt->rip in bt->world: found or translated. Raises the breakpoint there, or what fetching
+// it raises; so do tc_branch() and tc_miss().
 uint8_t *tc_enter(struct bt *bt);
 // The same for one instruction on its own, which then leaves to the run loop.
 uint8_t *tc_enter_single(struct bt *bt);

@@ -2,6 +2,7 @@
 // Far transfers in 64-bit mode: software interrupts, iret, far ret, call and jmp with call gates, syscall and sysret.
 // sysenter and sysexit are #UD, for CPUID does not announce them. Targets are 64-bit code segments; compatibility mode
 // ends the run with an error (code_check_mode).
+#include "engines/bt/debug.h"
 #include "engines/bt/deliver.h"
 #include "engines/bt/emulations.h"
 #include "engines/bt/segment.h"
@@ -104,6 +105,8 @@ void emulate_iret(struct bt *bt, const struct insn *in)
     code_load(bt, &cs, cpl);
     bt->seg[SEG_SS] = ss;
     flags_load(bt, frame[2], iret_flags(bt, size));
+    if (bt->break_at && size > 2) // RF means nothing else, and is gone behind the next instruction
+        bt->rflags |= frame[2] & FLAG_RF;
     bt->gpr[RSP] = frame[3];
     return_to(bt, &cs, frame[0]);
 }
@@ -272,8 +275,5 @@ void emulate_sysret(struct bt *bt, const struct insn *in)
     bt->rip = bt->gpr[RCX];
     set_cpl(bt, 3);
     bt->step_trap = false;
-    if (bt->rflags & FLAG_TF) { // at once, before the first instruction there
-        bt->dr6 |= 1u << 14;    // BS
-        bt->event = (struct bt_event){.pending = true, .vector = VEC_DB, .type = EVENT_EXCEPTION};
-    }
+    debug_trap(bt, bt->rflags & FLAG_TF); // at once, before the first instruction there
 }

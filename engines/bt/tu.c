@@ -3,6 +3,7 @@
 // instruction across two), and which flags somebody may still read behind each.
 #include <string.h>
 
+#include "engines/bt/debug.h"
 #include "engines/bt/kinds.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/translate.h"
@@ -107,6 +108,12 @@ static bool goes_on(const struct tu *tu, unsigned max)
     return max > 1 && tu->count == max && tu->insn[max - 1].insn.id == X86_INS_STI;
 }
 
+// Nothing behind the first instruction has a breakpoint.
+static bool may_go_on(const struct bt *bt, const struct tu *tu)
+{
+    return !bt->break_at || !debug_breaks_at(bt, tu->rip + tu->bytes);
+}
+
 void tu_read(struct bt *bt, struct tu *tu, unsigned max)
 {
     uint64_t eflags[TU_MAX_INSNS + 1];
@@ -128,7 +135,7 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
         read_insn(bt, tu, both, X86_MAX_INSN, &eflags[0]);
         ended = true;
     }
-    while (!ended && (tu->count < max || goes_on(tu, max)) && tu->bytes < s.left &&
+    while (!ended && (tu->count < max || goes_on(tu, max)) && tu->bytes < s.left && may_go_on(bt, tu) &&
            fits(bt, s.bytes + tu->bytes, s.left - tu->bytes))
         ended = read_insn(bt, tu, s.bytes + tu->bytes, s.left - tu->bytes, &eflags[tu->count]);
     note_flags(tu, eflags);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "engines/interp/debug.h"
 #include "engines/interp/fault.h"
 #include "engines/interp/lower.h"
 #include "engines/interp/lowering.h"
@@ -206,9 +207,17 @@ static void build_breakpoint(struct lowering *low)
     low->insns = low->bytes = 1; // of which none is executed
 }
 
-// A block of more than one instruction ends before a breakpoint, or consists of it.
-static void build(struct cpu *c, struct block *b, uint64_t rip, uint64_t at, unsigned max_insns)
+// An instruction with a breakpoint, the guest's or a debugger's, is in no block with what stands before it.
+static bool may_go_on(const struct cpu *c, uint64_t rip)
 {
+    return !breakpoint_at(&c->breakpoints, rip) && (!c->break_at || !debug_breaks_at(c, rip));
+}
+
+// A block for the cache ends before a debugger's breakpoint, or consists of it. single: one instruction, whatever it
+// is.
+static void build(struct cpu *c, struct block *b, uint64_t rip, uint64_t at, bool single)
+{
+    unsigned max_insns = single || c->break_data ? 1 : BLOCK_MAX_INSNS;
     memset(b, 0, sizeof *b);
     b->rip = rip;
     b->gpa = at;
@@ -217,14 +226,14 @@ static void build(struct cpu *c, struct block *b, uint64_t rip, uint64_t at, uns
 
     struct lowering low;
     lowering_start(&low, c, rip, b->op);
-    if (max_insns > 1 && breakpoint_at(&c->breakpoints, rip))
+    if (!single && breakpoint_at(&c->breakpoints, rip))
         build_breakpoint(&low);
     else
         build_first(c, &low, b);
     struct x86_code s = x86_code_at(c->ram, gpa(at));
     const struct op *full = b->op + BLOCK_MAX_OPS - 2 * LOWER_MAX_OPS; // room for one more and the closing jump
     while (!low.l.ends && b->second_page == NO_PAGE && low.insns < max_insns && low.l.next < full &&
-           low.bytes < s.left && !breakpoint_at(&c->breakpoints, rip + low.bytes) &&
+           low.bytes < s.left && may_go_on(c, low.l.rip) &&
            lowering_fits(&low, s.bytes + low.bytes, s.left - low.bytes))
         lowering_insn(&low, s.bytes + low.bytes, s.left - low.bytes);
     lowering_finish(&low);
@@ -239,12 +248,14 @@ static void build(struct cpu *c, struct block *b, uint64_t rip, uint64_t at, uns
 const struct block *block_single(struct cpu *c)
 {
     struct block *b = (struct block *)c->cache->single;
-    build(c, b, c->rip, mmu_fetch(c, c->rip).v, 1);
+    build(c, b, c->rip, mmu_fetch(c, c->rip).v, true);
     return b;
 }
 
 const struct block *block_find(struct cpu *c, uint64_t rip)
 {
+    if (UNLIKELY(c->break_at))
+        debug_raise_at(c);
     uint64_t at = mmu_fetch(c, rip).v;
     struct block_cache *cache = c->cache;
     count(c, EV_block_lookups);
@@ -264,7 +275,7 @@ const struct block *block_find(struct cpu *c, uint64_t rip)
     if (cache->used + worst > ARENA_BYTES)
         block_flush(c);
     struct block *b = (struct block *)(cache->arena + cache->used);
-    build(c, b, rip, at, BLOCK_MAX_INSNS);
+    build(c, b, rip, at, false);
     cache->used += sizeof *b + b->ops * sizeof(struct op);
     enlist(c, b);
     mmu_note_code(c, rip);
@@ -289,7 +300,7 @@ static const struct op *enter(struct cpu *c, const struct block *b)
 const struct op *block_follow(struct cpu *c, const struct op *op, unsigned slot, uint64_t rip)
 {
     c->rip = rip;
-    if (c->stepping) // the run loop wants its turn before anything of the next instruction happens
+    if (c->stepping || c->debug_hits) // the run loop wants its turn before anything of the next instruction happens
         return NULL;
     unsigned flushes = c->cache->flushes;
     const struct block *b = block_find(c, rip);
@@ -304,7 +315,7 @@ const struct op *block_follow(struct cpu *c, const struct op *op, unsigned slot,
 const struct op *block_jump(struct cpu *c, uint64_t rip)
 {
     c->rip = rip;
-    if (c->stepping)
+    if (c->stepping || c->debug_hits)
         return NULL;
     const struct block *b = block_find(c, rip);
     struct jump_entry *entry = &c->jumps[(rip ^ (rip >> 10)) % JUMP_CACHE_SIZE];

@@ -48,7 +48,8 @@ struct jump_entry *block_jump_cache(struct block_cache *cache, unsigned cpl);
 struct block_cache *block_cache_create(const struct guest_ram *ram); // NULL where memory is short
 void block_cache_destroy(struct block_cache *cache);
 
-// The block at rip for the present CPL, decoded if need be. Raises what fetching its first byte raises; c->rip == rip.
+// The block at rip for the present CPL, decoded if need be. Raises the breakpoint there, or what fetching its first
+// byte raises; c->rip == rip.
 const struct block *block_find(struct cpu *c, uint64_t rip);
 // One instruction at c->rip on its own, not cached: for single-stepping, interrupt shadows and exact budgets.
 const struct block *block_single(struct cpu *c);

@@ -4,6 +4,7 @@
 // mov to cr3 that asks for no flush gets one.
 #include "engines/interp/bus.h"
 #include "engines/interp/cpuid.h"
+#include "engines/interp/debug.h"
 #include "engines/interp/fault.h"
 #include "engines/interp/insn_args.h"
 #include "engines/interp/lower.h"
@@ -70,6 +71,8 @@ static void write_cr4(struct cpu *c, const struct op *op, uint64_t v)
     c->cr4 = v;
     if (changed & flushing)
         flush(c);
+    if (changed & CR4_DE)
+        debug_changed(c);
     mmu_mode_changed(c); // SMAP
 }
 
@@ -204,27 +207,27 @@ bool lower_smsw(struct lower *l, const struct insn *in, unsigned arg)
     return true;
 }
 
-// ---- Debug registers (SDM vol. 3, 17.2): kept as written, but no breakpoint ever matches ----
+// ---- Debug registers (SDM vol. 3, 17.2; breakpoints: debug.h) ----
 
 #define DR6_FIXED1 0xffff0ff0ull
 #define DR6_WRITABLE 0xe00full // B0-B3, BD, BS, BT
-#define DR6_BD 0x2000ull
 #define DR7_FIXED1 0x400ull
 #define DR7_WRITABLE 0xffff23ffull
-#define DR7_GD 0x2000ull
 
+// The #DB of DR7.GD is a fault, and one that sets RF in its frame (SDM vol. 3, 17.3.1.1).
 static void check_debug_access(struct cpu *c, const struct op *op)
 {
     if ((op->aux == 4 || op->aux == 5) && (c->cr4 & CR4_DE))
         raise_exception(c, op, VEC_UD);
     need_cpl0(c, op);
     if (c->dr7 & DR7_GD) {
-        c->dr6 |= DR6_BD;
+        c->dr6 = (c->dr6 & ~DR6_B) | DR6_BD;
+        c->rflags |= FLAG_RF;
         raise_exception(c, op, VEC_DB);
     }
 }
 
-static HANDLER(op_mov_to_dr) // aux: debug register; 4 and 5 stand for 6 and 7
+static HANDLER(op_mov_to_dr) // aux: debug register; 4 and 5 stand for 6 and 7. The last of its block
 {
     uint64_t v = get64(c, op->src);
     check_debug_access(c, op);
@@ -236,7 +239,8 @@ static HANDLER(op_mov_to_dr) // aux: debug register; 4 and 5 stand for 6 and 7
         c->dr6 = (v & DR6_WRITABLE) | DR6_FIXED1;
     else
         c->dr7 = (v & DR7_WRITABLE) | DR7_FIXED1;
-    NEXT;
+    debug_changed(c);
+    return leave(c, op, op_next_rip(c, op));
 }
 
 static HANDLER(op_mov_from_dr)
@@ -257,6 +261,7 @@ bool lower_mov_dr(struct lower *l, const struct insn *in, unsigned arg)
     op->src = to ? in->op[1].reg : 0;
     op->dst = to ? 0 : in->op[0].reg;
     op->aux = (uint8_t)dr;
+    l->ends = to;
     return true;
 }
 

@@ -91,6 +91,9 @@ struct cpu {
     struct segment ldtr, tr;
     struct table_reg gdtr, idtr;
     uint64_t dr[4], dr6, dr7, xcr0;
+    // Breakpoints that are enabled, a bit for each of dr0-dr3 (debug.h): at instructions, on data, on ports.
+    uint8_t break_at, break_data, break_port;
+    uint8_t debug_hits; // and those that the instruction being executed has met
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, tsc_aux, tsc_offset;

@@ -3,12 +3,12 @@
 // checked, read and pushed; only then does the guest's state change, so that a fault on the way finds it untouched.
 #include "engines/interp/deliver.h"
 
+#include "engines/interp/debug.h"
 #include "engines/interp/fault.h"
 #include "engines/interp/flags.h"
 #include "engines/interp/mmu.h"
 #include "engines/interp/segment.h"
 
-#define DR7_GD 0x2000ull
 #define ERROR_EXT 1u // of an error code: the event came from outside the program (SDM vol. 3, 6.13)
 #define ERROR_IDT 2u // its index is a vector
 
@@ -78,7 +78,8 @@ uint64_t push_frame(struct cpu *c, const struct op *op, uint64_t rsp, unsigned c
 }
 
 // RF as pushed: set for fault-class exceptions, so that the instruction runs without its breakpoint when it is
-// restarted (SDM vol. 3, 17.3.1.1). The rest are traps, interrupts and aborts.
+// restarted (SDM vol. 3, 17.3.1.1). The rest are traps, interrupts and aborts, which push RF as it is: set in the
+// middle of a repeated string instruction (leave_unfinished); and instruction breakpoints, whose handler sets it.
 static bool pushes_rf(struct cpu_event event)
 {
     const uint32_t not_faults =
@@ -120,6 +121,8 @@ static uint64_t deliver(struct cpu *c, const struct op *op, struct cpu_event eve
 
     c->gpr[RSP] = rsp;
     enter_handler(c, &gate, &cs, cpl);
+    if (event.type == EVENT_EXCEPTION && event.vector == VEC_DB)
+        c->dr7 &= ~DR7_GD; // SDM vol. 3, 17.2.4
     return gate.offset;
 }
 
@@ -131,8 +134,6 @@ void deliver_event(struct cpu *c, struct cpu_event event)
     c->rip = deliver(c, NULL, event, c->rip);
     if (event.type == EVENT_NMI)
         c->nmi_masked = true;
-    if (event.type == EVENT_EXCEPTION && event.vector == VEC_DB)
-        c->dr7 &= ~DR7_GD; // SDM vol. 3, 17.2.4
 }
 
 uint64_t deliver_for(struct cpu *c, const struct op *op, struct cpu_event event)

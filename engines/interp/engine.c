@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engines/interp/block.h"
+#include "engines/interp/debug.h"
 #include "engines/interp/flags.h"
 #include "engines/interp/mmu.h"
 #include "engines/interp/run.h"
@@ -189,6 +190,8 @@ static int set_state(struct vcpu *v, const struct vcpu_state *s)
     memcpy(c->xsave, s->xsave, sizeof c->xsave);
     mmu_flush(c);
     mmu_mode_changed(c);
+    c->debug_hits = 0;
+    debug_changed(c);
     block_flush(c); // another engine may have run the guest, and rewritten its code
     return 0;
 }

@@ -75,3 +75,9 @@ const struct op *leave_before(struct cpu *c, const struct op *op)
     c->rip = op_rip(c, op);
     return NULL;
 }
+
+const struct op *leave_unfinished(struct cpu *c, const struct op *op)
+{
+    c->rflags |= FLAG_RF;
+    return leave_before(c, op);
+}

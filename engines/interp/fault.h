@@ -20,9 +20,11 @@ _Noreturn void raise_engine_error(struct cpu *c, const struct op *op, const char
 // For instructions that change what the block was decoded for, or want the run loop's attention: go to the run loop
 // with rip as given, all instructions up to and including op counted as retired. Use as `return leave(c, op, rip);`.
 const struct op *leave(struct cpu *c, const struct op *op, uint64_t rip);
-// A repeated string instruction that stops in the middle for the run loop's attention: rip stays at op, op is not
-// counted.
+// Goes to the run loop with rip at op, which is not counted.
 const struct op *leave_before(struct cpu *c, const struct op *op);
+// The same for a repeated string instruction with iterations behind it: RF says so to whatever comes now, and holds off
+// its breakpoint when it goes on (SDM vol. 3, 17.3.1.1).
+const struct op *leave_unfinished(struct cpu *c, const struct op *op);
 
 // rip of op, and of the instruction behind it.
 uint64_t op_rip(const struct cpu *c, const struct op *op);

@@ -2,6 +2,7 @@
 // Port I/O, and the instructions around interrupts and halting (SDM vol. 1, chapter 19; vol. 2 under each name).
 #include "engines/interp/bus.h"
 #include "engines/interp/cpuid.h"
+#include "engines/interp/debug.h"
 #include "engines/interp/fault.h"
 #include "engines/interp/insn_args.h"
 #include "engines/interp/lower.h"
@@ -38,6 +39,8 @@ static inline void check_port(struct cpu *c, const struct op *op, uint16_t port,
 {
     if (UNLIKELY(!iopl_allows(c)) && !bitmap_allows(c, op, port, size))
         raise_error(c, op, VEC_GP, 0);
+    if (UNLIKELY(c->break_port))
+        debug_note_port(c, port, size);
 }
 
 static bool run_loop_wanted(const struct cpu *c)
@@ -168,7 +171,7 @@ static HANDLER(op_port_string_rep)
         string_step(c, op);
         set_address_reg(c, op, RCX, n - 1);
         if (run_loop_wanted(c))
-            return n == 1 ? leave(c, op, op_next_rip(c, op)) : leave_before(c, op);
+            return n == 1 ? leave(c, op, op_next_rip(c, op)) : leave_unfinished(c, op);
     }
     NEXT;
 }

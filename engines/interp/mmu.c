@@ -6,6 +6,7 @@
 
 #include "engines/interp/block.h"
 #include "engines/interp/bus.h"
+#include "engines/interp/debug.h"
 #include "engines/interp/fault.h"
 #include "x86/paging.h"
 
@@ -43,6 +44,8 @@ static void fill(struct cpu *c, enum tlb_mode mode, uint64_t va, uint32_t access
                  const uint8_t *host)
 {
     uint64_t page = va & GUEST_PAGE_MASK;
+    if (UNLIKELY(c->break_data) && !(access & PF_FETCH) && debug_watches(c, page, GUEST_PAGE_SIZE))
+        return;
     struct tlb_entry *e = &c->tlb_modes[mode][(va >> 12) & (TLB_SIZE - 1)];
     uint64_t addend = (uint64_t)(uintptr_t)host - page;
     bool same = (e->read == page || e->write == page || e->exec == page) && e->addend == addend;
@@ -123,17 +126,25 @@ static void check_alignment(struct cpu *c, const struct op *op, enum tlb_mode mo
         raise_error(c, op, VEC_AC, 0);
 }
 
+// The last that can stand in an access's way, and the breakpoints that it then meets.
+static void check_access(struct cpu *c, const struct op *op, enum tlb_mode mode, uint64_t va, unsigned size, bool write)
+{
+    check_alignment(c, op, mode, va, size);
+    if (UNLIKELY(c->break_data))
+        debug_note_access(c, va, size, write);
+}
+
 static uint64_t read_access(struct cpu *c, const struct op *op, enum tlb_mode mode, uint64_t va, unsigned size,
                             uint32_t access)
 {
     unsigned n = first_part(va, size);
     struct target low = translate(c, op, mode, va, access);
     if (n == size) {
-        check_alignment(c, op, mode, va, size);
+        check_access(c, op, mode, va, size, false);
         return read_target(c, low, size);
     }
     struct target high = translate(c, op, mode, va + n, access);
-    check_alignment(c, op, mode, va, size);
+    check_access(c, op, mode, va, size, false);
     return read_target(c, low, n) | read_target(c, high, size - n) << (8 * n);
 }
 
@@ -143,12 +154,12 @@ static void write_access(struct cpu *c, const struct op *op, enum tlb_mode mode,
     unsigned n = first_part(va, size);
     struct target low = translate(c, op, mode, va, PF_WRITE);
     if (n == size) {
-        check_alignment(c, op, mode, va, size);
+        check_access(c, op, mode, va, size, true);
         write_target(c, low, size, value);
         return;
     }
     struct target high = translate(c, op, mode, va + n, PF_WRITE);
-    check_alignment(c, op, mode, va, size);
+    check_access(c, op, mode, va, size, true);
     write_target(c, low, n, value);
     write_target(c, high, size - n, value >> (8 * n));
 }

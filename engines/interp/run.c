@@ -5,6 +5,7 @@
 #include "engines/interp/run.h"
 
 #include "engines/interp/block.h"
+#include "engines/interp/debug.h"
 #include "engines/interp/deliver.h"
 #include "engines/interp/fault.h"
 
@@ -106,21 +107,23 @@ static void execute(struct cpu *c, const struct block *b)
 // leaves it at that (transfer.c).
 static void step(struct cpu *c)
 {
+    if (c->break_at && !c->inhibit_debug)
+        debug_raise_at(c);
+    c->rflags &= ~(uint64_t)FLAG_RF;
     c->stepping = true;
     c->step_trap = c->rflags & FLAG_TF;
     atomic_store_explicit(&c->limit, 0, memory_order_relaxed);
     c->inhibit = c->inhibit_debug = false;
     execute(c, block_single(c));
     c->stepping = false;
-    if (c->step_trap && !c->event.pending && !c->inhibit_debug) {
-        c->dr6 |= 1u << 14; // BS
-        c->event = (struct cpu_event){.pending = true, .vector = VEC_DB, .type = EVENT_EXCEPTION};
-    }
+    debug_trap(c, c->step_trap);
 }
 
 static void run_blocks(struct cpu *c)
 {
-    bool single = (c->rflags & FLAG_TF) || c->inhibit || c->budget_end - c->icount < BLOCK_MAX_INSNS;
+    if (!c->break_at) // there is nothing that RF could hold off
+        c->rflags &= ~(uint64_t)FLAG_RF;
+    bool single = (c->rflags & (FLAG_TF | FLAG_RF)) || c->inhibit || c->budget_end - c->icount < BLOCK_MAX_INSNS;
     if (single) {
         if (!c->debug_step && breakpoint_at(&c->breakpoints, c->rip))
             c->exit = VCPU_EXIT_BREAKPOINT;
@@ -132,6 +135,7 @@ static void run_blocks(struct cpu *c)
     if (atomic_load(&c->kicked)) // a kick between the last look and this store would have been overwritten
         return;
     execute(c, block_find(c, c->rip));
+    debug_trap(c, false);
 }
 
 enum vcpu_exit interp_run(struct vcpu *v, uint64_t budget)
@@ -141,13 +145,16 @@ enum vcpu_exit interp_run(struct vcpu *v, uint64_t budget)
     if (setjmp(c->fault)) {
         c->stepping = false;
         c->inhibit = c->inhibit_debug = false;
+        c->debug_hits = 0;
         after_fault(c);
     }
     for (;;) {
         enum vcpu_exit exit = between_blocks(c);
         if (exit != VCPU_CONTINUE)
             return exit;
-        run_blocks(c);
+        debug_trap(c, false); // what a delivery met comes before its handler's first instruction
+        if (!c->event.pending)
+            run_blocks(c);
     }
 }
 

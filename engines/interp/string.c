@@ -173,7 +173,7 @@ COPY(64)
             n -= done;                                                                                                 \
             set_index_reg(c, op, RCX, n);                                                                              \
             if (n && attention(c))                                                                                     \
-                return leave_before(c, op);                                                                            \
+                return leave_unfinished(c, op);                                                                        \
         }                                                                                                              \
         NEXT;                                                                                                          \
     }
@@ -205,7 +205,7 @@ COPY(64)
     static HANDLER(name##bits##_rep)                                                                                   \
     {                                                                                                                  \
         if (!name##bits##_run(c, op))                                                                                  \
-            return leave_before(c, op);                                                                                \
+            return leave_unfinished(c, op);                                                                            \
         NEXT;                                                                                                          \
     }
 #define STRING(bits)                                                                                                   \

@@ -3,6 +3,7 @@
 // sysenter and sysexit are #UD, for CPUID does not announce them (SEP). Targets are 64-bit code segments; compatibility
 // mode ends the run with an error (code_check_mode).
 #include "engines/interp/block.h"
+#include "engines/interp/debug.h"
 #include "engines/interp/deliver.h"
 #include "engines/interp/fault.h"
 #include "engines/interp/flags.h"
@@ -17,11 +18,12 @@
 // would be a call, and the stack would grow with each of a guest's returns.
 #define WORK __attribute__((noinline))
 
-// Goes on at rip, by way of the run loop where the new flags call for it: single steps, interrupts that can now be
-// taken.
+// Goes on at rip, by way of the run loop where the new flags call for it: single steps, a breakpoint that is held off,
+// interrupts that can now be taken.
 static const struct op *go_on(struct cpu *c, const struct op *op, uint64_t rip)
 {
-    bool wanted = c->stepping || (c->rflags & FLAG_TF) || ((c->rflags & FLAG_IF) && c->intr) || c->nmi_pending;
+    bool wanted =
+        c->stepping || (c->rflags & (FLAG_TF | FLAG_RF)) || ((c->rflags & FLAG_IF) && c->intr) || c->nmi_pending;
     if (UNLIKELY(wanted))
         return leave(c, op, rip);
     JUMP(rip);
@@ -133,6 +135,8 @@ static WORK uint64_t iret(struct cpu *c, const struct op *op)
 
     bool outer = cpl != c->cpl;
     flags_load(c, frame[2], iret_flags(c, size));
+    if (c->break_at && size > 2) // RF means nothing else, and is gone behind the next instruction
+        c->rflags |= frame[2] & FLAG_RF;
     code_load(c, &cs, cpl);
     c->seg[SEG_SS] = ss;
     c->gpr[RSP] = frame[3];
@@ -339,7 +343,6 @@ bool lower_far_jmp(struct lower *l, const struct insn *in, unsigned arg)
 // Their single-step trap goes by TF as they leave it, not as they found it: none where SFMASK clears TF, and one right
 // behind the sysret that sets it.
 
-#define DR6_BS 0x4000ull
 #define FLAT_ATTR(dpl) (SEG_S | SEG_P | SEG_G | SEG_TYPE_ACCESSED | SEG_TYPE_WRITABLE | (dpl) << SEG_DPL_SHIFT)
 #define FLAT_CODE64(dpl) (FLAT_ATTR(dpl) | SEG_TYPE_CODE | SEG_L)
 #define FLAT_DATA(dpl) (FLAT_ATTR(dpl) | SEG_DB)
@@ -389,10 +392,8 @@ static HANDLER(op_sysret) // aux: operand size
     c->seg[SEG_SS] = segment_flat((uint16_t)(base + 8) | 3, FLAT_DATA(3));
     set_cpl(c, 3);
     c->step_trap = false;
-    if (UNLIKELY(c->rflags & FLAG_TF)) {
-        c->dr6 |= DR6_BS;
-        c->event = (struct cpu_event){.pending = true, .vector = VEC_DB, .type = EVENT_EXCEPTION};
-    }
+    if (UNLIKELY(c->rflags & FLAG_TF))
+        debug_trap(c, true);
     return go_on(c, op, rip);
 }
 
