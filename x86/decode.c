@@ -11,22 +11,30 @@
 
 int x86_decoder_open(struct x86_decoder *d)
 {
-    if (cs_open(CS_ARCH_X86, CS_MODE_64, &d->handle) != CS_ERR_OK)
-        return -1;
-    cs_option(d->handle, CS_OPT_DETAIL, CS_OPT_ON);
-    d->scratch = cs_malloc(d->handle);
-    if (!d->scratch) {
-        cs_close(&d->handle);
+    static const cs_mode modes[X86_MODES] = {CS_MODE_64, CS_MODE_32, CS_MODE_16};
+    for (unsigned i = 0; i < X86_MODES; i++) {
+        if (cs_open(CS_ARCH_X86, modes[i], &d->handle[i]) == CS_ERR_OK) {
+            cs_option(d->handle[i], CS_OPT_DETAIL, CS_OPT_ON);
+            continue;
+        }
+        while (i)
+            cs_close(&d->handle[--i]);
         return -1;
     }
+    d->scratch = cs_malloc(d->handle[X86_CODE64]); // the same for all three
     vector_index_rows(d);
-    return 0;
+    if (d->scratch)
+        return 0;
+    for (unsigned i = 0; i < X86_MODES; i++)
+        cs_close(&d->handle[i]);
+    return -1;
 }
 
 void x86_decoder_close(struct x86_decoder *d)
 {
     cs_free(d->scratch, 1);
-    cs_close(&d->handle);
+    for (unsigned i = 0; i < X86_MODES; i++)
+        cs_close(&d->handle[i]);
 }
 
 struct reg_name {
@@ -68,7 +76,22 @@ static uint8_t address_register(unsigned reg)
     return r.kind == OPERAND_GPR ? r.reg : X86_NO_REG;
 }
 
-static void convert_memory(struct insn *insn, struct x86_operand *out, const x86_op_mem *mem, uint64_t next)
+// Outside 64-bit mode every operand is in some segment (SDM vol. 1, table 3-5): the one that a prefix names, or SS
+// where the base is (e)sp or (e)bp, or DS. What a string instruction writes or compares at (e)di is in ES.
+static uint8_t legacy_segment(const struct insn *insn, const struct x86_operand *o, uint8_t override)
+{
+    uint8_t opcode = insn->opcode[0];
+    bool string =
+        opcode == 0x6c || opcode == 0x6d || (opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf);
+    if (string && o->mem.base == RDI)
+        return SEG_ES;
+    if (override != X86_NO_SEG)
+        return override;
+    return o->mem.base == RSP || o->mem.base == RBP ? SEG_SS : SEG_DS;
+}
+
+static void convert_memory(struct insn *insn, struct x86_operand *out, const x86_op_mem *mem, uint64_t next,
+                           uint8_t override)
 {
     static const uint8_t shift_of_scale[9] = {[1] = 0, [2] = 1, [4] = 2, [8] = 3};
     out->kind = OPERAND_MEM;
@@ -78,12 +101,17 @@ static void convert_memory(struct insn *insn, struct x86_operand *out, const x86
     out->mem.disp = mem->disp;
     if (mem->base == X86_REG_RIP || mem->base == X86_REG_EIP)
         out->mem.disp += (int64_t)next;
-    out->mem.seg = mem->segment == X86_REG_FS ? SEG_FS : mem->segment == X86_REG_GS ? SEG_GS : X86_NO_SEG;
-    if ((out->mem.base == RSP || out->mem.base == RBP) && out->mem.seg == X86_NO_SEG)
+    if (insn->mode == X86_CODE64)
+        out->mem.seg = override;
+    else
+        out->mem.seg = legacy_segment(insn, out, override);
+    if (insn->mode == X86_CODE64 ? (out->mem.base == RSP || out->mem.base == RBP) && override == X86_NO_SEG
+                                 : out->mem.seg == SEG_SS)
         insn->stack_segment = true;
 }
 
-static void convert_operand(struct insn *insn, struct x86_operand *out, const cs_x86_op *in, uint64_t next)
+static void convert_operand(struct insn *insn, struct x86_operand *out, const cs_x86_op *in, uint64_t next,
+                            uint8_t override)
 {
     memset(out, 0, sizeof *out);
     out->size = in->size;
@@ -99,7 +127,7 @@ static void convert_operand(struct insn *insn, struct x86_operand *out, const cs
         out->imm = in->imm;
         break;
     case X86_OP_MEM:
-        convert_memory(insn, out, &in->mem, next);
+        convert_memory(insn, out, &in->mem, next, override);
         break;
     default:
         out->kind = OPERAND_OTHER;
@@ -112,14 +140,35 @@ static bool is_legacy_prefix(uint8_t byte)
     return memchr(prefixes, byte, sizeof prefixes);
 }
 
-static bool is_rex(uint8_t byte)
+static bool is_rex(enum x86_mode mode, uint8_t byte)
 {
-    return (byte & 0xf0) == 0x40;
+    return mode == X86_CODE64 && (byte & 0xf0) == 0x40;
+}
+
+// The segment that an override prefix names, or X86_NO_SEG for any other byte.
+static uint8_t segment_of_prefix(uint8_t byte)
+{
+    switch (byte) {
+    case 0x26:
+        return SEG_ES;
+    case 0x2e:
+        return SEG_CS;
+    case 0x36:
+        return SEG_SS;
+    case 0x3e:
+        return SEG_DS;
+    case 0x64:
+        return SEG_FS;
+    case 0x65:
+        return SEG_GS;
+    default:
+        return X86_NO_SEG;
+    }
 }
 
 enum prefix_kind { PREFIX_IDLE, PREFIX_OTHER, PREFIX_SIZE, PREFIX_REPEAT };
 
-static enum prefix_kind kind_of_prefix(uint8_t byte)
+static enum prefix_kind kind_of_prefix(enum x86_mode mode, uint8_t byte)
 {
     switch (byte) {
     case 0x66:
@@ -133,40 +182,47 @@ static enum prefix_kind kind_of_prefix(uint8_t byte)
     case 0x65:
         return PREFIX_OTHER;
     default: // es, cs, ss, ds, and REX where more prefixes follow: without effect in 64-bit mode
-        return PREFIX_IDLE;
+        return mode == X86_CODE64 ? PREFIX_IDLE : PREFIX_OTHER;
     }
 }
 
 // Appends those prefixes of code[0..n) that are of a kind.
-static size_t take_prefixes(uint8_t *to, const uint8_t *code, size_t n, enum prefix_kind kind)
+static size_t take_prefixes(enum x86_mode mode, uint8_t *to, const uint8_t *code, size_t n, enum prefix_kind kind)
 {
     size_t taken = 0;
     for (size_t i = 0; i < n; i++) {
-        if (kind_of_prefix(code[i]) == kind)
+        if (kind_of_prefix(mode, code[i]) == kind)
             to[taken++] = kind == PREFIX_IDLE ? 0x3e : code[i];
     }
     return taken;
+}
+
+// Legacy prefixes and REX at the beginning of code[0..n).
+static size_t count_prefixes(enum x86_mode mode, const uint8_t *code, size_t n)
+{
+    size_t i = 0;
+    while (i < n && (is_legacy_prefix(code[i]) || is_rex(mode, code[i])))
+        i++;
+    return i;
 }
 
 // The order of prefixes means nothing to a processor, but Capstone wants those that select an instruction last: f2 or
 // f3, with 66 before it, ahead of a two-byte opcode (66 f3 0f b8: popcnt ax), and 66 ahead of a one-byte opcode
 // (f3 66 a5: rep movsw). Of several f2 and f3 the last one counts, so they keep their order. Gives the place of the
 // opcode, n where there is none.
-static size_t order_prefixes(uint8_t *code, size_t n)
+static size_t order_prefixes(enum x86_mode mode, uint8_t *code, size_t n)
 {
     uint8_t old[X86_MAX_INSN];
-    size_t opcode = 0, put = 0;
-    while (opcode < n && (is_legacy_prefix(code[opcode]) || is_rex(code[opcode])))
-        opcode++;
+    size_t opcode = count_prefixes(mode, code, n), put = 0;
     if (opcode == n)
         return n;
-    size_t legacy = opcode && is_rex(code[opcode - 1]) ? opcode - 1 : opcode;
+    size_t legacy = opcode && is_rex(mode, code[opcode - 1]) ? opcode - 1 : opcode;
     bool two_bytes = code[opcode] == 0x0f;
     memcpy(old, code, legacy);
-    put += take_prefixes(code + put, old, legacy, PREFIX_IDLE);
-    put += take_prefixes(code + put, old, legacy, PREFIX_OTHER);
-    put += take_prefixes(code + put, old, legacy, two_bytes ? PREFIX_SIZE : PREFIX_REPEAT);
-    take_prefixes(code + put, old, legacy, two_bytes ? PREFIX_REPEAT : PREFIX_SIZE);
+    put += take_prefixes(mode, code + put, old, legacy, PREFIX_IDLE);
+    put += take_prefixes(mode, code + put, old, legacy, PREFIX_OTHER);
+    put += take_prefixes(mode, code + put, old, legacy, two_bytes ? PREFIX_SIZE : PREFIX_REPEAT);
+    take_prefixes(mode, code + put, old, legacy, two_bytes ? PREFIX_REPEAT : PREFIX_SIZE);
     return opcode;
 }
 
@@ -195,9 +251,7 @@ static bool is_hint(const uint8_t *opcode, size_t n)
 // A hint that Capstone does not know, decoded as the nop of the same length: code[0..n) with its opcode at `opcode`.
 static bool decode_hint(struct x86_decoder *d, uint8_t *code, size_t n, size_t opcode, struct insn *insn)
 {
-    memset(insn, 0, sizeof *insn);
     insn->id = X86_INS_NOP;
-    insn->addr_size = 8;
     memcpy(insn->opcode, code + opcode, 2);
     insn->modrm = code[opcode + 2];
     insn->length = (uint8_t)(opcode + 3);
@@ -207,8 +261,8 @@ static bool decode_hint(struct x86_decoder *d, uint8_t *code, size_t n, size_t o
         code[opcode + 1] = 0x1f;
         code[opcode + 2] &= 0xc7;
         for (size_t i = 0; i < opcode; i++) // with f2 or f3 Capstone knows none of these either
-            code[i] = kind_of_prefix(code[i]) == PREFIX_REPEAT ? 0x3e : code[i];
-        if (!cs_disasm_iter(d->handle, &at, &n, &address, d->scratch))
+            code[i] = kind_of_prefix(insn->mode, code[i]) == PREFIX_REPEAT ? 0x3e : code[i];
+        if (!cs_disasm_iter(d->handle[insn->mode], &at, &n, &address, d->scratch))
             return false;
         insn->length = (uint8_t)d->scratch->size;
     }
@@ -216,82 +270,137 @@ static bool decode_hint(struct x86_decoder *d, uint8_t *code, size_t n, size_t o
 }
 
 // Prefixes are read from the bytes, once in order: Capstone drops some (f3 before ret, lock before an illegal target).
-static void read_prefixes(struct insn *insn, const uint8_t *bytes)
+// Gives the segment override that counts, the last one.
+static uint8_t read_prefixes(struct insn *insn, const uint8_t *bytes, size_t opcode)
 {
-    for (unsigned i = 0; i < insn->length; i++) {
-        switch (bytes[i]) {
-        case 0xf0:
-            insn->lock = true;
-            break;
-        case 0xf2:
-            insn->repne = true, insn->rep = false;
-            break;
-        case 0xf3:
-            insn->rep = true, insn->repne = false;
-            break;
-        case 0x66:
-            insn->opsize = true;
-            break;
-        case 0x67:
-        case 0x26:
-        case 0x2e:
-        case 0x36:
-        case 0x3e:
-        case 0x64:
-        case 0x65:
-            break;
-        default:
-            insn->rex_w = (bytes[i] & 0xf8) == 0x48;
-            return;
+    uint8_t override = X86_NO_SEG;
+    bool long_mode = insn->mode == X86_CODE64, addrsize = false;
+    for (size_t i = 0; i < opcode; i++) {
+        uint8_t segment = segment_of_prefix(bytes[i]);
+        if (segment != X86_NO_SEG && (!long_mode || segment >= SEG_FS))
+            override = segment;
+        insn->lock |= bytes[i] == 0xf0;
+        insn->opsize |= bytes[i] == 0x66;
+        addrsize |= bytes[i] == 0x67;
+        if (bytes[i] == 0xf2 || bytes[i] == 0xf3) {
+            insn->repne = bytes[i] == 0xf2;
+            insn->rep = !insn->repne;
         }
+    }
+    insn->rex_w = opcode && long_mode && (bytes[opcode - 1] & 0xf8) == 0x48;
+    bool narrow = insn->opsize != (insn->mode == X86_CODE16);
+    insn->op_size = insn->rex_w ? 8 : narrow ? 2 : 4;
+    insn->addr_size = long_mode ? (addrsize ? 4 : 8) : addrsize != (insn->mode == X86_CODE16) ? 2 : 4;
+    return override;
+}
+
+// Capstone shows xlatb without its operand [rbx].
+static void add_xlat_operand(struct insn *insn, uint8_t override)
+{
+    struct x86_operand *o = &insn->op[0];
+    insn->operands = 1;
+    *o = (struct x86_operand){.kind = OPERAND_MEM, .size = 1, .mem = {.base = RBX, .index = X86_NO_REG}};
+    o->mem.seg = insn->mode == X86_CODE64 ? override : legacy_segment(insn, o, override);
+    insn->stack_segment = o->mem.seg == SEG_SS;
+}
+
+// Instructions that only read a memory operand in the first place.
+static bool only_reads(unsigned id)
+{
+    static const uint16_t readers[] = {
+        X86_INS_BT,        X86_INS_CALL,       X86_INS_CLFLUSH,    X86_INS_CLFLUSHOPT, X86_INS_CLWB,
+        X86_INS_CMP,       X86_INS_CMPSB,      X86_INS_CMPSD,      X86_INS_CMPSQ,      X86_INS_CMPSW,
+        X86_INS_DIV,       X86_INS_FADD,       X86_INS_FBLD,       X86_INS_FCOM,       X86_INS_FCOMP,
+        X86_INS_FDIV,      X86_INS_FDIVR,      X86_INS_FIADD,      X86_INS_FICOM,      X86_INS_FICOMP,
+        X86_INS_FIDIV,     X86_INS_FIDIVR,     X86_INS_FILD,       X86_INS_FIMUL,      X86_INS_FISUB,
+        X86_INS_FISUBR,    X86_INS_FLD,        X86_INS_FLDCW,      X86_INS_FLDENV,     X86_INS_FMUL,
+        X86_INS_FRSTOR,    X86_INS_FSUB,       X86_INS_FSUBR,      X86_INS_FXRSTOR,    X86_INS_FXRSTOR64,
+        X86_INS_IDIV,      X86_INS_IMUL,       X86_INS_INVLPG,     X86_INS_JMP,        X86_INS_LCALL,
+        X86_INS_LDMXCSR,   X86_INS_LGDT,       X86_INS_LIDT,       X86_INS_LJMP,       X86_INS_LLDT,
+        X86_INS_LMSW,      X86_INS_LTR,        X86_INS_MUL,        X86_INS_NOP,        X86_INS_PREFETCH,
+        X86_INS_PREFETCHW, X86_INS_PREFETCHT0, X86_INS_PREFETCHT1, X86_INS_PREFETCHT2, X86_INS_PREFETCHNTA,
+        X86_INS_PUSH,      X86_INS_TEST,       X86_INS_VERR,       X86_INS_VERW,       X86_INS_VLDMXCSR,
+        X86_INS_XLATB,     X86_INS_XRSTOR,     X86_INS_XRSTOR64,
+    };
+    for (unsigned i = 0; i < sizeof readers / sizeof *readers; i++)
+        if (readers[i] == id)
+            return true;
+    return false;
+}
+
+// Capstone says which operands are written, but often wrongly: it is the first one, and of xchg the second one too.
+static void note_written(struct insn *insn)
+{
+    struct x86_operand *o = insn->op;
+    o[0].written = o[0].kind == OPERAND_MEM && !only_reads(insn->id);
+    o[1].written = o[1].kind == OPERAND_MEM && insn->id == X86_INS_XCHG;
+}
+
+// What else Capstone says wrongly outside 64-bit mode, or leaves out: near branches with 16-bit operands stay within
+// 64 KiB, and AAM's base.
+static void mend_legacy(struct insn *insn, const uint8_t *code)
+{
+    struct x86_operand *o = &insn->op[0];
+    bool branch = (insn->opcode[0] & 0xf0) == 0x70 || (insn->opcode[0] >= 0xe0 && insn->opcode[0] <= 0xeb) ||
+                  (insn->opcode[0] == 0x0f && (insn->opcode[1] & 0xf0) == 0x80);
+    if (branch && insn->operands == 1 && o->kind == OPERAND_IMM)
+        o->imm &= insn->op_size == 2 ? 0xffff : 0xffffffff;
+    if (insn->id == X86_INS_AAM) {
+        insn->operands = 1;
+        *o = (struct x86_operand){.kind = OPERAND_IMM, .size = 1, .imm = code[insn->length - 1]};
     }
 }
 
-// Capstone shows xlatb without its operand [rbx]; segment overrides are in the second group of prefixes.
-static void add_xlat_operand(struct insn *insn, const cs_x86 *x86)
+// A far pointer's size: offset of operand size, and a selector.
+static void mend_far_pointer(struct insn *insn)
 {
-    uint8_t seg = x86->prefix[1] == X86_PREFIX_FS ? SEG_FS : x86->prefix[1] == X86_PREFIX_GS ? SEG_GS : X86_NO_SEG;
-    insn->operands = 1;
-    insn->op[0] =
-        (struct x86_operand){.kind = OPERAND_MEM, .size = 1, .mem = {.base = RBX, .index = X86_NO_REG, .seg = seg}};
+    static const uint16_t far[] = {X86_INS_LCALL, X86_INS_LJMP, X86_INS_LDS, X86_INS_LES,
+                                   X86_INS_LFS,   X86_INS_LGS,  X86_INS_LSS};
+    for (unsigned i = 0; i < sizeof far / sizeof *far; i++)
+        for (unsigned j = 0; far[i] == insn->id && j < 2; j++)
+            if (insn->op[j].kind == OPERAND_MEM)
+                insn->op[j].size = (uint8_t)(insn->op_size + 2);
 }
 
-bool x86_decode(struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t address, struct insn *insn)
+bool x86_decode_mode(struct x86_decoder *d, enum x86_mode mode, const uint8_t *bytes, size_t n, uint64_t address,
+                     struct insn *insn)
 {
     uint8_t ordered[X86_MAX_INSN];
     const uint8_t *code = ordered;
     size_t left = n < X86_MAX_INSN ? n : X86_MAX_INSN;
     uint64_t at = address;
-    enum vector_result vector = vector_decode(d, bytes, left, address, insn);
-    if (vector == VECTOR_DECODED)
-        read_prefixes(insn, bytes);
+    enum vector_result vector = vector_decode(d, mode, bytes, left, address, insn);
+    if (vector == VECTOR_DECODED) {
+        read_prefixes(insn, bytes, count_prefixes(mode, bytes, left));
+        note_written(insn);
+    }
     if (vector != VECTOR_NONE)
         return vector == VECTOR_DECODED;
     memcpy(ordered, bytes, left);
-    size_t all = left, opcode = order_prefixes(ordered, left);
-    mend_ignored_bits(ordered + opcode, all - opcode, opcode > 0 && is_rex(ordered[opcode - 1]));
+    size_t all = left, opcode = order_prefixes(mode, ordered, left);
+    memset(insn, 0, sizeof *insn);
+    insn->mode = mode;
+    uint8_t override = read_prefixes(insn, ordered, opcode);
+    mend_ignored_bits(ordered + opcode, all - opcode, opcode > 0 && is_rex(mode, ordered[opcode - 1]));
     bool hint = is_hint(ordered + opcode, all - opcode);
-    bool known = cs_disasm_iter(d->handle, &code, &left, &at, d->scratch);
-    if (!known && hint && decode_hint(d, ordered, all, opcode, insn)) {
-        read_prefixes(insn, ordered);
-        return true;
-    }
+    bool known = cs_disasm_iter(d->handle[mode], &code, &left, &at, d->scratch);
     if (!known)
-        return false;
+        return hint && decode_hint(d, ordered, all, opcode, insn);
 
     const cs_x86 *x86 = &d->scratch->detail->x86;
-    memset(insn, 0, sizeof *insn);
     insn->id = (uint16_t)d->scratch->id;
     insn->length = (uint8_t)d->scratch->size;
     memcpy(insn->opcode, x86->opcode, sizeof insn->opcode);
     insn->modrm = x86->modrm;
-    insn->addr_size = x86->addr_size == 4 ? 4 : 8;
-    read_prefixes(insn, ordered);
     insn->operands = x86->op_count < 4 ? x86->op_count : 4;
     for (unsigned i = 0; i < insn->operands; i++)
-        convert_operand(insn, &insn->op[i], &x86->operands[i], address + insn->length);
+        convert_operand(insn, &insn->op[i], &x86->operands[i], address + insn->length, override);
     if (insn->id == X86_INS_XLATB)
-        add_xlat_operand(insn, x86);
+        add_xlat_operand(insn, override);
+    note_written(insn);
+    mend_far_pointer(insn);
+    if (mode != X86_CODE64)
+        mend_legacy(insn, ordered);
     return true;
 }
 
@@ -338,13 +447,13 @@ bool x86_lock_valid(const struct insn *in)
     }
 }
 
-void x86_format(const uint8_t *bytes, size_t n, uint64_t address, char *out, size_t size)
+void x86_format_mode(enum x86_mode mode, const uint8_t *bytes, size_t n, uint64_t address, char *out, size_t size)
 {
     struct x86_decoder d;
     const uint8_t *code = bytes;
     size_t left = n < X86_MAX_INSN ? n : X86_MAX_INSN;
     bool open = x86_decoder_open(&d) == 0;
-    bool valid = open && cs_disasm_iter(d.handle, &code, &left, &address, d.scratch);
+    bool valid = open && cs_disasm_iter(d.handle[mode], &code, &left, &address, d.scratch);
     size_t shown = valid ? d.scratch->size : n < X86_MAX_INSN ? n : X86_MAX_INSN;
     size_t used = 0;
 
@@ -360,4 +469,9 @@ void x86_format(const uint8_t *bytes, size_t n, uint64_t address, char *out, siz
     }
     if (open)
         x86_decoder_close(&d);
+}
+
+void x86_format(const uint8_t *bytes, size_t n, uint64_t address, char *out, size_t size)
+{
+    x86_format_mode(X86_CODE64, bytes, n, address, out, size);
 }

@@ -88,6 +88,7 @@ void vector_index_rows(struct x86_decoder *d)
 // ---- Prefixes and opcode ----
 
 struct head {
+    enum x86_mode mode;
     const uint8_t *bytes;
     size_t n;
     unsigned at; // behind the opcode
@@ -108,19 +109,21 @@ static bool read_prefixes(struct head *h, bool *may_be_vex)
     *may_be_vex = true;
     for (; h->at < h->n; h->at++) {
         uint8_t byte = h->bytes[h->at];
-        if ((byte & 0xf0) == 0x40) {
+        if (h->mode == X86_CODE64 && (byte & 0xf0) == 0x40) {
             rex = byte;
             continue;
         }
         if (byte == 0x66)
             h->opsize = true;
         else if (byte == 0x67)
-            h->addr_size = 4;
+            h->addr_size = h->mode == X86_CODE32 ? 2 : 4;
         else if (byte == 0xf2 || byte == 0xf3)
             repeat = byte == 0xf2 ? PREFIX_F2 : PREFIX_F3;
         else if (byte == 0x64 || byte == 0x65)
             h->seg = byte == 0x64 ? SEG_FS : SEG_GS;
-        else if (byte != 0xf0 && byte != 0x26 && byte != 0x2e && byte != 0x36 && byte != 0x3e)
+        else if (byte == 0x26 || byte == 0x2e || byte == 0x36 || byte == 0x3e)
+            h->seg = h->mode == X86_CODE64 ? h->seg : (byte >> 3 & 3);
+        else if (byte != 0xf0)
             break;
         rex = 0;
         if (byte == 0x66 || byte == 0xf0 || byte == 0xf2 || byte == 0xf3)
@@ -149,6 +152,10 @@ static bool read_vex(struct head *h) // at c4 or c5 (SDM vol. 2, 2.3.5)
     h->b = three && !(first & 0x20) ? 8 : 0;
     h->w = three && last & 0x80;
     h->vvvv = (~last >> 3) & 15;
+    if (h->mode != X86_CODE64) { // R and X are clear, or this were LES or LDS; the other bits are ignored
+        h->b = 0;
+        h->vvvv &= 7;
+    }
     h->vex_l = last & 4;
     h->prefix = last & 3;
     h->map = (uint8_t)(MAP_0F + map - 1);
@@ -164,6 +171,11 @@ static enum vector_result read_head(struct head *h)
     if (!read_prefixes(h, &may_be_vex))
         return VECTOR_NONE;
     uint8_t first = h->bytes[h->at];
+    if (first == 0xc4 || first == 0xc5 || first == 0x62) {
+        // Outside 64-bit mode LES, LDS and BOUND where what follows is a modrm with memory (SDM vol. 2, 2.3.5).
+        if (h->mode != X86_CODE64 && (h->at + 1 >= h->n || h->bytes[h->at + 1] < 0xc0))
+            return VECTOR_NONE;
+    }
     if (first == 0xc4 || first == 0xc5)
         return may_be_vex && read_vex(h) ? VECTOR_DECODED : VECTOR_INVALID;
     if (first == 0x62) // EVEX
@@ -203,12 +215,24 @@ static bool uses_vvvv(const struct row *row)
     return false;
 }
 
+// Outside 64-bit mode W means nothing to an instruction with a general register or memory in its place.
+static bool w_counts(const struct head *h, const struct row *row)
+{
+    for (unsigned i = 0; h->mode != X86_CODE64 && i < 4; i++) {
+        unsigned place = place_of(row->operand[i]);
+        if (place == AT_G || place == AT_B || place == AT_E || place == AT_R)
+            return false;
+    }
+    return true;
+}
+
 static bool matches(const struct head *h, const struct row *row)
 {
     unsigned rules = row->rules;
+    bool w = h->w && w_counts(h, row);
     if ((h->vex ? row->vex : row->legacy) == X86_INS_INVALID || row->prefix != h->prefix)
         return false;
-    if ((rules & W0 && h->w) || (rules & W1 && !h->w))
+    if ((rules & W0 && w) || (rules & W1 && !w))
         return false;
     if (h->vex && ((rules & L0 && h->vex_l) || (rules & L1 && !h->vex_l) || (h->vvvv && !uses_vvvv(row))))
         return false;
@@ -240,6 +264,7 @@ static const struct row *find_row(const struct head *h, unsigned first, bool *ou
 static unsigned bytes_of(const struct head *h, unsigned size)
 {
     unsigned x = h->vex_l ? 32 : 16;
+    bool w = h->w && h->mode == X86_CODE64, narrow = h->opsize != (h->mode == X86_CODE16) && !w;
     const uint16_t bytes[] = {[SIZE_b] = 1,
                               [SIZE_w] = 2,
                               [SIZE_d] = 4,
@@ -251,23 +276,65 @@ static unsigned bytes_of(const struct head *h, unsigned size)
                               [SIZE_h] = (uint16_t)(x / 2),
                               [SIZE_f] = (uint16_t)(x / 4),
                               [SIZE_e] = (uint16_t)(x / 8),
-                              [SIZE_y] = h->w ? 8 : 4,
-                              [SIZE_v] = h->opsize && !h->w ? 14 : 28,
-                              [SIZE_s] = h->opsize && !h->w ? 94 : 108,
+                              [SIZE_y] = w ? 8 : 4,
+                              [SIZE_v] = narrow ? 14 : 28,
+                              [SIZE_s] = narrow ? 94 : 108,
                               [SIZE_a] = 512,
                               [SIZE_m] = 832};
     return bytes[size];
 }
 
+// The segment of a memory operand, as struct x86_operand has it.
+static uint8_t segment_of(const struct head *h, uint8_t base)
+{
+    if (h->mode == X86_CODE64 || h->seg != X86_NO_SEG)
+        return h->seg;
+    return base == RSP || base == RBP ? SEG_SS : SEG_DS;
+}
+
+static void note_segment(const struct head *h, struct insn *insn, struct x86_operand *out)
+{
+    bool stack = out->mem.base == RSP || out->mem.base == RBP;
+    out->mem.seg = segment_of(h, out->mem.base);
+    insn->stack_segment = h->mode == X86_CODE64 ? stack && h->seg == X86_NO_SEG : out->mem.seg == SEG_SS;
+}
+
+// A displacement of 0, 1, 2 or 4 bytes. False: bytes end.
+static bool read_displacement(struct head *h, struct x86_operand *out, unsigned size)
+{
+    int32_t disp = 0;
+    if (h->at + size > h->n)
+        return false;
+    memcpy(&disp, h->bytes + h->at, size);
+    h->at += size;
+    out->mem.disp = size == 1 ? (int8_t)disp : size == 2 ? (int16_t)disp : disp;
+    return true;
+}
+
+// The same with 16-bit addresses (SDM vol. 2, table 2-1).
+static bool read_memory16(struct head *h, struct insn *insn, struct x86_operand *out)
+{
+    static const uint8_t base[8] = {RBX, RBX, RBP, RBP, RSI, RDI, RBP, RBX};
+    static const uint8_t index[8] = {RSI, RDI, RSI, RDI, X86_NO_REG, X86_NO_REG, X86_NO_REG, X86_NO_REG};
+    unsigned mod = h->modrm >> 6, rm = h->modrm & 7;
+    bool absolute = mod == 0 && rm == 6;
+    out->kind = OPERAND_MEM;
+    out->mem.base = absolute ? X86_NO_REG : base[rm];
+    out->mem.index = index[rm];
+    note_segment(h, insn, out);
+    return read_displacement(h, out, absolute ? 2 : mod);
+}
+
 // modrm, sib and displacement (SDM vol. 2, 2.1.5 and 2.2.1): length and the memory operand. False: bytes end.
 static bool read_memory(struct head *h, struct insn *insn, struct x86_operand *out, bool vsib)
 {
+    if (h->addr_size == 2)
+        return !vsib && read_memory16(h, insn, out);
     unsigned mod = h->modrm >> 6, rm = h->modrm & 7, disp_size = mod == 1 ? 1 : mod == 2 ? 4 : 0;
     bool rip = mod == 0 && rm == 5;
     out->kind = OPERAND_MEM;
     out->mem.base = (uint8_t)(rm | h->b);
     out->mem.index = X86_NO_REG;
-    out->mem.seg = h->seg;
     if (rm == 4) {
         if (h->at >= h->n)
             return false;
@@ -289,19 +356,10 @@ static bool read_memory(struct head *h, struct insn *insn, struct x86_operand *o
         out->mem.base = X86_NO_REG;
         disp_size = 4;
     }
-    if (h->at + disp_size > h->n)
-        return false;
-    int32_t disp = 0;
-    if (disp_size == 1)
-        disp = (int8_t)h->bytes[h->at];
-    else if (disp_size == 4)
-        memcpy(&disp, h->bytes + h->at, 4);
-    h->at += disp_size;
-    out->mem.disp = disp;
     out->mem.vsib = vsib;
-    h->rip = rip;
-    insn->stack_segment = (out->mem.base == RSP || out->mem.base == RBP) && h->seg == X86_NO_SEG;
-    return true;
+    h->rip = rip && h->mode == X86_CODE64;
+    note_segment(h, insn, out);
+    return read_displacement(h, out, disp_size);
 }
 
 static struct x86_operand reg_of(uint8_t kind, unsigned reg, unsigned size)
@@ -323,7 +381,10 @@ static struct x86_operand rm_of(const struct head *h, const struct x86_operand *
 static struct x86_operand di_operand(const struct head *h, unsigned size)
 {
     return (struct x86_operand){
-        .kind = OPERAND_MEM, .size = (uint16_t)size, .mem = {.base = RDI, .index = X86_NO_REG, .seg = h->seg}};
+        .kind = OPERAND_MEM,
+        .size = (uint16_t)size,
+        .mem = {.base = RDI, .index = X86_NO_REG, .seg = segment_of(h, RDI)},
+    };
 }
 
 static struct x86_operand operand_of(const struct head *h, const struct x86_operand *mem, uint8_t imm, unsigned operand)
@@ -338,7 +399,7 @@ static struct x86_operand operand_of(const struct head *h, const struct x86_oper
     case AT_U:
         return rm_of(h, mem, OPERAND_XMM, rm | h->b, size);
     case AT_L:
-        return reg_of(OPERAND_XMM, imm >> 4, size);
+        return reg_of(OPERAND_XMM, h->mode == X86_CODE64 ? imm >> 4 : imm >> 4 & 7, size);
     case AT_X:
         return reg_of(OPERAND_XMM, 0, size);
     case AT_P:
@@ -417,10 +478,11 @@ static void note_opcode(const struct head *h, struct insn *insn)
     insn->opcode[i] = h->opcode;
 }
 
-enum vector_result vector_decode(const struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t address,
-                                 struct insn *insn)
+enum vector_result vector_decode(const struct x86_decoder *d, enum x86_mode mode, const uint8_t *bytes, size_t n,
+                                 uint64_t address, struct insn *insn)
 {
-    struct head h = {.bytes = bytes, .n = n, .addr_size = 8, .seg = X86_NO_SEG};
+    static const uint8_t address_sizes[X86_MODES] = {8, 4, 2};
+    struct head h = {.mode = mode, .bytes = bytes, .n = n, .addr_size = address_sizes[mode], .seg = X86_NO_SEG};
     enum vector_result known = read_head(&h);
     if (known != VECTOR_DECODED)
         return known;
@@ -435,6 +497,7 @@ enum vector_result vector_decode(const struct x86_decoder *d, const uint8_t *byt
     if (h.at >= n && !(row->rules & BARE))
         return VECTOR_INVALID;
     memset(insn, 0, sizeof *insn);
+    insn->mode = (uint8_t)mode;
     insn->id = h.vex ? row->vex : row->legacy;
     insn->vex = h.vex;
     insn->vex_l = h.vex_l;

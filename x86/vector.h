@@ -15,8 +15,8 @@ enum vector_result {
 // Fills d->vector_rows; once per decoder.
 void vector_index_rows(struct x86_decoder *d);
 
-// Decode the 64-bit mode instruction at bytes[0..n), n at most X86_MAX_INSN, that lies at address.
-enum vector_result vector_decode(const struct x86_decoder *d, const uint8_t *bytes, size_t n, uint64_t address,
-                                 struct insn *insn);
+// Decode the instruction at bytes[0..n), n at most X86_MAX_INSN, that lies at address.
+enum vector_result vector_decode(const struct x86_decoder *d, enum x86_mode mode, const uint8_t *bytes, size_t n,
+                                 uint64_t address, struct insn *insn);
 
 #endif

@@ -40,7 +40,7 @@ static const char *written(struct test *t)
     uint64_t address = (uintptr_t)at;
     t->text[0] = '\0';
     while (left && used < sizeof t->text) {
-        if (!cs_disasm_iter(t->d.handle, &at, &left, &address, t->d.scratch))
+        if (!cs_disasm_iter(t->d.handle[X86_CODE64], &at, &left, &address, t->d.scratch))
             return "not instructions";
         used += (size_t)snprintf(t->text + used, sizeof t->text - used, "%s%s %s", used ? "; " : "",
                                  t->d.scratch->mnemonic, t->d.scratch->op_str);
@@ -392,7 +392,7 @@ static unsigned random_instruction(uint8_t bytes[X86_MAX_INSN])
 static bool may_be_refused(struct test *t, const uint8_t *bytes, const struct insn *in)
 {
     static const uint8_t legacy[] = {0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
-    const char *name = cs_insn_name(t->d.handle, in->id);
+    const char *name = cs_insn_name(t->d.handle[X86_CODE64], in->id);
     unsigned at = 0;
     while (memchr(legacy, bytes[at], sizeof legacy))
         at++;
@@ -536,7 +536,7 @@ static void check_scratch(struct test *t, const struct insn *in, uint32_t avoid)
         for (unsigned k = 0; reg <= R11 && k < 4; k++)
             picked |= id == names[reg][k] && id;
         if (!CHECK(!picked))
-            printf("# %s uses %s\n", t->d.scratch->mnemonic, cs_reg_name(t->d.handle, id));
+            printf("# %s uses %s\n", t->d.scratch->mnemonic, cs_reg_name(t->d.handle[X86_CODE64], id));
     }
 }
 

@@ -15,6 +15,83 @@ static struct insn decode(struct x86_decoder *d, const char *bytes, size_t n)
 }
 #define DECODE(bytes) decode(&d, bytes, sizeof(bytes) - 1)
 
+static struct insn decode_mode(struct x86_decoder *d, enum x86_mode mode, const char *bytes, size_t n)
+{
+    struct insn in;
+    if (!x86_decode_mode(d, mode, (const uint8_t *)bytes, n, 0x1000, &in))
+        memset(&in, 0, sizeof in);
+    return in;
+}
+#define DECODE32(bytes) decode_mode(&d, X86_CODE32, bytes, sizeof(bytes) - 1)
+#define DECODE16(bytes) decode_mode(&d, X86_CODE16, bytes, sizeof(bytes) - 1)
+
+// Code segments other than 64-bit: defaults of operand and address size, opcodes that mean something else there.
+static void check_modes(struct x86_decoder d)
+{
+    CHECK(DECODE("\x01\xc8").op_size == 4 && DECODE("\x66\x01\xc8").op_size == 2 &&
+          DECODE("\x66\x48\x01\xc8").op_size == 8);
+    CHECK(DECODE32("\x01\xc8").op[0].size == 4 && DECODE32("\x66\x01\xc8").op[0].size == 2);
+    CHECK(DECODE16("\x01\xc8").op[0].size == 2 && DECODE16("\x66\x01\xc8").op[0].size == 4);
+    CHECK(DECODE16("\x01\xc8").op_size == 2 && DECODE16("\x66\x01\xc8").op_size == 4);
+    CHECK(DECODE32("\x8b\x03").addr_size == 4 && DECODE32("\x67\x8b\x03").addr_size == 2);
+    CHECK(DECODE16("\x8b\x03").addr_size == 2 && DECODE16("\x67\x8b\x03").addr_size == 4);
+
+    // 40 to 4f: inc and dec, and REX only in 64-bit mode.
+    CHECK(DECODE32("\x48\x0f\x05").id == X86_INS_DEC && DECODE32("\x48\x0f\x05").length == 1);
+    CHECK(!DECODE32("\x48").rex_w && DECODE("\x48\x0f\x05").rex_w);
+    CHECK_EQ(DECODE32("\x45").op[0].reg, RBP);
+
+    // c4, c5: les and lds where modrm has memory, VEX otherwise; 62: bound.
+    CHECK(DECODE32("\xc4\x11").id == X86_INS_LES && DECODE32("\xc4\x11").op[1].size == 6);
+    CHECK(DECODE16("\xc5\x11").id == X86_INS_LDS && DECODE16("\xc5\x11").op[1].size == 4);
+    CHECK(DECODE32("\x66\xc4\x11").id == X86_INS_LES);
+    CHECK_EQ(DECODE32("\xc4\xe2\x60\xf2\xc1").id, X86_INS_ANDN);
+    CHECK_EQ(DECODE32("\x66\xc4\xe2\x60\xf2\xc1").length, 0);
+    CHECK_EQ(DECODE32("\x62\xf1\x7c\x48\x10\x03").length, 0); // EVEX
+    CHECK(DECODE32("\x62\x11").id == X86_INS_BOUND && DECODE32("\x62\x11").op[1].size == 8);
+    CHECK_EQ(DECODE32("\x63\xd1").id, X86_INS_ARPL);
+    CHECK(DECODE32("\xc4\xe2\xf8\xf3\xd9").id == X86_INS_BLSI && DECODE32("\xc4\xe2\xf8\xf3\xd9").op[1].size == 4);
+    CHECK(DECODE32("\xc4\xc2\x60\xf2\xc1").op[2].reg == RCX); // VEX.B names no more registers
+
+    // Segments: by prefix, the last one; else SS for (e)sp and (e)bp; ES for what string instructions write.
+    CHECK_EQ(DECODE32("\x8b\x03").op[1].mem.seg, SEG_DS);
+    CHECK(DECODE32("\x8b\x45\x00").op[1].mem.seg == SEG_SS && DECODE32("\x8b\x45\x00").stack_segment);
+    CHECK(DECODE32("\x26\x8b\x45\x00").op[1].mem.seg == SEG_ES && !DECODE32("\x26\x8b\x45\x00").stack_segment);
+    CHECK(DECODE32("\x36\x8b\x03").op[1].mem.seg == SEG_SS && DECODE32("\x36\x8b\x03").stack_segment);
+    CHECK_EQ(DECODE32("\x2e\x3e\x64\x8b\x03").op[1].mem.seg, SEG_FS);
+    CHECK(DECODE32("\x2e\xa5").op[0].mem.seg == SEG_ES && DECODE32("\x2e\xa5").op[1].mem.seg == SEG_CS);
+    CHECK(DECODE32("\x36\xd7").op[0].mem.seg == SEG_SS && DECODE("\x36\xd7").op[0].mem.seg == X86_NO_SEG);
+
+    // 16-bit addresses: pairs of registers, and a displacement alone.
+    struct x86_operand bp_si = DECODE32("\x67\x8b\x42\xf0").op[1], alone = DECODE16("\x8b\x0e\x34\x12").op[1];
+    CHECK(bp_si.mem.base == RBP && bp_si.mem.index == RSI && bp_si.mem.seg == SEG_SS && bp_si.mem.disp == -16);
+    CHECK(alone.mem.base == X86_NO_REG && alone.mem.disp == 0x1234 && alone.mem.seg == SEG_DS);
+
+    struct x86_operand movups = DECODE16("\x26\x0f\x10\x40\xfe").op[1], fld = DECODE32("\xd9\x04\x24").op[0];
+    CHECK(movups.mem.base == RBX && movups.mem.index == RSI && movups.mem.disp == -2 && movups.mem.seg == SEG_ES);
+    CHECK(fld.mem.base == RSP && fld.mem.seg == SEG_SS && !fld.written);
+    CHECK(DECODE16("\x66\x0f\x6f\x06\x34\x12").op[1].mem.disp == 0x1234 && DECODE16("\x0f\x11\x00").op[0].written);
+
+    // Near branches with 16-bit operands stay within 64 KiB; far pointers have the operand's size.
+    CHECK_EQ(DECODE32("\x66\x0f\x84\xf0\xef").op[0].imm, 0xfff5);
+    CHECK_EQ(DECODE32("\xe9\x00\x00\x00\xff").op[0].imm, 0xff001005);
+    CHECK(DECODE32("\xea\x44\x33\x22\x11\x66\x55").op[0].imm == 0x5566 &&
+          DECODE32("\xea\x44\x33\x22\x11\x66\x55").op[1].imm == 0x11223344);
+    CHECK(DECODE32("\xff\x19").op[0].size == 6 && DECODE32("\x66\xff\x19").op[0].size == 4 &&
+          DECODE("\x48\xff\x19").op[0].size == 10);
+
+    CHECK(DECODE32("\xd4\x0c").op[0].kind == OPERAND_IMM && DECODE32("\xd4\x0c").op[0].imm == 12);
+    CHECK(DECODE32("\x82\x03\x05").id == X86_INS_ADD && DECODE32("\x82\x03\x05").op[0].size == 1);
+    CHECK(DECODE32("\x60").id == X86_INS_PUSHAL && DECODE32("\x66\x60").id == X86_INS_PUSHAW);
+    CHECK_EQ(DECODE("\x60").length, 0);
+
+    // What is written: the first operand, but for those that are only read; of xchg both.
+    CHECK(DECODE("\x0f\xb1\x0b").op[0].written && !DECODE("\x39\x0b").op[0].written &&
+          !DECODE("\x8b\x0b").op[1].written);
+    CHECK(DECODE("\x0f\x94\x03").op[0].written && !DECODE("\xff\x33").op[0].written &&
+          DECODE("\x87\x0b").op[0].written);
+}
+
 int main(void)
 {
     struct x86_decoder d;
@@ -82,6 +159,7 @@ int main(void)
     CHECK_EQ(DECODE("\x62\xf1\x7c\x48\x58\xc1").length, 0);                      // EVEX
 
     CHECK_EQ(DECODE("\x66").length, 0); // nothing but a prefix
+    check_modes(d);
     x86_decoder_close(&d);
     return check_done("decode");
 }

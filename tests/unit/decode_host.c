@@ -128,7 +128,7 @@ static bool size_varies(const struct x86_decoder *d, const struct insn *in)
 {
     static const char *const what[] = {"maskmov", "gather", "xsave", "xrstor"};
     for (unsigned i = 0; i < 4; i++) {
-        if (strstr(cs_insn_name(d->handle, in->id), what[i]))
+        if (strstr(cs_insn_name(d->handle[X86_CODE64], in->id), what[i]))
             return true;
     }
     return false;
