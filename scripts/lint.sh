@@ -56,4 +56,5 @@ check "includes go down only" python3 scripts/check_includes.py "${c[@]}"
 check "sources" python3 scripts/check_sources.py "${all[@]}"
 check "shell syntax" shell_syntax "${shell[@]}"
 check "builds without warnings" build
+check "handlers chain by jumps" python3 scripts/check_tail_calls.py build/obj/engines/interp/*.o
 exit $failed

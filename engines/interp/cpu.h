@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engines/interp/x87_state.h"
 #include "include/vcpu.h"
 #include "x86/decode.h"
 #include "x86/regs.h"
@@ -97,7 +98,9 @@ struct cpu {
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, tsc_aux, tsc_offset;
-    uint8_t xsave[4096] __attribute__((aligned(64))); // x87, SSE and AVX state: kept, not yet executed on
+    struct x87 x87;
+    uint8_t xsave[4096]
+        __attribute__((aligned(64))); // x87 (stale, see above), SSE and AVX state: kept, not yet executed on
 
     bool halted;
     bool nmi_masked, nmi_pending;

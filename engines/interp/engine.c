@@ -10,6 +10,9 @@
 #include "engines/interp/mmu.h"
 #include "engines/interp/run.h"
 
+// In an XSAVE area: which components it holds, the others being in their initial configuration (SDM vol. 1, 13.4.2).
+enum { XSTATE_BV = 512, XSTATE_X87 = 1 };
+
 static void probe(struct engine_info *info)
 {
     memset(info, 0, sizeof *info);
@@ -29,6 +32,7 @@ static void reset(struct cpu *c)
     c->dr6 = 0xffff0ff0;
     c->dr7 = 0x400;
     c->xcr0 = 1;
+    x87_reset(&c->x87);
     c->link_generation = 1;
     c->delivering = NOT_DELIVERING;
     c->filled = TLB_FLUSH_FEW + 1; // nothing is known about the entries yet: flush them all
@@ -124,6 +128,8 @@ static int get_state(struct vcpu *v, struct vcpu_state *s)
     s->event_has_error = c->event.has_error;
     s->event_error = c->event.error;
     memcpy(s->xsave, c->xsave, sizeof s->xsave);
+    x87_to_image(&c->x87, s->xsave, true);
+    s->xsave[XSTATE_BV] |= XSTATE_X87;
     return 0;
 }
 
@@ -188,6 +194,10 @@ static int set_state(struct vcpu *v, const struct vcpu_state *s)
                                   .has_error = s->event_has_error,
                                   .error = s->event_error};
     memcpy(c->xsave, s->xsave, sizeof c->xsave);
+    if (s->xsave[XSTATE_BV] & XSTATE_X87)
+        x87_from_image(&c->x87, s->xsave, true);
+    else
+        x87_reset(&c->x87);
     mmu_flush(c);
     mmu_mode_changed(c);
     c->debug_hits = 0;

@@ -23,6 +23,21 @@ enum { MSR_READ, MSR_WRITE };
 enum { TSC_ALONE, TSC_AND_AUX };
 enum { BASE_READ_FS, BASE_READ_GS, BASE_WRITE_FS, BASE_WRITE_GS };
 
+// x87_control.c
+enum {
+    X87_FLDCW,
+    X87_FNSTCW,
+    X87_FNSTSW,
+    X87_FNCLEX,
+    X87_FNINIT,
+    X87_NOTHING,
+    X87_WAIT,
+    X87_FNSTENV,
+    X87_FLDENV,
+    X87_FNSAVE,
+    X87_FRSTOR
+};
+
 // io.c
 enum { PORT_IN, PORT_OUT, PORT_INS, PORT_OUTS };
 enum { FLAG_CLEAR, FLAG_SET };

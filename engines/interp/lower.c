@@ -8,15 +8,36 @@
 #include "engines/interp/fault.h"
 #include "engines/interp/insn_args.h"
 #include "engines/interp/lowering.h"
+#include "engines/interp/mmx.h"
 
-static const struct {
+struct row {
     lower_fn *fn;
     unsigned arg;
-} rows[X86_INS_ENDING] = {
+};
+
+static const struct row rows[X86_INS_ENDING] = {
 #define INSN(mnemonic, fn, arg) [X86_INS_##mnemonic] = {fn, arg},
+#define INSN_MMX(mnemonic, fn, arg)
 #include "engines/interp/insns.def"
 #undef INSN
+#undef INSN_MMX
 };
+
+static const struct row mmx_rows[X86_INS_ENDING] = {
+#define INSN(mnemonic, fn, arg)
+#define INSN_MMX(mnemonic, fn, arg) [X86_INS_##mnemonic] = {fn, arg},
+#include "engines/interp/insns.def"
+#undef INSN
+#undef INSN_MMX
+};
+
+static const struct row *row_of(const struct insn *in)
+{
+    const struct row *table = rows;
+    for (unsigned i = 0; i < in->operands; i++)
+        table = in->op[i].kind == OPERAND_MMX ? mmx_rows : table;
+    return in->id < X86_INS_ENDING && table[in->id].fn ? &table[in->id] : NULL;
+}
 
 struct op *emit(struct lower *l, op_fn *fn)
 {
@@ -95,8 +116,8 @@ void lowering_insn(struct lowering *low, const uint8_t *bytes, unsigned left)
     bool decoded = x86_decode(&l->c->decoder, bytes, left, l->rip, &in);
     l->len = decoded ? in.length : 1;
 
-    bool exists = decoded && in.id < X86_INS_ENDING && rows[in.id].fn && x86_lock_valid(&in) &&
-                  rows[in.id].fn(l, &in, rows[in.id].arg);
+    const struct row *row = decoded ? row_of(&in) : NULL;
+    bool exists = row && x86_lock_valid(&in) && row->fn(l, &in, row->arg);
     if (!exists) {
         l->next = first;
         emit(l, !decoded && is_too_long(low, bytes, left) ? op_too_long : op_undefined);

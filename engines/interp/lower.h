@@ -53,13 +53,15 @@ lower_fn lower_xchg, lower_xadd, lower_cmpxchg, lower_cmpxchg8b, lower_xlat, low
 lower_fn lower_push, lower_pop, lower_pushf, lower_popf, lower_enter, lower_leave;          // stack.c
 lower_fn lower_string;                                                                      // string.c
 lower_fn lower_jmp, lower_jcc, lower_jrcxz, lower_call, lower_ret, lower_loop;              // branch.c
-lower_fn lower_nop, lower_ud, lower_hint_mem;                                               // misc.c
-lower_fn lower_int, lower_iret, lower_far_ret, lower_far_call, lower_far_jmp;               // transfer.c
-lower_fn lower_syscall, lower_sysret;                                                       // transfer.c
-lower_fn lower_mov_seg, lower_push_seg, lower_pop_seg, lower_load_far;                      // segment.c
-lower_fn lower_desc_table, lower_sldt, lower_ltr, lower_lar, lower_verr;                    // descriptor.c
-lower_fn lower_mov_cr, lower_mov_dr, lower_clts, lower_smsw, lower_invlpg, lower_invpcid;   // control.c
-lower_fn lower_msr, lower_cpuid, lower_rdtsc, lower_gsbase, lower_swapgs, lower_rdpmc;      // msr.c
-lower_fn lower_io, lower_hlt, lower_if_flag, lower_ac_flag, lower_wbinvd;                   // io.c
+lower_fn lower_x87, lower_x87_control;                                                      // x87.c, x87_control.c
+lower_fn lower_mmx_binary, lower_mmx_immediate, lower_mmx_move, lower_mmx_word, lower_maskmovq, lower_emms; // mmx.c
+lower_fn lower_nop, lower_ud, lower_hint_mem;                                                               // misc.c
+lower_fn lower_int, lower_iret, lower_far_ret, lower_far_call, lower_far_jmp;             // transfer.c
+lower_fn lower_syscall, lower_sysret;                                                     // transfer.c
+lower_fn lower_mov_seg, lower_push_seg, lower_pop_seg, lower_load_far;                    // segment.c
+lower_fn lower_desc_table, lower_sldt, lower_ltr, lower_lar, lower_verr;                  // descriptor.c
+lower_fn lower_mov_cr, lower_mov_dr, lower_clts, lower_smsw, lower_invlpg, lower_invpcid; // control.c
+lower_fn lower_msr, lower_cpuid, lower_rdtsc, lower_gsbase, lower_swapgs, lower_rdpmc;    // msr.c
+lower_fn lower_io, lower_hlt, lower_if_flag, lower_ac_flag, lower_wbinvd;                 // io.c
 
 #endif

@@ -127,11 +127,17 @@ static void check_alignment(struct cpu *c, const struct op *op, enum tlb_mode mo
 }
 
 // The last that can stand in an access's way, and the breakpoints that it then meets.
-static void check_access(struct cpu *c, const struct op *op, enum tlb_mode mode, uint64_t va, unsigned size, bool write)
+static void check_bytes(struct cpu *c, const struct op *op, enum tlb_mode mode, uint64_t va, unsigned size,
+                        unsigned align, bool write)
 {
-    check_alignment(c, op, mode, va, size);
+    check_alignment(c, op, mode, va, align);
     if (UNLIKELY(c->break_data))
         debug_note_access(c, va, size, write);
+}
+
+static void check_access(struct cpu *c, const struct op *op, enum tlb_mode mode, uint64_t va, unsigned size, bool write)
+{
+    check_bytes(c, op, mode, va, size, size, write);
 }
 
 static uint64_t read_access(struct cpu *c, const struct op *op, enum tlb_mode mode, uint64_t va, unsigned size,
@@ -188,6 +194,59 @@ void mem_probe_write(struct cpu *c, const struct op *op, uint64_t va, unsigned s
     if (n < size)
         translate(c, op, c->tlb_mode, va + n, PF_WRITE);
     check_alignment(c, op, c->tlb_mode, va, size);
+}
+
+// ---- Operands of other sizes ----
+
+static void read_bytes(struct cpu *c, struct target t, uint8_t *to, unsigned size)
+{
+    for (unsigned n; size; size -= n, to += n, t.at.v += n, t.host += t.host ? n : 0) {
+        n = size < 8 ? (size & 4 ? 4 : size & 2 ? 2 : 1) : 8;
+        uint64_t value = read_target(c, t, n);
+        memcpy(to, &value, n);
+    }
+}
+
+static void write_bytes(struct cpu *c, struct target t, const uint8_t *from, unsigned size)
+{
+    for (unsigned n; size; size -= n, from += n, t.at.v += n, t.host += t.host ? n : 0) {
+        n = size < 8 ? (size & 4 ? 4 : size & 2 ? 2 : 1) : 8;
+        uint64_t value = 0;
+        memcpy(&value, from, n);
+        write_target(c, t, n, value);
+    }
+}
+
+void mem_read_bytes(struct cpu *c, const struct op *op, uint64_t va, void *to, unsigned size, unsigned align)
+{
+    const void *p = mem_ptr_read(c, va, size);
+    if (p) {
+        memcpy(to, p, size);
+        return;
+    }
+    unsigned n = first_part(va, size);
+    struct target low = translate(c, op, c->tlb_mode, va, 0), high = {0};
+    if (n < size)
+        high = translate(c, op, c->tlb_mode, va + n, 0);
+    check_bytes(c, op, c->tlb_mode, va, size, align, false);
+    read_bytes(c, low, to, n);
+    read_bytes(c, high, (uint8_t *)to + n, size - n);
+}
+
+void mem_write_bytes(struct cpu *c, const struct op *op, uint64_t va, const void *from, unsigned size, unsigned align)
+{
+    void *p = mem_ptr_write(c, va, size);
+    if (p) {
+        memcpy(p, from, size);
+        return;
+    }
+    unsigned n = first_part(va, size);
+    struct target low = translate(c, op, c->tlb_mode, va, PF_WRITE), high = {0};
+    if (n < size)
+        high = translate(c, op, c->tlb_mode, va + n, PF_WRITE);
+    check_bytes(c, op, c->tlb_mode, va, size, align, true);
+    write_bytes(c, low, from, n);
+    write_bytes(c, high, (const uint8_t *)from + n, size - n);
 }
 
 // ---- The processor's own accesses ----

@@ -17,6 +17,11 @@ void mem_write_slow(struct cpu *c, const struct op *op, uint64_t va, unsigned si
 // The reading half of a read-modify-write: as mem_read_slow, but faults as a write would.
 uint64_t mem_read_rmw_slow(struct cpu *c, const struct op *op, uint64_t va, unsigned size);
 
+// The same for operands of other sizes, at most a page: size bytes to or from host memory. align: the alignment that
+// #AC is about (SDM vol. 3, table 6-7), a power of two.
+void mem_read_bytes(struct cpu *c, const struct op *op, uint64_t va, void *to, unsigned size, unsigned align);
+void mem_write_bytes(struct cpu *c, const struct op *op, uint64_t va, const void *from, unsigned size, unsigned align);
+
 // Raises the fault that a write of [va, va + size) would raise, or returns. For instructions with several writes.
 void mem_probe_write(struct cpu *c, const struct op *op, uint64_t va, unsigned size);
 
