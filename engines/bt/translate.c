@@ -286,10 +286,10 @@ void put_on_cell(struct code *code, const void *opcode, unsigned n, const void *
         patch_rel32(code->at - 4, cell);
 }
 
-// movd poll(%rip), %xmm15: a load, no flag, and no register of the guest's, which has no vector registers yet.
+// mov %al, poll(%rip): a store changes no flag and no register, so nothing of the guest's makes room for it.
 static void put_poll(struct translator *t)
 {
-    put_on_cell(t->hot, "\x66\x44\x0f\x6e\x3d", 5, t->bt->poll);
+    put_on_cell(t->hot, "\x88\x05", 2, t->bt->poll);
 }
 
 bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, bool single)
