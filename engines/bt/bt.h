@@ -55,14 +55,18 @@ enum { BT_FAULT = 1, BT_TRAPPED };
 
 struct bt {
     // ---- Reached by translated code and stubs (world.S has the offsets of this part) ----
-    uint64_t gpr[GPR_COUNT];    // the guest's, while C code runs; rsp never biased here
-    uint64_t flags;             // arithmetic flags and DF, while C code runs; nothing else is ever set
-    uint64_t host_rsp;          // of the C code that entered the translation cache
-    uint64_t world_rsp;         // rsp as translated code has it: biased in the fast world
-    uint64_t resume;            // host address to go to when C code is done
-    uint64_t go;                // the stub that loads rdi and jumps to resume
-    uint64_t left;              // bt_world_left, for the stub that leaves
-    uint64_t site;              // number of the site (tc.h) that left translated code
+    uint64_t gpr[GPR_COUNT];          // the guest's, while C code runs; rsp never biased here
+    uint64_t flags;                   // arithmetic flags and DF, while C code runs; nothing else is ever set
+    uint64_t host_rsp;                // of the C code that entered the translation cache
+    uint64_t world_rsp;               // rsp as translated code has it: biased in the fast world
+    uint64_t resume;                  // host address to go to when C code is done
+    uint64_t go;                      // the stub that loads rdi and jumps to resume
+    uint64_t left;                    // bt_world_left, for the stub that leaves
+    uint32_t live;                    // vectors.h: classes whose registers are the guest's while translated code runs
+    uint32_t mxcsr_reset;             // what C code expects there
+    _Alignas(64) uint8_t xsave[4096]; // the guest's x87, SSE and AVX registers, while none is live; ready for xrstor
+    uint64_t dead[8];                 // by a set of vector classes: those of them that are not live
+    uint64_t site;                    // number of the site (tc.h) that left translated code
     uint64_t target;            // guest-virtual target of an indirect branch or return, for the check at the target
     uint64_t jump;              // host address of an indirect jump, between lookup and jump
     uint64_t slot[4];           // spilled scratch registers
@@ -96,7 +100,7 @@ struct bt {
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, tsc_aux, tsc_offset;
-    uint8_t xsave[4096] __attribute__((aligned(64)));
+    uint32_t vectors; // vectors.h: classes that may be used now
 
     bool halted;
     bool nmi_masked, nmi_pending;

@@ -244,6 +244,65 @@ void put_with_base_rsp(struct code *code, const uint8_t *bytes, const struct ins
     put_load(code, scratch, slot(SPILL_WITH_BASE));
 }
 
+// ---- Vector instructions ----
+
+// Those whose general register is in ModRM's reg field; all others have it in r/m (SDM vol. 2, appendix A).
+static bool names_reg_field(const struct insn *in)
+{
+    switch (in->opcode[0] == 0x0f ? in->opcode[1] : 0) {
+    case 0x2c: // cvttss2si and the like
+    case 0x2d:
+    case 0x50: // movmskps
+    case 0xc5: // pextrw
+    case 0xd7: // pmovmskb
+        return true;
+    default:
+        return false;
+    }
+}
+
+unsigned put_rsp_instead(struct code *code, const uint8_t *bytes, const struct insn *in, uint32_t avoid, unsigned n,
+                         struct rsp_instead *instead)
+{
+    struct encoding e;
+    bool known = encoding_of(bytes, in, &e);
+    unsigned scratch = pick_scratch(in, avoid);
+    assert(known && scratch < 8); // as rsp is: no REX or VEX bit changes
+    instead->insn = *in;
+    for (unsigned i = 0; i < in->operands; i++)
+        if (is_rsp(&in->op[i]))
+            instead->insn.op[i].reg = (uint8_t)scratch;
+    memcpy(instead->bytes, bytes, in->length);
+    uint8_t *modrm = &instead->bytes[e.modrm_at];
+    *modrm = (uint8_t)(names_reg_field(in) ? (*modrm & ~0x38) | scratch << 3 : (*modrm & ~7) | scratch);
+    put_store(code, slot(n), scratch);
+    put_sum_constant(code, scratch, RSP, -BT_BIAS, 0);
+    return scratch;
+}
+
+void put_rsp_back(struct code *code, const struct insn *in, unsigned scratch, unsigned n)
+{
+    if (is_rsp(&in->op[0])) // a destination
+        put_sum_constant(code, RSP, scratch, BT_BIAS, 0);
+    put_load(code, scratch, slot(n));
+}
+
+bool put_vector_rsp(struct code *code, const uint8_t *bytes, const struct insn *in, struct displaced *displaced)
+{
+    struct code before = *code;
+    struct rsp_instead instead;
+    unsigned scratch = put_rsp_instead(code, bytes, in, 0, SPILL, &instead);
+    *displaced = (struct displaced){.scratch = (uint8_t)scratch, .from = (uint8_t)(code->at - before.at)};
+    if (!put_biased(code, instead.bytes, &instead.insn)) {
+        *code = before;
+        *displaced = (struct displaced){0};
+        return false;
+    }
+    displaced->to = (uint8_t)(code->at - before.at);
+    put_rsp_back(code, in, scratch, SPILL);
+    return true;
+}
+
 bool put_leave(struct code *code, const struct insn *in)
 {
     if (in->opsize && !in->rex_w)

@@ -3,7 +3,25 @@
 // address in bt->access, either of the RAM itself or of a bounce buffer; then the instruction runs with that address in
 // a scratch register in place of its operand. Where it wrote to the bounce buffer a second callout carries that to
 // where it belongs. No instruction's meaning needs to be known for this, only whether it reads or writes.
+#include "engines/bt/kinds.h"
 #include "engines/bt/translator.h"
+
+static unsigned x87_access_of(const struct insn *in)
+{
+    switch (in->id) {
+    case X86_INS_FST:
+    case X86_INS_FSTP:
+    case X86_INS_FIST:
+    case X86_INS_FISTP:
+    case X86_INS_FISTTP:
+    case X86_INS_FBSTP:
+    case X86_INS_FNSTCW:
+    case X86_INS_FNSTSW:
+        return WRITES;
+    default:
+        return READS;
+    }
+}
 
 // What an IDENT instruction does to its memory operand. The destination comes first.
 unsigned access_of(const struct insn *in, unsigned operand)
@@ -12,6 +30,10 @@ unsigned access_of(const struct insn *in, unsigned operand)
         return READS | WRITES;
     if (operand > 0)
         return READS;
+    if (is_vector(kind_of(in)))
+        return in->opcode[0] >= 0xd8                                     ? x87_access_of(in)
+               : in->id == X86_INS_LDMXCSR || in->id == X86_INS_VLDMXCSR ? READS
+                                                                         : WRITES;
     switch (in->id) {
     case X86_INS_CMP:
     case X86_INS_TEST:
@@ -48,13 +70,27 @@ unsigned access_of(const struct insn *in, unsigned operand)
     }
 }
 
+// A vector instruction may fault where its operand is there, so rsp must not be unbiased around it: another register
+// stands for it.
+static void put_vector_access_rsp(struct translator *t, unsigned reg)
+{
+    struct rsp_instead instead;
+    unsigned scratch = put_rsp_instead(t->hot, t->in->bytes, &t->in->insn, 1u << reg, 3, &instead);
+    add_point(t, RECOVER_TWO, reg | scratch << 4);
+    put_with_base(t->hot, instead.bytes, &instead.insn, reg);
+    put_rsp_back(t->hot, &t->in->insn, scratch, 3);
+}
+
 static void put_access(struct translator *t, unsigned reg)
 {
     struct bt *bt = t->bt;
+    bool rsp = bt->world == WORLD_FAST && names_rsp(&t->in->insn);
     put_store(t->hot, &bt->slot[0], reg);
     put_load(t->hot, reg, &bt->access);
     add_point(t, RECOVER_SLOT, reg);
-    if (bt->world == WORLD_FAST && names_rsp(&t->in->insn))
+    if (rsp && is_vector(kind_of(&t->in->insn)))
+        put_vector_access_rsp(t, reg);
+    else if (rsp)
         put_with_base_rsp(t->hot, t->in->bytes, &t->in->insn, reg);
     else
         put_with_base(t->hot, t->in->bytes, &t->in->insn, reg);

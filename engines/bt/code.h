@@ -125,6 +125,17 @@ static inline void displaced_undo(const struct displaced *d, const struct bt *bt
 // bits with an operand that put_biased takes. Never for control flow, nor for what has a callout.
 bool put_rsp_unbiased(struct code *code, const uint8_t *bytes, const struct insn *in, bool flags_live,
                       struct displaced *displaced);
+// A vector instruction for which names_rsp says true, with another register in place of rsp, which holds the guest's:
+// it is spilled to bt->slot[n], and given. put_rsp_back stands behind the instruction.
+struct rsp_instead {
+    struct insn insn;
+    uint8_t bytes[X86_MAX_INSN];
+};
+unsigned put_rsp_instead(struct code *code, const uint8_t *bytes, const struct insn *in, uint32_t avoid, unsigned n,
+                         struct rsp_instead *instead);
+void put_rsp_back(struct code *code, const struct insn *in, unsigned scratch, unsigned n);
+// All of that for one whose memory operand, if it has one, put_biased takes; else false (nothing written).
+bool put_vector_rsp(struct code *code, const uint8_t *bytes, const struct insn *in, struct displaced *displaced);
 // As put_with_base, where rsp is a register operand besides, in the fast world; spills to bt->slot[3]. [reg] must not
 // fault.
 void put_with_base_rsp(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg);

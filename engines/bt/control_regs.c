@@ -5,6 +5,7 @@
 #include "engines/bt/cpuid.h"
 #include "engines/bt/debug.h"
 #include "engines/bt/emulations.h"
+#include "engines/bt/vectors.h"
 
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 #define CR0_MSW (CR0_PE | CR0_MP | CR0_EM | CR0_TS) // what lmsw writes
@@ -25,6 +26,7 @@ static void write_cr0(struct bt *bt, uint64_t v)
         raise_error(bt, VEC_GP, 0);
     uint64_t changed = bt->cr0 ^ v;
     bt->cr0 = (v & CR0_DEFINED) | CR0_ET;
+    vectors_mode_changed(bt);
     if (changed & CR0_WP)
         flush(bt);
     if (changed & (CR0_WP | CR0_AM))
@@ -47,7 +49,7 @@ static uint64_t cr4_allowed(const struct bt *bt)
 {
     return CR4_ALWAYS | (cpuid_has(bt, FEATURE_FSGSBASE) ? CR4_FSGSBASE : 0) |
            (cpuid_has(bt, FEATURE_PCID) ? CR4_PCIDE : 0) | (cpuid_has(bt, FEATURE_SMEP) ? CR4_SMEP : 0) |
-           (cpuid_has(bt, FEATURE_SMAP) ? CR4_SMAP : 0);
+           (cpuid_has(bt, FEATURE_SMAP) ? CR4_SMAP : 0) | (cpuid_has(bt, FEATURE_XSAVE) ? CR4_OSXSAVE : 0);
 }
 
 static void write_cr4(struct bt *bt, uint64_t v)
@@ -59,6 +61,7 @@ static void write_cr4(struct bt *bt, uint64_t v)
     if (changed & v & CR4_PCIDE && bt->cr3 & CR3_PCID) // SDM vol. 3, 4.10.1
         raise_error(bt, VEC_GP, 0);
     bt->cr4 = v;
+    vectors_mode_changed(bt);
     if (changed & flushing)
         flush(bt);
     if (changed & CR4_DE)
@@ -114,6 +117,7 @@ void emulate_clts(struct bt *bt, const struct insn *in)
 {
     need_cpl0(bt);
     bt->cr0 &= ~(uint64_t)CR0_TS;
+    vectors_mode_changed(bt);
     bt_next(bt, in);
 }
 
@@ -132,6 +136,7 @@ void emulate_lmsw(struct bt *bt, const struct insn *in) // PE can be set, not cl
     need_cpl0(bt);
     uint64_t v = operand_read(bt, in, &in->op[0], 2);
     bt->cr0 = (bt->cr0 & ~(uint64_t)(CR0_MSW & ~CR0_PE)) | (v & CR0_MSW);
+    vectors_mode_changed(bt);
     bt_next(bt, in);
 }
 

@@ -3,8 +3,12 @@
 #include "engines/bt/cpuid.h"
 
 #include "engines/bt/emulations.h"
+#include "engines/bt/xstate.h"
 
 #define LEAF1_EDX_APIC (1u << 9)
+#define LEAF1_ECX_XSAVE (1u << 26)
+#define LEAF1_ECX_OSXSAVE (1u << 27)
+#define LEAF_XSAVE 0xdu
 #define EXTENDED 0x80000000u
 
 // Leaves whose answer depends on ecx; all others have one row for any.
@@ -26,7 +30,7 @@ static struct cpuid_leaf find(const struct bt *bt, uint32_t leaf, uint32_t suble
 
 bool cpuid_has(const struct bt *bt, uint64_t feature)
 {
-    struct cpuid_leaf l = find(bt, (uint32_t)(feature >> 32), 0);
+    struct cpuid_leaf l = find(bt, (uint32_t)(feature >> 32), feature >> 16 & 0xffff);
     const uint32_t regs[] = {l.eax, l.ebx, l.ecx, l.edx};
     return regs[feature >> 8 & 3] >> (feature & 31) & 1;
 }
@@ -46,6 +50,10 @@ void emulate_cpuid(struct bt *bt, const struct insn *in)
     struct cpuid_leaf l = find(bt, leaf, (uint32_t)bt->gpr[RCX]);
     if (leaf == 1 && !(bt->vcpu->apic_base & APIC_BASE_ENABLE))
         l.edx &= ~LEAF1_EDX_APIC;
+    if (leaf == 1 && l.ecx & LEAF1_ECX_XSAVE && bt->cr4 & CR4_OSXSAVE)
+        l.ecx |= LEAF1_ECX_OSXSAVE;
+    if (leaf == LEAF_XSAVE && bt->gpr[RCX] << 32 == 0 && l.eax) // of an image with what XCR0 has
+        l.ebx = bt->xcr0 & XSTATE_AVX ? XSAVE_BYTES : XSAVE_YMM;
     bt->gpr[RAX] = l.eax;
     bt->gpr[RBX] = l.ebx;
     bt->gpr[RCX] = l.ecx;

@@ -109,6 +109,11 @@ emulate_fn emulate_cli, emulate_sti, emulate_clac, emulate_stac, emulate_hlt;
 emulate_fn emulate_push, emulate_pop, emulate_pushf, emulate_popf, emulate_enter, emulate_leave;
 emulate_fn emulate_call, emulate_jmp, emulate_ret;
 
+// ---- vector_state.c, vector_memory.c ----
+emulate_fn emulate_fxsave, emulate_fxrstor, emulate_xsave, emulate_xsaveopt, emulate_xrstor;
+emulate_fn emulate_xgetbv, emulate_xsetbv, emulate_ldmxcsr, emulate_x87_environment, emulate_wait;
+emulate_fn emulate_maskmov, emulate_vmaskmov, emulate_gather;
+
 // ---- string.c, bitmem.c ----
 emulate_fn emulate_movs, emulate_stos, emulate_lods, emulate_cmps, emulate_scas, emulate_xlat;
 emulate_fn emulate_bit_test;

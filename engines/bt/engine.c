@@ -14,16 +14,25 @@
 #include "engines/bt/run.h"
 #include "engines/bt/signal.h"
 #include "engines/bt/tc.h"
+#include "engines/bt/vectors.h"
 #include "engines/bt/view.h"
 #include "engines/bt/world.h"
 
 // IDENT translation runs the guest's instructions on the host's CPU, so that has to have what our CPUID announces.
+static bool host_saves_vectors(void)
+{
+    unsigned a, b, c, d;
+    __asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    return (a & XSTATE_ALL) == XSTATE_ALL && __get_cpuid_count(0xd, 1, &a, &b, &c, &d) && (a & bit_XSAVEOPT);
+}
+
 static bool host_has_instructions(void)
 {
     unsigned a, b, c, d, b7;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !__get_cpuid_count(7, 0, &a, &b7, &d, &d))
         return false;
-    bool leaf1 = (c & bit_MOVBE) && (c & bit_POPCNT) && (c & bit_CMPXCHG16B) && (c & bit_SSE4_2);
+    bool vectors = (c & bit_OSXSAVE) && (c & bit_AVX) && host_saves_vectors();
+    bool leaf1 = vectors && (c & bit_MOVBE) && (c & bit_POPCNT) && (c & bit_CMPXCHG16B) && (c & bit_SSE4_2);
     if (!__get_cpuid(0x80000001, &a, &b, &c, &d))
         return false;
     return leaf1 && (b7 & bit_BMI) && (b7 & bit_BMI2) && (b7 & bit_ADX) && (c & bit_LZCNT);
@@ -36,7 +45,8 @@ static void probe(struct engine_info *info)
     snprintf(info->paging, sizeof info->paging, "shadow (host mappings)");
     snprintf(info->nested, sizeof info->nested, "ordinary process");
     if (!host_has_instructions())
-        snprintf(info->reason, sizeof info->reason, "this CPU lacks BMI1, BMI2, ADX, MOVBE, LZCNT or SSE4.2");
+        snprintf(info->reason, sizeof info->reason,
+                 "this CPU lacks BMI1, BMI2, ADX, MOVBE, LZCNT, SSE4.2, AVX or XSAVEOPT");
     else
         region_layout_ok(info->reason, sizeof info->reason);
     info->available = !info->reason[0];
@@ -51,6 +61,7 @@ static void reset(struct bt *bt)
     bt->dr6 = 0xffff0ff0;
     bt->dr7 = 0x400;
     bt->xcr0 = 1;
+    vectors_reset(bt);
     bt->delivering = NOT_DELIVERING;
     bt->cr8_reserved = ~0xfull;
     bt->not_ac = ~(uint64_t)FLAG_AC;
@@ -111,7 +122,7 @@ static int create(struct vcpu *v)
 
 static int get_state(struct vcpu *v, struct vcpu_state *s)
 {
-    const struct bt *bt = v->engine_data;
+    struct bt *bt = v->engine_data;
     memset(s, 0, sizeof *s);
     memcpy(s->gpr, bt->gpr, sizeof s->gpr);
     s->rip = bt->rip;
@@ -155,7 +166,7 @@ static int get_state(struct vcpu *v, struct vcpu_state *s)
     s->event_type = bt->event.type;
     s->event_has_error = bt->event.has_error;
     s->event_error = bt->event.error;
-    memcpy(s->xsave, bt->xsave, sizeof s->xsave);
+    memcpy(s->xsave, vectors_image(bt), XSAVE_BYTES);
     return 0;
 }
 
@@ -210,9 +221,10 @@ static int set_state(struct vcpu *v, const struct vcpu_state *s)
                                   .type = s->event_type,
                                   .has_error = s->event_has_error,
                                   .error = s->event_error};
-    memcpy(bt->xsave, s->xsave, sizeof bt->xsave);
     bt->debug_hits = 0;
     debug_changed(bt);
+    vectors_from_image(bt, s->xsave);
+    vectors_mode_changed(bt);
     bt_mode_changed(bt);
     tc_flush(bt);
     map_note_all(bt); // nobody told us about writes from outside

@@ -26,8 +26,10 @@
 // No flag changes: those that the guest has must be in the frame, should this access fault. Hence jrcxz, and rcx.
 #include "engines/bt/inline.h"
 
+#include "engines/bt/emulate.h"
 #include "engines/bt/kinds.h"
 
+#define INLINE_MOST 32 // bytes of an operand
 #define RCX_BIT (1u << RCX)
 
 // ---- Registers ----
@@ -257,6 +259,7 @@ void put_stack_refill(struct code *code, struct bt *bt, enum world world)
 
 // ---- The instruction ----
 
+// What comes before the instruction fits into ACCESS_BYTES of signal.c.
 static void put_with_access(struct translator *t, struct code *code, const struct lookup *l)
 {
     const struct place place = {.base = (uint8_t)l->free, .index = X86_NO_REG};
@@ -264,14 +267,14 @@ static void put_with_access(struct translator *t, struct code *code, const struc
     put_with_place(code, t->in->bytes, &t->in->insn, &place);
 }
 
-// Points are kept for faults in hot code only.
+// Where its operand is there: for division, arithmetic or alignment.
 static bool may_fault(const struct insn *in)
 {
-    return in->id == X86_INS_DIV || in->id == X86_INS_IDIV;
+    return in->id == X86_INS_DIV || in->id == X86_INS_IDIV || is_vector(kind_of(in));
 }
 
 // What happens where the lookup misses: C code leaves the operand's host address in bt->access, the RAM's or a bounce
-// buffer's.
+// buffer's. It may fault there: signal.c knows by the site.
 static void put_slow(struct translator *t, const struct lookup *l, unsigned operand, unsigned access)
 {
     const struct insn *in = &t->in->insn;
@@ -282,14 +285,6 @@ static void put_slow(struct translator *t, const struct lookup *l, unsigned oper
     site->reads = access & READS;
     site->writes = access & WRITES;
     inline_miss(t, l, site);
-    if (may_fault(in)) { // and does not write
-        put_bytes(t->hot, "\xeb\x00", 2);
-        site->resume = site->special = t->hot->at;
-        put_with_access(t, t->hot, l);
-        if (!t->hot->full)
-            done[1] = (uint8_t)(t->hot->at - (done + 2));
-        return;
-    }
     site->resume = site->special = t->cold->at;
     put_with_access(t, t->cold, l);
     put_jmp(t->cold, done);
@@ -313,7 +308,7 @@ static void put_slow(struct translator *t, const struct lookup *l, unsigned oper
 // Not where it has a register like ah, beside which there is no r15.
 static bool can_be_inline(const struct translator *t, const struct insn *in, unsigned operand)
 {
-    if (t->single || in->op[operand].size == 0 || in->op[operand].size > 8)
+    if (t->single || in->op[operand].size == 0 || in->op[operand].size > INLINE_MOST)
         return false;
     for (unsigned i = 0; i < in->operands; i++)
         if (in->op[i].kind == OPERAND_HIGH8)
@@ -349,10 +344,19 @@ static bool inline_plain(struct translator *t)
         if (in->op[i].kind == OPERAND_MEM)
             return inline_operand(t, i);
     park_need(t, registers_used(in) & ~registers_overwritten(in));
+    if (is_vector(kind_of(in)))
+        add_point(t, RECOVER_NONE, 0);
     put_ident(t->hot, t->in->bytes, in);
     park_changed(t, registers_changed(in));
     t->how = HOW_IDENT;
     return true;
+}
+
+static bool inline_vector(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    bool masked = plain_emulation(in) && in->id != X86_INS_WAIT;
+    return vector_can_run(t) && !masked && inline_plain(t);
 }
 
 static bool inline_lea(struct translator *t)
@@ -383,6 +387,8 @@ bool inline_insn(struct translator *t, bool *falls)
 {
     const struct insn *in = &t->in->insn;
     *falls = true;
+    if (is_vector(kind_of(in)))
+        return inline_vector(t);
     switch (kind_of(in)) {
     case KIND_IDENT:
         return inline_plain(t);

@@ -11,11 +11,10 @@ static const uint8_t kinds[X86_INS_ENDING] = {
 #undef INSN
 };
 
-// x87, MMX, SSE and AVX registers, and those that nobody has.
-static bool has_vector_operand(const struct insn *in)
+static bool has_other_operand(const struct insn *in)
 {
     for (unsigned i = 0; i < in->operands; i++)
-        if (in->op[i].kind >= OPERAND_XMM)
+        if (in->op[i].kind == OPERAND_OTHER)
             return true;
     return false;
 }
@@ -23,11 +22,11 @@ static bool has_vector_operand(const struct insn *in)
 enum kind kind_of(const struct insn *in)
 {
     enum kind kind = in->id < X86_INS_ENDING ? kinds[in->id] : KIND_UNDEFINED;
-    if (kind == KIND_UNDEFINED || has_vector_operand(in) || !x86_lock_valid(in))
+    if (kind == KIND_UNDEFINED || has_other_operand(in) || !x86_lock_valid(in))
         return KIND_UNDEFINED;
     // movs and cmps share their names with SSE instructions, mov and push and pop their own with privileged forms.
     if (kind == KIND_STRING && in->opcode[0] == 0x0f)
-        return KIND_UNDEFINED;
+        return KIND_SSE2;
     if ((kind == KIND_IDENT || kind == KIND_STACK) && system_emulation(in))
         return KIND_SYSTEM;
     return kind;
@@ -62,6 +61,20 @@ bool ends_tu(const struct insn *in)
         default:
             return false;
         }
+    default:
+        return false;
+    }
+}
+
+bool changes_vectors(const struct insn *in)
+{
+    switch (in->id) {
+    case X86_INS_CLTS:
+    case X86_INS_LMSW:
+    case X86_INS_XSETBV:
+        return true;
+    case X86_INS_MOV:
+        return in->op[0].kind == OPERAND_CR && (in->op[0].reg == 0 || in->op[0].reg == 4);
     default:
         return false;
     }

@@ -31,8 +31,8 @@ static struct paging paging_of(const struct bt *bt, enum tlb_mode mode)
     };
 }
 
-// #AC is on: CPL 3, CR0.AM and RFLAGS.AC (SDM vol. 3, 6.15).
-static bool checks_alignment(const struct bt *bt)
+// CPL 3, CR0.AM and RFLAGS.AC (SDM vol. 3, 6.15).
+bool mem_checks_alignment(const struct bt *bt)
 {
     return bt->cpl == 3 && (bt->cr0 & CR0_AM) && (bt->rflags & FLAG_AC);
 }
@@ -98,13 +98,13 @@ static uint8_t *hit_write(struct bt *bt, enum tlb_mode mode, uint64_t va, unsign
 static bool misaligned(const struct bt *bt, uint64_t va, unsigned size)
 {
     unsigned natural = size == 10 ? 8 : size <= 8 ? size : 1;
-    return checks_alignment(bt) && va & (natural - 1);
+    return mem_checks_alignment(bt) && va & (natural - 1);
 }
 
 // Translated code does not look at alignment: with nothing in the TLB it leaves for each access.
 void mem_begin_world(struct bt *bt)
 {
-    if (checks_alignment(bt))
+    if (mem_checks_alignment(bt))
         tlb_flush(bt->tlb);
 }
 
@@ -289,6 +289,33 @@ void mem_probe_write(struct bt *bt, uint64_t va, unsigned size, bool stack)
         return;
     struct part part[2];
     locate_aligned(bt, va, size, PF_WRITE, stack, part);
+}
+
+static void read_block(struct bt *bt, uint64_t va, void *to, unsigned size, uint32_t access, bool stack)
+{
+    struct part part[2];
+    unsigned parts = locate(bt, mode_of(bt), va, size, access, stack, part);
+    if (!(access & PF_WRITE)) // else the write will say so
+        note_access(bt, va, size, false);
+    read_parts(bt, part, parts, to);
+}
+
+void mem_read_block(struct bt *bt, uint64_t va, void *to, unsigned size, bool stack)
+{
+    read_block(bt, va, to, size, 0, stack);
+}
+
+void mem_read_rmw_block(struct bt *bt, uint64_t va, void *to, unsigned size, bool stack)
+{
+    read_block(bt, va, to, size, PF_WRITE, stack);
+}
+
+void mem_write_block(struct bt *bt, uint64_t va, const void *from, unsigned size, bool stack)
+{
+    struct part part[2];
+    unsigned parts = locate(bt, mode_of(bt), va, size, PF_WRITE, stack, part);
+    note_access(bt, va, size, true);
+    write_parts(bt, part, parts, from);
 }
 
 void *mem_plain(struct bt *bt, uint64_t va, unsigned size, bool write)

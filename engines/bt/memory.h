@@ -16,6 +16,13 @@ void mem_write(struct bt *bt, uint64_t va, unsigned size, uint64_t value, bool s
 uint64_t mem_read_rmw(struct bt *bt, uint64_t va, unsigned size, bool stack); // faults as a write would
 void mem_probe_write(struct bt *bt, uint64_t va, unsigned size, bool stack);
 
+// Of size bytes, at most a page, without a look at alignment. Writing raises before anything is written; read_rmw
+// faults as writing would.
+void mem_read_block(struct bt *bt, uint64_t va, void *to, unsigned size, bool stack);
+void mem_read_rmw_block(struct bt *bt, uint64_t va, void *to, unsigned size, bool stack);
+void mem_write_block(struct bt *bt, uint64_t va, const void *from, unsigned size, bool stack);
+bool mem_checks_alignment(const struct bt *bt); // #AC is on
+
 // Of the processor itself (GDT, LDT, IDT, TSS): CPL 0 whatever the CPL is, SMAP enforced.
 uint64_t sys_read(struct bt *bt, uint64_t va, unsigned size);
 void sys_write(struct bt *bt, uint64_t va, unsigned size, uint64_t value);

@@ -11,12 +11,14 @@
 #include "engines/bt/debug.h"
 #include "engines/bt/deliver.h"
 #include "engines/bt/direct.h"
+#include "engines/bt/kinds.h"
 #include "engines/bt/map.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/region.h"
 #include "engines/bt/signal.h"
 #include "engines/bt/tc.h"
 #include "engines/bt/tlb.h"
+#include "engines/bt/vectors.h"
 #include "engines/bt/world.h"
 
 _Static_assert(offsetof(struct bt, gpr) == BT_GPR, "world.S");
@@ -25,6 +27,9 @@ _Static_assert(offsetof(struct bt, host_rsp) == BT_HOST_RSP, "world.S");
 _Static_assert(offsetof(struct bt, world_rsp) == BT_HOST_GUEST_RSP, "world.S");
 _Static_assert(offsetof(struct bt, resume) == BT_RESUME, "world.S");
 _Static_assert(offsetof(struct bt, go) == BT_GO, "world.S");
+_Static_assert(offsetof(struct bt, live) == BT_LIVE, "world.S");
+_Static_assert(offsetof(struct bt, mxcsr_reset) == BT_MXCSR_RESET, "world.S");
+_Static_assert(offsetof(struct bt, xsave) == BT_XSAVE, "world.S");
 
 // ---- Faults from C code ----
 
@@ -118,6 +123,14 @@ static bool calm(const struct bt *bt)
            !(bt->interrupt_flag && bt->interrupt_waits);
 }
 
+// The guest goes on behind the site, with its vector registers live if the code there takes them to be.
+static uint8_t *go_on(struct bt *bt, const struct site *site, uint8_t *host)
+{
+    if (!site->live)
+        vectors_sleep(bt);
+    return host;
+}
+
 static uint8_t *emulate(struct bt *bt, const struct site *site)
 {
     unsigned flushes = tc_flushes(bt->tc);
@@ -130,7 +143,8 @@ static uint8_t *emulate(struct bt *bt, const struct site *site)
     if (!calm(bt))
         return NULL;
     bool same = flushes == tc_flushes(bt->tc) && !site->from->dead && world == bt->world;
-    return same && site->resume && bt->rip == site->rip + site->insn.length ? site->resume : tc_enter(bt);
+    bool behind = same && site->resume && bt->rip == site->rip + site->insn.length;
+    return behind ? go_on(bt, site, site->resume) : tc_enter(bt);
 }
 
 // What was written to the bounce buffer goes to where it belongs; then the guest goes on at `resume`.
@@ -143,7 +157,7 @@ static uint8_t *commit_and_go(struct bt *bt, const struct site *site, uint8_t *r
     bt->rip += site->insn.length;
     if (!calm(bt))
         return NULL;
-    return flushes == tc_flushes(bt->tc) && !from->dead ? resume : tc_enter(bt);
+    return flushes == tc_flushes(bt->tc) && !from->dead ? go_on(bt, site, resume) : tc_enter(bt);
 }
 
 // A mov to memory that is not plain RAM.
@@ -157,13 +171,34 @@ static uint8_t *store(struct bt *bt, const struct site *site, void *bounce)
     return commit_and_go(bt, site, site->special);
 }
 
+static bool demands_alignment(const struct insn *in, const struct x86_operand *o)
+{
+    return in->id == X86_INS_CMPXCHG16B || (is_vector(kind_of(in)) && vectors_aligned(in, o));
+}
+
+// What comes before an x87 or MMX instruction's access (SDM vol. 1, 8.7): #MF of an earlier one, and exceptions of its
+// own in place of a store. True: there is no access.
+static bool x87_before_access(struct bt *bt, const struct site *site)
+{
+    const struct insn *in = &site->insn;
+    if (!(vectors_needed(in) & VECTORS_X87) || in->id == X86_INS_FNSTCW || in->id == X86_INS_FNSTSW)
+        return false;
+    if (vectors_pending(bt))
+        raise_exception(bt, VEC_MF);
+    return site->writes && in->opcode[0] >= 0xd8 && vectors_store_fails(bt, in);
+}
+
 static uint8_t *access_memory(struct bt *bt, const struct site *site)
 {
     const struct x86_operand *o = &site->insn.op[site->operand];
     void *host;
     bt->rip = site->rip;
     uint64_t va = effective_address(bt, &site->insn, o);
-    if (site->insn.id == X86_INS_CMPXCHG16B && va % 16) // comes before page faults
+    if (site->live && x87_before_access(bt, site)) {
+        bt_next(bt, &site->insn);
+        return calm(bt) ? tc_enter(bt) : NULL;
+    }
+    if (va % o->size && demands_alignment(&site->insn, o)) // comes before page faults
         raise_error(bt, VEC_GP, 0);
     if (bt->break_data && !bt->stepping && debug_watches(bt, va, o->size)) { // a trap comes behind it
         bt->once = true;
@@ -175,7 +210,7 @@ static uint8_t *access_memory(struct bt *bt, const struct site *site)
         return tc_enter(bt);
     if (!plain && site->stores)
         return store(bt, site, host);
-    return plain ? site->resume : site->special;
+    return go_on(bt, site, plain ? site->resume : site->special);
 }
 
 static uint8_t *leave_through(struct bt *bt, struct site *site)
@@ -199,6 +234,12 @@ static uint8_t *leave_through(struct bt *bt, struct site *site)
         if (site->error)
             raise_error(bt, site->vector, 0);
         raise_exception(bt, site->vector);
+    case SITE_GUARD:
+        bt->rip = site->rip;
+        return calm(bt) ? tc_guarded(bt, site->from) : NULL;
+    case SITE_REFUSED:
+        tc_refused(bt, site);
+        return calm(bt) ? tc_enter(bt) : NULL;
     default: // SITE_LEAVE
         bt->rip = site->rip;
         return NULL;
@@ -358,6 +399,7 @@ enum vcpu_exit bt_run(struct vcpu *v, uint64_t budget)
     }
     signals_rearm(bt->signals);
     for (;;) {
+        vectors_sleep(bt);
         enum vcpu_exit exit = between(bt);
         if (exit != VCPU_CONTINUE) {
             signals_end_run(bt->signals);

@@ -6,6 +6,8 @@
 // That is sound because the handler runs on a stack of its own with no signal blocked (SA_ONSTACK, SA_NODEFER), and
 // interrupts translated code only, never C code that holds anything. rsp is the guest's, who may point it into that
 // stack; so the kernel must not ask where it is, which SS_AUTODISARM tells it. After a longjmp the stack is armed anew.
+// Vector registers are the C library's own in a handler, which the kernel sees to; the guest's are in the frame, from
+// where they are loaded again or, before a longjmp, taken.
 #include "engines/bt/signal.h"
 
 #include <inttypes.h>
@@ -21,10 +23,12 @@
 #include "engines/bt/map.h"
 #include "engines/bt/run.h"
 #include "engines/bt/tc.h"
+#include "engines/bt/vectors.h"
 #include "engines/bt/world.h"
 
 #define STACK_BYTES (256u << 10)
-#define NUDGE SIGURG // ignored where no handler is installed
+#define ACCESS_BYTES 32 // of cold code: a load of the address, and an instruction
+#define NUDGE SIGURG    // ignored where no handler is installed
 static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, NUDGE};
 #define SIGNALS (sizeof signals / sizeof signals[0])
 #ifndef SS_AUTODISARM // Linux 4.7; not in every libc's header
@@ -145,17 +149,59 @@ static void stray_fault(struct bt *bt, int number, const void *address, uint64_t
                        rip, address);
 }
 
+// Is that an access of the cold code behind a lookup that has missed? C code has just loaded all registers, and none of
+// the guest's has changed since: *bt is the state that the instruction started from.
+static struct site *access_at(struct bt *bt, const uint8_t *host)
+{
+    struct site *site = tc_site(bt->tc, bt->site);
+    bool here = site->kind == SITE_ACCESS && !tc_is_hot(bt->tc, host) &&
+                ((host >= site->resume && host < site->resume + ACCESS_BYTES) ||
+                 (host >= site->special && host < site->special + ACCESS_BYTES));
+    return here ? site : NULL;
+}
+
+// Exceptions of arithmetic (SDM vol. 3, 6.15; vol. 1, 8.7 and 11.5).
+static _Noreturn void raise_arithmetic(struct bt *bt, const greg_t *gregs)
+{
+    switch (gregs[REG_TRAPNO]) {
+    case VEC_MF:
+        raise_exception(bt, VEC_MF);
+    case VEC_XM:
+        raise_exception(bt, bt->cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD);
+    default:
+        raise_exception(bt, VEC_DE);
+    }
+}
+
+static void cold_fault(struct bt *bt, int number, const siginfo_t *info, const ucontext_t *context)
+{
+    const greg_t *gregs = context->uc_mcontext.gregs;
+    const struct site *site = access_at(bt, (const uint8_t *)(uintptr_t)gregs[REG_RIP]);
+    if (!site || number == SIGILL || number == SIGBUS) {
+        stray_fault(bt, number, info->si_addr, (uint64_t)gregs[REG_RIP]);
+        return;
+    }
+    vectors_from_frame(bt, context->uc_mcontext.fpregs);
+    count(bt, EV_trap_exception);
+    bt->rip = site->rip;
+    if (number == SIGFPE)
+        raise_arithmetic(bt, gregs);
+    raise_error(bt, VEC_GP, 0);
+}
+
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     struct bt *bt = (struct bt *)BT_REGION;
-    greg_t *gregs = ((ucontext_t *)context)->uc_mcontext.gregs;
+    const ucontext_t *frame = context;
+    const greg_t *gregs = frame->uc_mcontext.gregs;
     const struct point *point;
     bt->signals->disarmed = true;
     struct ccf *ccf = tc_ccf_at(bt->tc, (const uint8_t *)(uintptr_t)gregs[REG_RIP], &point);
     if (!ccf) {
-        stray_fault(bt, number, info->si_addr, (uint64_t)gregs[REG_RIP]);
+        cold_fault(bt, number, info, frame);
         return;
     }
+    vectors_from_frame(bt, frame->uc_mcontext.fpregs);
     uintptr_t address = (uintptr_t)info->si_addr, poll = (uintptr_t)bt->poll;
     bool polled = number == SIGSEGV && address >= poll && address < poll + sizeof bt->poll;
     save_state(bt, gregs);
@@ -168,7 +214,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     else
         count(bt, number == SIGFPE || number == SIGILL ? EV_trap_exception : EV_trap_memory);
     if (number == SIGFPE)
-        raise_exception(bt, VEC_DE);
+        raise_arithmetic(bt, gregs);
     if (number == SIGILL)
         raise_exception(bt, VEC_UD);
     if (polled) {
@@ -200,6 +246,7 @@ static void on_nudge(int number, siginfo_t *info, void *context)
         return;
     }
     bt->signals->disarmed = true;
+    vectors_from_frame(bt, ((ucontext_t *)context)->uc_mcontext.fpregs);
     save_state(bt, gregs);
     recover_state(bt, point);
     bt->rip = ccf->rip + point->guest;

@@ -14,6 +14,7 @@
 #include "engines/bt/memory.h"
 #include "engines/bt/tc_inside.h"
 #include "engines/bt/translate.h"
+#include "engines/bt/vectors.h"
 
 static void *reserve(size_t bytes)
 {
@@ -88,6 +89,11 @@ static void clear_targets(struct tc *tc, struct bt *bt)
 bool tc_contains(const struct tc *tc, const uint8_t *host)
 {
     return host >= tc->buffer && host < tc->buffer + HOT_BYTES + COLD_BYTES;
+}
+
+bool tc_is_hot(const struct tc *tc, const uint8_t *host)
+{
+    return host >= tc->buffer && host < tc->buffer + HOT_BYTES;
 }
 
 struct tc *tc_create(struct bt *bt)
@@ -177,9 +183,10 @@ struct site *tc_site(struct tc *tc, uint64_t number)
 }
 
 static const uint8_t callout_events[] = {
-    [SITE_NONE] = EV_callout_other,  [SITE_BRANCH] = EV_callout_branch, [SITE_MISS] = EV_callout_miss,
-    [SITE_LEAVE] = EV_callout_other, [SITE_EMULATE] = EV_callout_other, [SITE_ACCESS] = EV_callout_memory,
-    [SITE_RAISE] = EV_callout_other, [SITE_COMMIT] = EV_callout_memory,
+    [SITE_NONE] = EV_callout_other,    [SITE_BRANCH] = EV_callout_branch, [SITE_MISS] = EV_callout_miss,
+    [SITE_LEAVE] = EV_callout_other,   [SITE_EMULATE] = EV_callout_other, [SITE_ACCESS] = EV_callout_memory,
+    [SITE_RAISE] = EV_callout_other,   [SITE_COMMIT] = EV_callout_memory, [SITE_GUARD] = EV_callout_other,
+    [SITE_REFUSED] = EV_callout_other,
 };
 
 struct site *tc_new_site(struct tc *tc, enum site_kind kind, uint64_t rip)
@@ -265,10 +272,16 @@ void tc_forgive(struct tc *tc)
 
 // ---- Finding and making ----
 
+// What may be used of the vector registers is another matter now than when it was made?
+static bool suits(const struct bt *bt, const struct ccf *ccf)
+{
+    return !(ccf->needs & ~bt->vectors) && (!ccf->refused || ccf->refused & ~bt->vectors);
+}
+
 static struct ccf *find_awake(struct bt *bt, uint64_t rip, bool polls)
 {
     for (struct ccf *ccf = *tc_hash_slot(bt->tc, rip); ccf; ccf = ccf->hash_next)
-        if (ccf->rip == rip && ccf->world == bt->world && ccf_awake(ccf) && (ccf->polls || !polls))
+        if (ccf->rip == rip && ccf->world == bt->world && ccf_awake(ccf) && (ccf->polls || !polls) && suits(bt, ccf))
             return ccf;
     return NULL;
 }
@@ -278,7 +291,7 @@ static struct ccf *find_and_wake(struct bt *bt, uint64_t rip, bool polls)
 {
     struct code_pages *pages = bt->tc->code_pages;
     for (struct ccf *ccf = *tc_hash_slot(bt->tc, rip); ccf; ccf = ccf->hash_next)
-        if (ccf->rip == rip && ccf->world == bt->world && !ccf->dead && (ccf->polls || !polls) &&
+        if (ccf->rip == rip && ccf->world == bt->world && !ccf->dead && (ccf->polls || !polls) && suits(bt, ccf) &&
             code_pages_wake(bt, pages, ccf->on[0]) && (!ccf->on[1] || code_pages_wake(bt, pages, ccf->on[1])))
             return ccf;
     return NULL;
@@ -328,7 +341,8 @@ static void stats_add(struct bt_stats *stats, const struct ccf *ccf, uint64_t co
     stats->cold_bytes += cold_bytes;
 }
 
-static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool single)
+// live: vector classes that are so where its only way in is, if that is where the code goes.
+static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool single, unsigned live)
 {
     struct tc *tc = bt->tc;
     struct ccf *ccf = new_ccf(tc);
@@ -340,6 +354,8 @@ static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool
     ccf->world = (uint8_t)bt->world;
     ccf->insns = (uint8_t)tu->count;
     ccf->tu_bytes = (uint16_t)tu->bytes;
+    ccf->needs = (uint8_t)((tu->vectors & bt->vectors) | live);
+    ccf->refused = (uint8_t)(tu->vectors & ~bt->vectors);
     ccf->polls = polls;
     if (polls)
         align_loop_head(&tc->hot);
@@ -355,12 +371,12 @@ static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool
     return ccf;
 }
 
-static struct ccf *make_from(struct bt *bt, const struct tu *tu, bool polls, bool single)
+static struct ccf *make_from(struct bt *bt, const struct tu *tu, bool polls, bool single, unsigned live)
 {
-    struct ccf *ccf = try_make(bt, tu, polls, single);
+    struct ccf *ccf = try_make(bt, tu, polls, single, live);
     if (!ccf) {
         tc_flush(bt);
-        ccf = try_make(bt, tu, polls, single);
+        ccf = try_make(bt, tu, polls, single, live);
     }
     count(bt, EV_blocks);
     bt->vcpu->counters.n[EV_insns_decoded] += tu->count;
@@ -380,7 +396,17 @@ static struct ccf *make(struct bt *bt, bool polls, bool single)
     struct tu tu;
     bt->stats.started = __rdtsc();
     tu_read(bt, &tu, single ? 1 : tu_cap(bt));
-    return make_from(bt, &tu, polls, single);
+    return make_from(bt, &tu, polls, single, 0);
+}
+
+// C code goes there: vector registers are live as the CCF needs them.
+static uint8_t *enter(struct bt *bt, const struct ccf *ccf)
+{
+    if (ccf->needs)
+        vectors_wake(bt);
+    else
+        vectors_sleep(bt);
+    return ccf->start;
 }
 
 // A breakpoint at bt->rip comes before what fetching from there raises (SDM vol. 3, table 6-2).
@@ -395,12 +421,45 @@ uint8_t *tc_enter(struct bt *bt)
     count(bt, EV_block_lookups);
     look_at_breakpoint(bt);
     struct ccf *ccf = find(bt, bt->rip, false);
-    return (ccf ? ccf : make(bt, false, false))->start;
+    return enter(bt, ccf ? ccf : make(bt, false, false));
 }
 
 uint8_t *tc_enter_single(struct bt *bt)
 {
-    return make(bt, false, true)->start;
+    return enter(bt, make(bt, false, true));
+}
+
+uint8_t *tc_guarded(struct bt *bt, struct ccf *ccf)
+{
+    bt->rip = ccf->rip;
+    return !ccf->dead && suits(bt, ccf) ? enter(bt, ccf) : tc_enter(bt);
+}
+
+void tc_refused(struct bt *bt, const struct site *site)
+{
+    bt->rip = site->rip;
+    if (vectors_needed(&site->insn) & ~bt->vectors)
+        vectors_refuse(bt, &site->insn);
+    if (!site->from->alone)
+        tc_drop(bt, site->from); // it would come here again and again
+}
+
+uint8_t *tc_way_in(struct bt *bt, struct ccf *ccf, unsigned live)
+{
+    struct tc *tc = bt->tc;
+    if (!(ccf->needs & ~live))
+        return ccf->start;
+    if (ccf->guard)
+        return ccf->guard;
+    struct site *site = tc_new_site(tc, SITE_GUARD, ccf->rip);
+    if (!site)
+        return NULL;
+    site->from = ccf;
+    uint8_t *stub = tc_stub(tc, site), *guard = tc->cold.at;
+    put_guard(&tc->cold, bt, ccf, stub);
+    if (!tc->cold.full)
+        ccf->guard = guard;
+    return ccf->guard;
 }
 
 // A jump may come to stand where the last instruction's code begins, and must not reach into what follows.
@@ -451,6 +510,8 @@ static bool elide(struct bt *bt, struct site *site, const struct tu *tu)
     struct tc *tc = bt->tc;
     if (!may_elide(bt, site) || (bt->world == WORLD_USER && !stays_with(site->from, tu)))
         return false;
+    if (tu->vectors & bt->vectors & ~site->live) // there is a guard to come by
+        return false;
     count(bt, EV_elisions);
     tc->hot.at = site->field - 1;
     if (site->from) {
@@ -469,18 +530,18 @@ uint8_t *tc_branch(struct bt *bt, struct site *site)
     look_at_breakpoint(bt);
     unsigned flushes = tc->flushes;
     struct ccf *to = find(bt, site->rip, site->backward);
-    if (!to || (may_elide(bt, site) && worth_a_copy(bt, site->rip))) {
+    if (!to || (may_elide(bt, site) && !(to->needs & ~site->live) && worth_a_copy(bt, site->rip))) {
         struct tu tu;
         bt->stats.started = __rdtsc();
         tu_read(bt, &tu, tu_cap(bt)); // raises before anything has moved
         bool elided = elide(bt, site, &tu);
-        to = make_from(bt, &tu, site->backward, false);
+        to = make_from(bt, &tu, site->backward, false, elided ? site->live : 0);
         if (elided && flushes == tc->flushes)
-            return to->start;
+            return enter(bt, to);
     }
     if (flushes == tc->flushes && !bt->options.no_chaining)
         tc_chain(bt, site, to);
-    return to->start;
+    return enter(bt, to);
 }
 
 // A check in front of the CCF: bt->target has to be the CCF's own address, flags and registers kept.
@@ -489,12 +550,15 @@ static uint8_t *check_of(struct bt *bt, struct ccf *ccf)
     struct tc *tc = bt->tc;
     if (ccf->check)
         return ccf->check;
+    uint8_t *in = tc_way_in(bt, ccf, 0);
+    if (!in)
+        return NULL;
     uint8_t *check = tc->cold.at;
     if (ccf->world == WORLD_FAST)
         put_target_check(&tc->cold, bt, ccf->rip, tc->miss_stub);
     else
         put_parked_target_check(&tc->cold, ccf->rip, tc->miss_stub);
-    put_jmp(&tc->cold, ccf->start);
+    put_jmp(&tc->cold, in);
     if (!tc->cold.full)
         ccf->check = check;
     return ccf->check;
@@ -511,7 +575,7 @@ uint8_t *tc_miss(struct bt *bt)
     uint8_t *check = check_of(bt, to);
     if (check)
         tc_set_target(bt, bt->world, to->rip, check);
-    return to->start;
+    return enter(bt, to);
 }
 
 // ---- Faults ----
@@ -549,8 +613,9 @@ void tc_guilty(struct bt *bt, struct ccf *ccf, const struct point *point, const 
     struct ccf *checked = make(bt, ccf->rip == bt->rip && ccf->polls, false);
     while (point > ccf->point && point[-1].guest == point->guest) // where the instruction's code begins
         point--;
-    if (flushes == tc->flushes && !ccf->dead)
-        tc_overwrite(bt, ccf, ccf->start + point->host, checked->start);
+    const uint8_t *in = tc_way_in(bt, checked, ccf->needs);
+    if (flushes == tc->flushes && !ccf->dead && in)
+        tc_overwrite(bt, ccf, ccf->start + point->host, in);
 }
 
 // With the translations that hold the instruction go its forwarding jumps too: what is made next is IDENT.

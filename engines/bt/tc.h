@@ -22,6 +22,8 @@ enum site_kind {
     SITE_ACCESS,  // checked form: bt->access = host address for the memory operand; resume, or special
     SITE_COMMIT,  // checked form: what the instruction wrote to the bounce buffer goes to its address
     SITE_RAISE,   // the instruction at rip raises exception `vector`
+    SITE_GUARD,   // the CCF that begins at rip needs vector registers that are not live
+    SITE_REFUSED, // the instruction at rip needs some that might not be used when its CCF was made
 };
 
 struct site {
@@ -34,6 +36,7 @@ struct site {
     bool stores;        // SITE_ACCESS: where the operand is not in plain RAM, the callout does all of the instruction
     bool guilty;        // SITE_EMULATE, SITE_ACCESS: made because the instruction is guilty
     uint8_t operand;    // SITE_ACCESS: which of insn.op[] is in memory
+    uint8_t live;       // vector classes that are live here, and stay so where the guest goes on at `resume`
     uint64_t rip;
     uint8_t *resume;        // SITE_EMULATE, SITE_ACCESS (operand in plain RAM), SITE_COMMIT
     uint8_t *special;       // SITE_ACCESS: operand in the bounce buffer; or, with `stores`, behind the instruction
@@ -43,7 +46,7 @@ struct site {
     uint32_t next_incoming; // SITE_BRANCH, chained: next site that leads to the same CCF; 0 ends the list
     struct ccf *to;         // SITE_BRANCH, chained
     emulate_fn *emulate;
-    struct insn insn; // SITE_EMULATE, SITE_ACCESS
+    struct insn insn; // SITE_EMULATE, SITE_ACCESS, SITE_REFUSED
 };
 
 // ---- Compiled code fragments ----
@@ -76,9 +79,11 @@ struct ccf {
     uint8_t world;        // enum world
     uint8_t insns;
     uint8_t points;
-    bool polls; // looks at bt->attention at its start
-    bool dead;  // dropped: its start leads to the dispatcher
-    bool alone; // one instruction for the run loop's step(): in no list, never found again
+    bool polls;      // looks at bt->attention at its start
+    bool dead;       // dropped: its start leads to the dispatcher
+    bool alone;      // one instruction for the run loop's step(): in no list, never found again
+    uint8_t needs;   // vector classes that are live from its start on (vectors.h)
+    uint8_t refused; // others that it has instructions of, which might not be used when it was made
     uint16_t tu_bytes;
     uint32_t first_site, end_site; // the sites made with it
     uint8_t *start, *end;          // hot code
@@ -86,7 +91,8 @@ struct ccf {
     struct ccf *hash_next;
     struct ccf *page_next[2];
     struct code_page *on[2]; // code_pages.h: the pages of guest-virtual memory it was made from; on[1] may be NULL
-    uint8_t *check;          // in front of it for indirect branches (tc_miss), NULL while nobody has asked
+    uint8_t *guard;          // in front of it where what it needs may not be live, NULL while nobody has asked
+    uint8_t *check;          // in front of it for indirect branches (tc_miss), likewise
     struct point point[];
 };
 #define NO_PAGE (~0ull)
@@ -130,6 +136,8 @@ void tc_set_target(struct bt *bt, enum world world, uint64_t rip, const uint8_t 
 // ---- Handling of a site that was left through, by run.c: host address to resume at, or NULL for the run loop.
 uint8_t *tc_branch(struct bt *bt, struct site *site);
 uint8_t *tc_miss(struct bt *bt);
+uint8_t *tc_guarded(struct bt *bt, struct ccf *ccf);     // SITE_GUARD
+void tc_refused(struct bt *bt, const struct site *site); // SITE_REFUSED: raises, or goes by another CCF now
 struct site *tc_site(struct tc *tc, uint64_t number);
 uint32_t tc_site_count(const struct tc *tc);               // one more than the last one's number
 const struct ccf *tc_ccf(const struct tc *tc, uint32_t i); // in the order of their addresses; NULL behind the last
@@ -141,6 +149,7 @@ void tc_remember_returns(struct bt *bt);
 // The landing behind a call, whose return address is `back` (control.c).
 void tc_set_return(struct bt *bt, uint64_t back, const uint8_t *host);
 
+bool tc_is_hot(const struct tc *tc, const uint8_t *host);
 bool tc_contains(const struct tc *tc, const uint8_t *host); // cold code and stubs included
 // The CCF and point that hold a host address, for faults; NULL where it is not hot code.
 struct ccf *tc_ccf_at(struct tc *tc, const uint8_t *host, const struct point **point);

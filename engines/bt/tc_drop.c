@@ -87,9 +87,10 @@ static void unlist(struct bt *bt, struct ccf *dead)
 
 void tc_chain(struct bt *bt, struct site *site, struct ccf *to)
 {
-    if (!site->field)
+    uint8_t *in = tc_way_in(bt, to, site->live);
+    if (!site->field || !in)
         return;
-    patch_rel32(site->field, to->start);
+    patch_rel32(site->field, in);
     site->to = to;
     count(bt, EV_chains);
     site->next_incoming = to->incoming;

@@ -7,6 +7,7 @@
 #include "engines/bt/emulate.h"
 #include "engines/bt/kinds.h"
 #include "engines/bt/translator.h"
+#include "engines/bt/vectors.h"
 
 void add_point(struct translator *t, enum recover recover, unsigned reg)
 {
@@ -29,6 +30,7 @@ struct site *add_site(struct translator *t, enum site_kind kind)
     if (!site)
         return &nowhere;
     site->from = t->ccf;
+    site->live = (uint8_t)t->live;
     site->guilty = !t->single && t->bt->world == WORLD_FAST && tc_is_guilty(t->bt->tc, site->rip);
     return site;
 }
@@ -185,10 +187,60 @@ static bool translate_bitmem(struct translator *t)
     return true;
 }
 
+// ---- Vector instructions (vectors.h) ----
+
+bool vector_can_run(const struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    return vectors_announced(t->bt, in) && !(vectors_needed(in) & ~t->live);
+}
+
+static bool put_refused(struct translator *t)
+{
+    struct site *site = add_site(t, SITE_REFUSED);
+    t->how = HOW_CALLOUT;
+    site->insn = t->in->insn;
+    put_leave_inline(t, t->hot, site);
+    return false;
+}
+
+static bool translate_vector_rsp(struct translator *t)
+{
+    const uint8_t *start = t->hot->at;
+    struct displaced displaced;
+    int memory = memory_operand(&t->in->insn);
+    if (memory >= 0 && (wants_check(t) || !put_vector_rsp(t->hot, t->in->bytes, &t->in->insn, &displaced)))
+        return put_checked(t, (unsigned)memory);
+    if (memory < 0)
+        put_vector_rsp(t->hot, t->in->bytes, &t->in->insn, &displaced);
+    add_displaced(t, start, &displaced);
+    return true;
+}
+
+// As it is, but for those that touch memory by a mask or at many places where that has to be checked.
+static bool translate_vector(struct translator *t)
+{
+    const struct insn *in = &t->in->insn;
+    emulate_fn *emulate = plain_emulation(in);
+    if (!vectors_announced(t->bt, in))
+        return put_raise(t, VEC_UD, false);
+    if (emulate && (wants_check(t) || !vector_can_run(t)))
+        return put_callout(t, emulate);
+    if (!vector_can_run(t))
+        return put_refused(t);
+    if (t->bt->world == WORLD_FAST && names_rsp(in))
+        return translate_vector_rsp(t);
+    if (emulate && in->id != X86_INS_WAIT)
+        return put_biased(t->hot, t->in->bytes, in) || put_callout(t, emulate);
+    return translate_ident(t);
+}
+
 static bool translate_insn(struct translator *t)
 {
     const struct insn *in = &t->in->insn;
     struct bt *bt = t->bt;
+    if (is_vector(kind_of(in)))
+        return translate_vector(t);
     switch (kind_of(in)) {
     case KIND_IDENT:
         return translate_ident(t);
@@ -292,10 +344,33 @@ static void put_poll(struct translator *t)
     put_on_cell(t->hot, "\x88\x05", 2, t->bt->poll);
 }
 
+void put_guard(struct code *code, struct bt *bt, const struct ccf *ccf, const uint8_t *stub)
+{
+    bool parked = ccf->world != WORLD_FAST; // rcx is free
+    if (!parked)
+        put_store(code, &bt->slot[0], RCX);
+    put_load(code, RCX, &bt->dead[ccf->needs]);
+    uint8_t *skip = code->at;
+    put_bytes(code, "\xe3\x00", 2); // jrcxz over the way out
+    if (!parked)
+        put_load(code, RCX, &bt->slot[0]);
+    put_jmp(code, stub);
+    if (!code->full)
+        skip[1] = (uint8_t)(code->at - (skip + 2));
+    if (!parked)
+        put_load(code, RCX, &bt->slot[0]);
+    put_jmp(code, ccf->start);
+}
+
 bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, bool single)
 {
-    struct translator t = {
-        .bt = bt, .hot = tc_hot(bt->tc), .cold = tc_cold(bt->tc), .tu = tu, .ccf = ccf, .single = single};
+    struct translator t = {.bt = bt,
+                           .hot = tc_hot(bt->tc),
+                           .cold = tc_cold(bt->tc),
+                           .tu = tu,
+                           .ccf = ccf,
+                           .live = ccf->needs,
+                           .single = single};
     t.in = &tu->insn[0];
     ccf->start = t.hot->at;
     park_begin(&t);
@@ -306,6 +381,8 @@ bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, 
     for (unsigned i = 0; i < tu->count && falls; i++) {
         t.in = &tu->insn[i];
         t.how = HOW_NONE;
+        if (changes_vectors(&t.in->insn))
+            t.live = 0;
         struct point *point = &ccf->point[ccf->points];
         const uint8_t *from = t.hot->at;
         add_point(&t, RECOVER_NONE, 0);

@@ -20,6 +20,7 @@ struct tu {
     unsigned count, bytes;
     bool too_long;                         // the last "instruction" is longer than 15 bytes: #GP in place of #UD
     bool undefined;                        // the last one does not exist
+    unsigned vectors;                      // classes of vector registers that it uses (vectors.h)
     struct tu_insn insn[TU_MAX_INSNS + 1]; // one more behind a final sti
 };
 
@@ -35,6 +36,8 @@ bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, 
 void put_target_check(struct code *code, struct bt *bt, uint64_t rip, const uint8_t *miss);
 // The same for the checked worlds: on entry rcx is the target, and the guest's registers are at home (park.h).
 void put_parked_target_check(struct code *code, uint64_t rip, const uint8_t *miss_stub);
+// Code that goes to the CCF's start where what it needs of the vector registers is live, else to the stub.
+void put_guard(struct code *code, struct bt *bt, const struct ccf *ccf, const uint8_t *stub);
 // The stub that looks for the stack's new page in the TLB (inline_tlb.c). Its address is slot[2]; rcx is where to go on
 // with bt->stack_tag set, or 5 bytes behind that where the TLB does not know it. Keeps all registers but rcx.
 void put_stack_refill(struct code *code, struct bt *bt, enum world world);

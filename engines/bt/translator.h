@@ -16,7 +16,8 @@ struct translator {
     struct ccf *ccf;
     enum how how; // of the instruction at hand, where the code that translates it says so
     struct parking parking;
-    bool single; // the run loop wants its turn behind this one instruction
+    unsigned live; // vector classes that are live at the instruction at hand
+    bool single;   // the run loop wants its turn behind this one instruction
 };
 
 // Is the instruction's access to memory to be looked up in software, or the instruction to be a callout where it goes
@@ -25,6 +26,9 @@ static inline bool wants_check(const struct translator *t)
 {
     return t->bt->world != WORLD_FAST || t->single || tc_is_guilty(t->bt->tc, t->tu->rip + t->in->offset);
 }
+
+// May the vector instruction at hand be carried over, and not only by C code?
+bool vector_can_run(const struct translator *t);
 
 void add_point(struct translator *t, enum recover recover, unsigned reg);
 struct site *add_site(struct translator *t, enum site_kind kind); // rip is the instruction's

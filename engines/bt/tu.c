@@ -7,6 +7,7 @@
 #include "engines/bt/kinds.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/translate.h"
+#include "engines/bt/vectors.h"
 
 static bool fits(struct bt *bt, const uint8_t *bytes, unsigned left)
 {
@@ -99,7 +100,9 @@ static bool read_insn(struct bt *bt, struct tu *tu, const uint8_t *bytes, unsign
     }
     tu->count++;
     tu->bytes += t->insn.length;
-    return tu->undefined || ends_tu(&t->insn);
+    if (!tu->undefined && vectors_announced(bt, &t->insn))
+        tu->vectors |= vectors_needed(&t->insn);
+    return tu->undefined || ends_tu(&t->insn) || changes_vectors(&t->insn);
 }
 
 // Nothing may come between sti and the instruction behind it, so one that fills the TU takes that one in, too.

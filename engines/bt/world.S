@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The crossing between C and translated code. Offsets into struct bt are checked in run.c.
 #include "engines/bt/world.h"
+#include "engines/bt/xstate.h"
 
 #define BT(field) BT_REGION + field
 
@@ -22,6 +23,9 @@ bt_world_enter:
 
 // rdi = struct bt, resume set: load everything and go.
 load_guest:
+    cmpl $0, BT_LIVE(%rdi)
+    jne load_vectors
+load_registers:
     push BT_FLAGS(%rdi)
     popfq
     mov BT_GPR + 8 * 0(%rdi), %rax
@@ -65,6 +69,9 @@ bt_world_left:
     pushfq
     pop BT_FLAGS(%rdi)
     cld
+    cmpl $0, BT_LIVE(%rdi)
+    jne save_vectors
+saved:
     mov %rdi, %rbx
     sub $8, %rsp
     call bt_left
@@ -82,5 +89,25 @@ bt_world_left:
     pop %rbp
     pop %rbx
     ret
+
+// The guest's vector registers are live (vectors.h): out of the way, and what C code expects in their place.
+save_vectors:
+    mov $XSTATE_ALL, %eax
+    xor %edx, %edx
+    xsaveopt64 BT_XSAVE(%rdi)
+    stmxcsr BT_XSAVE + XSAVE_MXCSR(%rdi)
+    testb $XSTATE_X87, BT_XSAVE + XSAVE_HEADER(%rdi)
+    jz 1f
+    fninit
+1:
+    vzeroupper
+    ldmxcsr BT_MXCSR_RESET(%rdi)
+    jmp saved
+
+load_vectors:
+    mov $XSTATE_ALL, %eax
+    xor %edx, %edx
+    xrstor64 BT_XSAVE(%rdi)
+    jmp load_registers
 
     .section .note.GNU-stack, "", @progbits

@@ -9,6 +9,9 @@
 #define BT_HOST_GUEST_RSP 144
 #define BT_RESUME 152
 #define BT_GO 160
+#define BT_LIVE 176
+#define BT_MXCSR_RESET 180
+#define BT_XSAVE 192
 
 #ifndef __ASSEMBLER__
 #include "engines/bt/bt.h"

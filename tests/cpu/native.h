@@ -123,7 +123,8 @@ static bool native_start(const uint8_t *read_only_page)
     return true;
 }
 
-static void native_run(const struct test_case *t, struct outcome *out)
+// Puts the case's code to its page, and a jump to native_exit behind it.
+static inline void native_put_code(const struct test_case *t)
 {
     uint8_t *code = cpu_native.writable + (INSN_AT - CODE);
     static const uint8_t jump[2] = {0xff, 0x25}; // jmp [rip + distance], where the address of native_exit lies
@@ -131,6 +132,11 @@ static void native_run(const struct test_case *t, struct outcome *out)
     memcpy(code, t->bytes, t->length);
     memcpy(code + t->length, jump, sizeof jump);
     memcpy(code + t->length + sizeof jump, &distance, sizeof distance);
+}
+
+static inline void native_run(const struct test_case *t, struct outcome *out)
+{
+    native_put_code(t);
     cpu_native.got.vector = -1;
     cpu_native.running = true;
     native_enter(&t->in);
