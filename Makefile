@@ -201,6 +201,7 @@ iso: all ## build/ringside.iso: a GRUB CD with every image, for Bochs or a PC
 	@scripts/iso.sh build/ringside.iso $(IMAGES)
 
 test: setup ## unit tests, self-checking guest images, the matrix image x engine; SANITIZE=1 for ASan and UBSan
+	@scripts/setup.sh --tests
 	@$(MAKE) --no-print-directory $(RINGSIDE) $(UNIT) images native
 	@scripts/test.py --build $(B)
 

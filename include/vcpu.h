@@ -117,7 +117,8 @@ struct engine {
 
     // For a debugger outside the guest, which sees nothing of it. run() returns VCPU_EXIT_BREAKPOINT whenever an
     // instruction at one of these addresses is to be executed next, at any CPL and in any address space, be it the
-    // first. The set is copied. 0, or -1 with v->error where the engine cannot have so many: then there are none.
+    // first. The set is copied, and has at most breakpoints_max. 0, or -1 with v->error.
+    unsigned breakpoints_max;
     int (*set_breakpoints)(struct vcpu *v, const struct breakpoints *b);
     // One instruction, whatever breakpoints there are, and interrupts wait (but for a guest that is halted, which only
     // they can wake): VCPU_EXIT_BUDGET, or another exit that it asked for. As in run(), one that faults has not been

@@ -2,9 +2,11 @@
 // `ringside run`: one image, its serial line on standard output, and on request what was counted.
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "run/bt_stats.h"
 #include "run/commands.h"
+#include "run/gdb.h"
 #include "run/images.h"
 #include "run/one_run.h"
 #include "run/results.h"
@@ -14,13 +16,15 @@
 
 // The guest's last line may lack its newline; what we say goes on a line of its own.
 struct console {
+    FILE *to;
     uint8_t last;
 };
 
 static void console_byte(void *ctx, uint8_t byte)
 {
-    ((struct console *)ctx)->last = byte;
-    putchar_unlocked(byte);
+    struct console *console = ctx;
+    console->last = byte;
+    putc_unlocked(byte, console->to);
 }
 
 static void print_counters(const struct run_request *request, const struct run_outcome *outcome)
@@ -54,7 +58,8 @@ static enum exit_status run_image(const struct options *o, struct run_request *r
                                   size_t err_size)
 {
     uint8_t *image;
-    struct console console = {.last = '\n'};
+    bool talks_to_gdb = o->gdb && !strcmp(o->gdb, GDB_STDIO);
+    struct console console = {.to = talks_to_gdb ? stderr : stdout, .last = '\n'};
     struct run_outcome outcome;
     if (file_read(path, &image, &request->image_size, err, err_size))
         return STATUS_BAD_IMAGE;
@@ -67,7 +72,7 @@ static enum exit_status run_image(const struct options *o, struct run_request *r
     one_run(request, &outcome);
     free(image);
     if (console.last != '\n')
-        putchar('\n');
+        putc('\n', console.to);
     if (o->json)
         print_json(request, path, &outcome);
     else if (o->counters)
@@ -98,12 +103,27 @@ enum exit_status command_run(const struct options *o, char *err, size_t err_size
         snprintf(err, err_size, "option --bt-stats is not for engine %s", engines.engine[0].engine->name);
         return STATUS_USAGE;
     }
+    if (o->gdb && !gdb_where_ok(o->gdb)) {
+        snprintf(err, err_size, "bad value in '--gdb=%.40s': not a PORT, a PATH with a / in it, or -", o->gdb);
+        return STATUS_USAGE;
+    }
+    if (o->gdb && !strcmp(o->gdb, GDB_STDIO) && (o->json || o->counters || o->bt_stats)) {
+        snprintf(err, err_size, "--gdb=- has standard output for itself: no --json, --counters, --bt-stats");
+        return STATUS_USAGE;
+    }
+    if (o->gdb && engines.count > 1) {
+        snprintf(err, err_size, "a guest that moves between engines (--switch) cannot be debugged (--gdb)");
+        return STATUS_USAGE;
+    }
     struct run_request request = {
         .engines = &engines,
         .cmdline = o->append,
         .ram_bytes = o->ram,
         .serial_limit = o->serial_limit,
-        .timeout_ns = o->timeout_ns ? o->timeout_ns : DEFAULT_TIMEOUT_NS,
+        .timeout_ns = o->timeout_ns ? o->timeout_ns
+                      : o->gdb      ? UINT64_MAX
+                                    : DEFAULT_TIMEOUT_NS,
+        .gdb = o->gdb,
         .budget = o->budget,
         .cpu = o->cpu_given ? (int)o->cpu : -1,
         .count_pmu = o->pmu,

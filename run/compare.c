@@ -12,9 +12,9 @@
 
 #include "machine/machine.h"
 #include "run/compare_flags.h"
+#include "run/guest_memory.h"
 #include "run/watch.h"
 #include "x86/decode.h"
-#include "x86/paging.h"
 #include "x86/regs.h"
 
 #define NS_PER_STEP 1000              // a slow CPU: timers come often
@@ -89,30 +89,12 @@ static void on_mark(void *side, uint32_t value)
 
 // ---- Code ----
 
-static size_t fetch(const struct side *s, uint64_t rip, uint8_t *code, size_t size)
-{
-    const struct paging mode = {.cr3 = s->state.cr3, .nxe = s->state.efer & EFER_NXE};
-    size_t done = 0;
-    while (done < size) {
-        uint64_t va = rip + done, in_page = GUEST_PAGE_SIZE - va % GUEST_PAGE_SIZE;
-        struct paging_leaf leaf;
-        if ((int64_t)(va << 16) >> 16 != (int64_t)va || !paging_peek(s->vcpu->ram, &mode, va, &leaf))
-            break;
-        size_t part = size - done < in_page ? size - done : in_page;
-        const void *from = ram_at(s->vcpu->ram, gpa(leaf.page.v + va % GUEST_PAGE_SIZE), part);
-        if (!from)
-            break;
-        memcpy(code + done, from, part);
-        done += part;
-    }
-    return done;
-}
-
 static struct compare_place *note_place(struct pair *p)
 {
     struct compare_place *place = &p->outcome->path[p->places++ % COMPARE_PATH];
     *place = (struct compare_place){.rip = p->side[0].state.rip};
-    place->code_bytes = (uint8_t)fetch(&p->side[0], place->rip, place->code, sizeof place->code);
+    place->code_bytes =
+        (uint8_t)guest_read(p->side[0].vcpu->ram, &p->side[0].state, place->rip, place->code, sizeof place->code);
     return place;
 }
 

@@ -9,6 +9,7 @@
 
 #include "include/guest_abi.h"
 #include "machine/machine.h"
+#include "run/gdb.h"
 #include "run/pin.h"
 #include "run/variant.h"
 #include "run/watch.h"
@@ -29,6 +30,7 @@ struct run {
     struct vcpu *vcpu; // on the engine that the guest is on now
     struct switcher switcher;
     struct watch *watch;
+    struct gdb *gdb; // NULL: nobody debugs
     uint64_t serial_bytes;
     uint32_t mark; // the last one written; looked at when run() comes back for it
     bool begun[MARK_IDS];
@@ -186,6 +188,8 @@ static bool wished_to_end(struct run *r, enum exit_status *status)
     else if (watch_timed_out(r->watch))
         *status = ends(r, STATUS_TIMEOUT, "the guest did not end within %g s (--timeout)",
                        (double)r->request->timeout_ns / 1e9);
+    else if (r->gdb && gdb_wants_end(r->gdb))
+        *status = ends(r, STATUS_INTERRUPTED, "%s", gdb_wants_end(r->gdb));
     else
         return false;
     return true;
@@ -243,13 +247,19 @@ static bool move_on(struct run *r)
     return true;
 }
 
+static enum vcpu_exit run_guest(struct run *r, uint64_t budget)
+{
+    if (budget == UINT64_MAX)
+        return VCPU_EXIT_BUDGET;
+    return r->gdb ? gdb_run(r->gdb, budget) : r->vcpu->engine->run(r->vcpu, budget);
+}
+
 static enum exit_status loop(struct run *r)
 {
     enum exit_status status;
     for (;;) {
-        uint64_t budget = budget_left(r);
         watch_deadline(r->watch, next_deadline(r));
-        enum vcpu_exit exit = budget == UINT64_MAX ? VCPU_EXIT_BUDGET : r->vcpu->engine->run(r->vcpu, budget);
+        enum vcpu_exit exit = run_guest(r, budget_left(r));
         watch_seen(r->watch);
         if (machine_serial_refused(r->machine))
             return ends(r, STATUS_FLOOD, "the guest sent more than %llu bytes on the serial line (--serial-limit)",
@@ -299,6 +309,17 @@ static bool contain(struct run *r)
     return true;
 }
 
+// Before system calls are given up; the signals that end a run are watched already.
+static bool wait_for_debugger(struct run *r)
+{
+    char *reason = r->outcome->reason;
+    const size_t size = sizeof r->outcome->reason;
+    if (!r->request->gdb)
+        return true;
+    r->gdb = gdb_open(r->request->gdb, reason, size);
+    return r->gdb && gdb_accept(r->gdb, r->watch, r->vcpu, reason, size) == 0;
+}
+
 static enum exit_status run_loaded(struct run *r)
 {
     const struct run_request *request = r->request;
@@ -308,6 +329,8 @@ static enum exit_status run_loaded(struct run *r)
         return STATUS_UNAVAILABLE;
     if (request->count_pmu)
         pmu_open(&outcome->pmu, pmu_core_events, pmu_core_event_count);
+    if (!wait_for_debugger(r))
+        return STATUS_UNAVAILABLE;
     if (!contain(r)) // before the pin, which an engine's processes would inherit
         return STATUS_UNAVAILABLE;
     if (request->cpu >= 0 && pin_to(request->cpu, outcome->reason, sizeof outcome->reason))
@@ -376,6 +399,7 @@ void one_run(const struct run_request *request, struct run_outcome *outcome)
     r->request = request;
     r->outcome = outcome;
     outcome->status = prepare_and_run(r);
+    gdb_close(r->gdb, (int)outcome->status);
     watch_stop(r->watch);
     machine_destroy(r->machine);
     free(r);

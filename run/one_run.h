@@ -23,6 +23,7 @@ struct run_request {
     uint64_t budget;                         // guest instructions; 0: no limit
     int cpu;                                 // to pin the vCPU's thread to; -1: not pinned
     bool count_pmu;                          // between marks
+    const char *gdb;                         // where to wait for a debugger (gdb.h); NULL: nowhere
     void (*serial)(void *ctx, uint8_t byte); // gets what the guest sends; NULL: nobody
     void *serial_ctx;
 };

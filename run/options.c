@@ -73,6 +73,9 @@ static const struct option_row options[] = {
      "after N steps flip a bit of the second engine's register WHERE, or byte of RAM, to see that it is found"},
     {"--serial-limit", "SIZE", BIT(RUN), KIND_SIZE, AT(serial_limit), 0, 1, 1024 * GIB,
      "end where the guest sends more than this on the serial line (default 64M)"},
+    {"--gdb", "WHERE", BIT(RUN), KIND_TEXT, AT(gdb), 0, 0, 0,
+     "wait for gdb on this PORT of 127.0.0.1 (0: a free one), at the PATH of a socket (with a /), or on standard input "
+     "and output (-); the guest starts stopped, and has no time limit by default"},
     {"--cpu", "N", BIT(RUN) | BIT(BENCH), KIND_NUMBER, AT(cpu), AT(cpu_given), 0, 1023,
      "pin the vCPU to this CPU (run: default not pinned; bench: the last one)"},
     {"--engines", "A,B", BIT(BENCH) | BIT(COMPARE), KIND_TEXT, AT(engines), 0, 0, 0,

@@ -25,7 +25,7 @@ struct options {
     bool help;
     // Values; what is not given has the default that the table says, or 0, or NULL.
     bool all, json, counters, pmu, quick, bt_stats, dot;
-    const char *engine, *engines, *append, *out, *fault;
+    const char *engine, *engines, *append, *out, *fault, *gdb;
     uint64_t ram, serial_limit; // bytes
     bool ram_given;
     uint64_t timeout_ns; // 0: the command's default

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The watching thread: a poll over a signalfd and two timerfds. No signal handler, so no state outside of the struct;
-// and on another CPU than a pinned vCPU it costs the guest nothing until there is something to say.
+// The watching thread: a poll over a signalfd, two timerfds, and a debugger's connection where there is one. No signal
+// handler, so no state outside of the struct; and on another CPU than a pinned vCPU it costs the guest nothing until
+// there is something to say.
 #include "run/watch.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@
 
 #define NS_PER_S 1000000000ull
 
-enum { FD_SIGNAL, FD_TIMEOUT, FD_DEADLINE, FD_STOP, FD_COUNT };
+enum { FD_SIGNAL, FD_TIMEOUT, FD_DEADLINE, FD_STOP, FD_LISTEN, FD_COUNT };
 
 enum {
     LOOK_MS = 250,          // how often to look whether the vCPU's thread still runs
@@ -36,7 +37,9 @@ struct watch {
     clockid_t vcpu_clock; // CPU time of the vCPU's thread
     sigset_t old_mask;
     int fd[FD_COUNT];
-    uint64_t deadline; // as armed; the vCPU thread's own
+    atomic_int input;      // the debugger's; -1: none
+    atomic_bool listening; // to it
+    uint64_t deadline;     // as armed; the vCPU thread's own
     atomic_bool interrupted, timed_out;
     atomic_bool unseen;    // there was a kick, and the vCPU's thread has not come out yet
     pthread_mutex_t mutex; // with woken, for watch_sleep
@@ -88,14 +91,16 @@ static void kick_sleeper(struct watch *w, uint64_t *last)
 static void *watch_thread(void *arg)
 {
     struct watch *w = arg;
-    struct pollfd polled[FD_COUNT];
+    struct pollfd polled[FD_COUNT + 1]; // the last one is the debugger's
     uint64_t cpu_time = 0;
     pin_away_from(w->vcpu_cpu);
     for (int i = 0; i < FD_COUNT; i++)
         polled[i] = (struct pollfd){.fd = w->fd[i], .events = POLLIN};
     for (;;) {
+        polled[FD_COUNT] =
+            (struct pollfd){.fd = atomic_load(&w->listening) ? atomic_load(&w->input) : -1, .events = POLLIN};
         bool unseen = atomic_load(&w->unseen);
-        int ready = poll(polled, FD_COUNT, unseen ? REPEAT_MS : LOOK_MS);
+        int ready = poll(polled, FD_COUNT + 1, unseen ? REPEAT_MS : LOOK_MS);
         if (ready == 0 && unseen && atomic_load(&w->unseen))
             kick(w);
         else if (ready == 0 && !unseen)
@@ -111,6 +116,10 @@ static void *watch_thread(void *arg)
             atomic_store(&w->interrupted, true);
         if (polled[FD_TIMEOUT].revents)
             atomic_store(&w->timed_out, true);
+        if (polled[FD_COUNT].revents)
+            atomic_store(&w->listening, false);
+        else if (polled[FD_LISTEN].revents && ready == 1)
+            continue;
         wake(w);
     }
 }
@@ -133,6 +142,7 @@ static int open_all(struct watch *w, const sigset_t *signals, uint64_t timeout_n
     w->fd[FD_TIMEOUT] = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     w->fd[FD_DEADLINE] = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     w->fd[FD_STOP] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    w->fd[FD_LISTEN] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     for (int i = 0; i < FD_COUNT; i++)
         if (w->fd[i] < 0)
             return -1;
@@ -180,6 +190,7 @@ struct watch *watch_start(struct vcpu *v, int vcpu_cpu, uint64_t timeout_ns, cha
     atomic_init(&w->vcpu, v);
     w->vcpu_cpu = vcpu_cpu;
     w->deadline = UINT64_MAX;
+    atomic_init(&w->input, -1);
     memset(w->fd, -1, sizeof w->fd);
     pthread_mutex_init(&w->mutex, NULL);
     pthread_condattr_init(&attr);
@@ -242,12 +253,43 @@ void watch_deadline(struct watch *w, uint64_t ns)
     arm(w->fd[FD_DEADLINE], ns, TFD_TIMER_ABSTIME);
 }
 
+static bool wished(struct watch *w)
+{
+    return watch_interrupted(w) || watch_timed_out(w) || watch_heard(w);
+}
+
 void watch_sleep(struct watch *w, uint64_t deadline_ns)
 {
     struct timespec until = {.tv_sec = (time_t)(deadline_ns / NS_PER_S), .tv_nsec = (long)(deadline_ns % NS_PER_S)};
     pthread_mutex_lock(&w->mutex);
-    while (!watch_interrupted(w) && !watch_timed_out(w) && monotonic_ns() < deadline_ns)
+    while (!wished(w) && monotonic_ns() < deadline_ns)
         if (pthread_cond_timedwait(&w->woken, &w->mutex, &until) == ETIMEDOUT)
             break;
+    pthread_mutex_unlock(&w->mutex);
+}
+
+void watch_input(struct watch *w, int fd)
+{
+    atomic_store(&w->input, fd);
+}
+
+void watch_listen(struct watch *w)
+{
+    if (!atomic_exchange(&w->listening, true))
+        eventfd_write(w->fd[FD_LISTEN], 1);
+}
+
+bool watch_heard(struct watch *w)
+{
+    return atomic_load(&w->input) >= 0 && !atomic_load(&w->listening);
+}
+
+void watch_wait(struct watch *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    while (!wished(w)) {
+        pthread_cond_wait(&w->woken, &w->mutex);
+        atomic_store(&w->unseen, false); // a timer's kick need not be repeated for a guest that does not run
+    }
     pthread_mutex_unlock(&w->mutex);
 }

@@ -35,6 +35,14 @@ void watch_deadline(struct watch *w, uint64_t ns);
 // The vCPU's thread sleeps until the deadline, or until one of the above comes up.
 void watch_sleep(struct watch *w, uint64_t deadline_ns);
 
+// Bytes from a debugger. watch_input() names the descriptor to listen to, while not listening; after watch_listen() the
+// first byte that can be read there, or its end, kicks the vCPU once, wakes its thread, and watch_heard() is true until
+// the next watch_listen(). watch_wait() sleeps until then, or until one of the above comes up.
+void watch_input(struct watch *w, int fd);
+void watch_listen(struct watch *w);
+bool watch_heard(struct watch *w);
+void watch_wait(struct watch *w);
+
 uint64_t monotonic_ns(void);
 
 #endif

@@ -27,6 +27,10 @@ grub-common     grub-mkrescue
 xorriso         xorriso
 mtools          mformat
 '
+# What some tests drive.
+tests='
+gdb             gdb
+'
 # The format is pinned: another version of clang-format lays out some lines differently.
 lint='
 clang-format-14 clang-format-14
@@ -45,8 +49,9 @@ for arg in "$@"; do
     case $arg in
     --peers) needs+=$peers ;;
     --lint) needs+=$lint ;;
+    --tests) needs+=$tests ;;
     *)
-        echo "usage: scripts/setup.sh [--peers] [--lint]" >&2
+        echo "usage: scripts/setup.sh [--peers] [--lint] [--tests]" >&2
         exit 2
         ;;
     esac

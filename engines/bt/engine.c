@@ -320,6 +320,7 @@ const struct engine engine_bt = {
     .destroy = destroy,
     .contain = bt_contain,
     .run = bt_run,
+    .breakpoints_max = BREAKPOINTS_MAX,
     .set_breakpoints = set_breakpoints,
     .step = bt_step,
     .get_state = get_state,

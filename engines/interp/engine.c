@@ -258,6 +258,7 @@ const struct engine engine_interp = {
     .create = create,
     .destroy = destroy,
     .run = interp_run,
+    .breakpoints_max = BREAKPOINTS_MAX,
     .set_breakpoints = set_breakpoints,
     .step = interp_step,
     .get_state = get_state,

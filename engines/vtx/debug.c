@@ -6,7 +6,6 @@
 
 #include "engines/vtx/vtx.h"
 
-#define DR_COUNT 4
 #define DR7_FIXED 0x400u                // SDM vol. 3, 17.2.4: bit 10 is always 1
 #define DR7_GLOBAL(n) (2u << (2 * (n))) // G0-G3; R/W and LEN stay 0: execution
 
@@ -27,12 +26,8 @@ static int set_debug(struct vcpu *v, uint32_t control)
 
 int vtx_set_breakpoints(struct vcpu *v, const struct breakpoints *b)
 {
-    struct vtx *x = vtx_of(v);
-    x->breakpoints = *b;
-    if (b->count > DR_COUNT)
-        x->breakpoints.count = 0;
-    int result = set_debug(v, 0);
-    return b->count > DR_COUNT ? vtx_fail(v, "vtx: no more than %d breakpoints", DR_COUNT) : result;
+    vtx_of(v)->breakpoints = *b;
+    return set_debug(v, 0);
 }
 
 static bool is_halted(struct vcpu *v)

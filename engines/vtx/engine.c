@@ -144,6 +144,7 @@ const struct engine engine_vtx = {
     .create = vtx_create,
     .destroy = vtx_destroy,
     .run = vtx_run,
+    .breakpoints_max = VTX_BREAKPOINTS,
     .set_breakpoints = vtx_set_breakpoints,
     .step = vtx_step,
     .get_state = vtx_get_state,

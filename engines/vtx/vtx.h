@@ -14,6 +14,7 @@
 #include "include/vcpu.h"
 
 #define VTX_DEVICE "/dev/kvm"
+#define VTX_BREAKPOINTS 4 // DR0-DR3
 #define VTX_MAX_CPUID 16
 
 // A CPUID register in which this engine's guest sees other features than the machine's table has.

@@ -129,11 +129,52 @@ static void sleeper(void)
     CHECK_EQ(while_running, 0);
 }
 
+// A debugger's bytes: one kick for what has come, until somebody listens again; and the end of the connection.
+static void input(void)
+{
+    struct vcpu v;
+    int ends[2];
+    char byte;
+    struct watch *w = start(&plain, &v, 3600 * 1000 * MS);
+    if (!CHECK(w != NULL && pipe(ends) == 0))
+        return;
+    CHECK(!watch_heard(w));
+    watch_input(w, ends[0]);
+    watch_listen(w);
+    CHECK(!watch_heard(w));
+    CHECK_EQ(write(ends[1], "ab", 2), 2);
+    watch_wait(w);
+    CHECK(watch_heard(w) && !watch_interrupted(w) && !watch_timed_out(w));
+    CHECK(wait_for_kicks(1));
+    unsigned before = seen(w);
+    CHECK_EQ(read(ends[0], &byte, 1), 1);
+    run_guest(50 * MS);
+    CHECK_EQ(atomic_load(&kicks), before);
+    watch_listen(w); // there is one byte left
+    CHECK(wait_for_kicks(before + 1));
+    CHECK_EQ(read(ends[0], &byte, 1), 1);
+    before = seen(w);
+    watch_listen(w);
+    watch_sleep(w, monotonic_ns() + 50 * MS);
+    CHECK(!watch_heard(w));
+    CHECK_EQ(atomic_load(&kicks), before);
+    close(ends[1]);
+    uint64_t begin = monotonic_ns();
+    watch_sleep(w, begin + 20000 * MS); // a halted guest's sleep ends as well
+    CHECK(watch_heard(w) && monotonic_ns() < begin + 10000 * MS);
+    kill(getpid(), SIGINT);
+    watch_wait(w);
+    CHECK(watch_interrupted(w) || watch_heard(w));
+    watch_stop(w);
+    close(ends[0]);
+}
+
 int main(void)
 {
     deadlines();
     timeout();
     interrupt();
     sleeper();
+    input();
     return check_done("watch");
 }
