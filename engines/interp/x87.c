@@ -219,10 +219,10 @@ static op_fn *const single_forms[32] = {
 // Everything but control instructions (x87_control.c). The opcode says more than the mnemonic: size and direction.
 bool lower_x87(struct lower *l, const struct insn *in, unsigned arg)
 {
-    unsigned opcode = in->opcode[0] & 7, modrm = in->modrm;
-    op_fn *fast = modrm < 0xc0                   ? memory_forms[opcode][modrm >> 3]
+    unsigned opcode = in->opcode[0] & 7, modrm = in->modrm, digit = modrm >> 3 & 7;
+    op_fn *fast = modrm < 0xc0                   ? memory_forms[opcode][digit]
                   : opcode == 1 && modrm >= 0xe0 ? single_forms[modrm & 0x1f]
-                                                 : register_forms[opcode][modrm >> 3 & 7];
+                                                 : register_forms[opcode][digit];
     (void)arg;
     x87_emit(l, in, fast ? fast : x87_exact);
     return true;

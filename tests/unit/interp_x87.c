@@ -178,12 +178,21 @@ static void put(struct test_case *t, uint8_t byte)
     t->bytes[t->length++] = byte;
 }
 
-// The digit in modrm.reg, or ANY; with a register or (%rdi).
+// The digit in modrm.reg, or ANY; with a register or memory at x->at, by rdi alone or with a displacement.
 enum { ANY = 8 };
 static void put_modrm(uint64_t *rng, struct x87_case *x, unsigned digit)
 {
-    uint8_t reg = (uint8_t)(digit == ANY ? rng_below(rng, 8) : digit), rm = (uint8_t)rng_below(rng, 8);
-    put(&x->t, x->memory ? (uint8_t)(reg << 3 | RDI) : (uint8_t)(0xc0 | reg << 3 | rm));
+    uint8_t reg = (uint8_t)((digit == ANY ? rng_below(rng, 8) : digit) << 3), rm = (uint8_t)rng_below(rng, 8);
+    uint64_t displacement = 0;
+    unsigned mod = x->memory ? (unsigned)rng_below(rng, 3) : 3, bytes = mod == 2 ? 4 : mod == 1;
+    put(&x->t, (uint8_t)(mod << 6 | reg | (x->memory ? RDI : rm)));
+    for (unsigned i = 0; i < bytes; i++) {
+        put(&x->t, (uint8_t)rng_next(rng));
+        displacement |= (uint64_t)x->t.bytes[x->t.length - 1] << 8 * i;
+    }
+    if (bytes && displacement >> (8 * bytes - 1))
+        displacement -= 1ull << 8 * bytes;
+    x->t.in.gpr[RDI] = x->at - displacement;
 }
 
 static void make_x87(uint64_t *rng, struct x87_case *x)
@@ -244,7 +253,7 @@ static void make_case(uint64_t seed, uint64_t number, struct x87_case *x)
     t->cold = one_in(&rng, 16);
     for (unsigned i = 0; i < 16; i++)
         t->in.gpr[i] = rng_next(&rng);
-    t->in.gpr[RDI] = random_address(&rng);
+    x->at = t->in.gpr[RDI] = random_address(&rng);
     t->in.flags = (rng_next(&rng) & FLAGS_ARITH) | FLAG_FIXED1 | FLAG_IF | (one_in(&rng, 32) ? FLAG_AC : 0);
     random_state(&rng, &x->in);
     x->memory = one_in(&rng, 2);
@@ -254,7 +263,6 @@ static void make_case(uint64_t seed, uint64_t number, struct x87_case *x)
         make_mmx(&rng, x);
     else
         make_x87(&rng, x);
-    x->at = t->in.gpr[RDI];
     if (x->at >= WINDOW && x->at + 16 <= WINDOW + WINDOW_RW) {
         t->patches = 1;
         t->patch[0].at = x->at;
@@ -309,7 +317,8 @@ static void say_x87(const struct fxsave *in, const struct fxsave *a, const struc
 static void hide_pointers(const struct x87_case *x, uint8_t *window)
 {
     const uint8_t *b = x->t.bytes + (x->t.bytes[0] == 0x66);
-    bool words = b != x->t.bytes, env = b[0] == 0xd9 && b[1] >> 3 == 6, save = b[0] == 0xdd && b[1] >> 3 == 6;
+    bool words = b != x->t.bytes, env = b[0] == 0xd9 && (b[1] >> 3 & 7) == 6,
+         save = b[0] == 0xdd && (b[1] >> 3 & 7) == 6;
     unsigned from = words ? 6 : 12, to = words ? 14 : 28;
     if (x->memory && (env || save) && x->at >= WINDOW && x->at + to <= WINDOW + WINDOW_RW)
         memset(window + (x->at - WINDOW) + from, 0, to - from);
