@@ -23,6 +23,7 @@ struct event_info {
 
 extern const struct event_info event_table[EV_COUNT]; // run/events.c
 
-#define EVENT_BIT(name) (1ull << EV_##name)
+typedef unsigned __int128 event_mask; // a bit for each event
+#define EVENT_BIT(name) ((event_mask)1 << EV_##name)
 
 #endif

@@ -91,7 +91,9 @@ struct engine_option {
 struct engine {
     const char *name;    // as in --engine=NAME
     const char *summary; // one line for --help and `engines`
-    uint64_t counts;     // EVENT_BIT()s of the events that this engine counts
+    event_mask counts;   // EVENT_BIT()s of the events that this engine counts
+    // What it counts with these settings on this host, where that is not always the same. NULL: counts.
+    event_mask (*counts_with)(const char *settings);
 
     bool keeps_budget; // run() stops behind exactly as many instructions, at whatever cost
 

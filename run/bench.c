@@ -86,7 +86,7 @@ static int write_heads(struct bench *b)
         return -1;
     for (size_t i = 0; i < p->engine_count; i++) {
         const struct plan_engine *e = &p->engine[i];
-        json_t *o = json_engine(e->name, &e->info, e->engine ? e->engine->counts : 0);
+        json_t *o = json_engine(e->name, &e->info, e->engine ? engine_counts(e->engine, e->name) : 0);
         json_object_set_new(o, "type", json_string("engine"));
         if (write_record(b, o))
             return -1;

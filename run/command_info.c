@@ -18,7 +18,7 @@ enum exit_status command_engines(const struct options *o, char *err, size_t err_
         char column[COLUMN_SIZE];
         engine->probe(&info);
         engine_column(engine->name, &info, column);
-        json_array_append_new(list, json_engine(engine->name, &info, engine->counts));
+        json_array_append_new(list, json_engine(engine->name, &info, engine_counts(engine, engine->name)));
         if (!o->json)
             printf("%-8s %s\n         %s%s%s\n", engine->name, engine->summary,
                    info.available ? "can run here: " : "cannot run here: ", info.available ? column : info.reason,

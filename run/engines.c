@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "run/suggest.h"
+#include "run/variant.h"
 
 #define CPUID_1_ECX_HYPERVISOR (1u << 31) // SDM leaves the bit to hypervisors, which all set it
 
@@ -34,6 +35,11 @@ void native_probe(struct engine_info *info)
     snprintf(info->backend, sizeof info->backend, "host process");
     snprintf(info->paging, sizeof info->paging, "CPL 3");
     snprintf(info->nested, sizeof info->nested, c & CPUID_1_ECX_HYPERVISOR ? "in a VM" : "bare metal");
+}
+
+event_mask engine_counts(const struct engine *engine, const char *name)
+{
+    return engine->counts_with ? engine->counts_with(variant_settings(name)) : engine->counts;
 }
 
 void engine_column(const char *name, const struct engine_info *info, char column[static COLUMN_SIZE])

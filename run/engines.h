@@ -20,6 +20,9 @@ const struct engine *engine_find(const char *name, char *err, size_t err_size);
 // What is known about the native column.
 void native_probe(struct engine_info *info);
 
+// What an engine counts under a name that may have settings in it: "vtx:exits".
+event_mask engine_counts(const struct engine *engine, const char *name);
+
 enum { COLUMN_SIZE = 192 };
 // The full table head: "vtx: kvm_pvm (software back end, not hardware), shadow, in a VM".
 void engine_column(const char *name, const struct engine_info *info, char column[static COLUMN_SIZE]);

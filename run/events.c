@@ -8,4 +8,4 @@ const struct event_info event_table[EV_COUNT] = {
 #undef EVENT
 };
 
-_Static_assert(EV_COUNT <= 64, "an engine's `counts` mask has one bit for each event");
+_Static_assert(EV_COUNT <= 8 * sizeof(event_mask), "an engine's `counts` mask has one bit for each event");

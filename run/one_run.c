@@ -124,7 +124,7 @@ uint64_t instructions_in(const struct counters *counters)
 
 bool counts_instructions(const struct engine *engine)
 {
-    const uint64_t both = EVENT_BIT(insns_kernel) | EVENT_BIT(insns_user);
+    const event_mask both = EVENT_BIT(insns_kernel) | EVENT_BIT(insns_user);
     return (engine->counts & both) == both;
 }
 

@@ -125,13 +125,13 @@ static json_t *json_pmu_values(const struct pmu *pmu, const uint64_t *values)
     return object;
 }
 
-json_t *json_engine(const char *name, const struct engine_info *info, uint64_t counts)
+json_t *json_engine(const char *name, const struct engine_info *info, event_mask counts)
 {
     char column[COLUMN_SIZE];
     engine_column(name, info, column);
     json_t *counted = json_array();
     for (int i = 0; i < EV_COUNT; i++)
-        if (counts & 1ull << i)
+        if (counts >> i & 1)
             json_array_append_new(counted, json_string(event_table[i].name));
     return json_pack("{s:s, s:b, s:o, s:o, s:o, s:b, s:o, s:o, s:o}", "name", name, "available", info->available,
                      "backend", json_text(info->backend), "paging", json_text(info->paging), "nested",
@@ -265,7 +265,8 @@ json_t *json_run(const struct run_request *request, const char *image, const str
     json_t *o = json_object();
     json_object_set_new(o, "image", json_text(image));
     const struct variant *first = &request->engines->engine[0];
-    json_object_set_new(o, "engine", json_engine(first->name, &outcome->engine, first->engine->counts));
+    json_object_set_new(o, "engine",
+                        json_engine(first->name, &outcome->engine, engine_counts(first->engine, first->name)));
     add_switches(o, request, outcome);
     json_object_set_new(o, "status", json_integer(outcome->status));
     json_object_set_new(o, "result", json_string(exit_status_name(outcome->status)));

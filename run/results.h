@@ -31,7 +31,7 @@ void results_close(struct results *r);
 json_t *json_text(const char *text);
 json_t *json_utc_now(void);
 
-json_t *json_engine(const char *name, const struct engine_info *info, uint64_t counts);
+json_t *json_engine(const char *name, const struct engine_info *info, event_mask counts);
 // What one benchmark's records say; the counts between marks are null where there are none.
 json_t *json_bench(const struct bench_record *bench, const struct pmu *pmu);
 // Everything of one run.

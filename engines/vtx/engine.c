@@ -36,6 +36,9 @@ static void vtx_destroy(struct vcpu *v)
         return;
     if (x->run)
         munmap(x->run, x->run_size);
+    for (size_t i = 0; i < VTX_REASONS; i++)
+        if (x->reason[i] >= 0)
+            close(x->reason[i]);
     int fds[] = {x->vm_stats, x->cpu_stats, x->cpu, x->vm, x->kvm};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0)
@@ -71,6 +74,7 @@ static int create_cpu(struct vcpu *v)
     x->run_size = (size_t)size;
     x->has_xcrs = ioctl(x->kvm, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
     open_stats(x);
+    vtx_kvm_events_setup(x);
     return 0;
 }
 
@@ -104,6 +108,8 @@ static int create_all(struct vcpu *v)
     if (!info.available)
         return vtx_fail(v, "%s", info.reason);
     memcpy(x->backend, info.backend, sizeof x->backend);
+    if (vtx_options_parse(&x->options, v->settings, v->error, sizeof v->error))
+        return -1;
 
     x->kvm = open(VTX_DEVICE, O_RDWR | O_CLOEXEC);
     if (x->kvm < 0)
@@ -111,7 +117,7 @@ static int create_all(struct vcpu *v)
     x->vm = VTX_IOCTL(v, x->kvm, KVM_CREATE_VM, NULL);
     if (x->vm < 0 || set_policies(v) || vtx_memory_setup(v) || vtx_irq_setup(v) || create_cpu(v))
         return -1;
-    return vtx_cpuid_setup(v) || vtx_tsc_setup(v) || vtx_kick_setup(v) ? -1 : 0;
+    return vtx_cpuid_setup(v) || vtx_tsc_setup(v) || vtx_kick_setup(v) || vtx_exits_setup(v) ? -1 : 0;
 }
 
 static int vtx_create(struct vcpu *v)
@@ -120,6 +126,8 @@ static int vtx_create(struct vcpu *v)
     if (!x)
         return vtx_fail(v, "no memory for the vCPU");
     x->kvm = x->vm = x->cpu = x->vm_stats = x->cpu_stats = -1;
+    for (size_t i = 0; i < VTX_REASONS; i++)
+        x->reason[i] = -1;
     v->engine_data = x;
     memset(&v->counters, 0, sizeof v->counters);
     if (create_all(v) == 0)
@@ -131,6 +139,16 @@ static int vtx_create(struct vcpu *v)
 static void vtx_counters(struct vcpu *v, struct counters *out)
 {
     *out = v->counters;
+    vtx_kvm_events_read(vtx_of(v), out);
+    vtx_exits_read(vtx_of(v), out);
+}
+
+static event_mask vtx_counts_with(const char *settings)
+{
+    struct vtx_options options;
+    char ignored[1];
+    bool good = !vtx_options_parse(&options, settings, ignored, sizeof ignored);
+    return engine_vtx.counts | vtx_kvm_events_known() | (good && options.exits ? vtx_exits_known() : 0);
 }
 
 // set_intr is NULL: the interrupt controllers are the kernel's, devices raise their lines through irq_line.
@@ -140,6 +158,9 @@ const struct engine engine_vtx = {
     .counts = EVENT_BIT(exits) | EVENT_BIT(exit_pio) | EVENT_BIT(exit_mmio) | EVENT_BIT(exit_halt) |
               EVENT_BIT(exit_shutdown) | EVENT_BIT(exit_mark) | EVENT_BIT(exit_host) | EVENT_BIT(exit_window) |
               EVENT_BIT(exit_other),
+    .counts_with = vtx_counts_with,
+    .options = vtx_option_table,
+    .check_settings = vtx_options_check,
     .probe = vtx_probe,
     .create = vtx_create,
     .destroy = vtx_destroy,

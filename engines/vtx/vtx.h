@@ -24,6 +24,19 @@ struct vtx_cpuid {
     uint32_t missing, added;
 };
 
+#define VTX_REASONS 17
+#define VTX_KVM_EVENTS 10
+
+struct vtx_options {
+    bool exits; // count exits by the CPU's reason
+};
+
+// Where KVM keeps one of its statistics; fd -1: this kernel's has none of that name.
+struct vtx_kvm_event {
+    int fd;
+    uint64_t offset;
+};
+
 // What hangs off vcpu->engine_data. Descriptors are -1 where not open.
 struct vtx {
     int kvm, vm, cpu;
@@ -39,6 +52,10 @@ struct vtx {
 
     struct vtx_cpuid cpuid[VTX_MAX_CPUID];
     size_t cpuid_count;
+
+    struct vtx_options options;
+    struct vtx_kvm_event kvm_event[VTX_KVM_EVENTS];
+    int reason[VTX_REASONS]; // exits.c: perf events
 
     // kick(): see run.c for the protocol.
     atomic_bool kicked;
@@ -90,5 +107,18 @@ enum vcpu_exit vtx_error_exit(struct vcpu *v);
 
 // stats.c
 void vtx_stats(struct vcpu *v, stat_fn *fn, void *ctx);
+void vtx_kvm_events_setup(struct vtx *x); // before vtx_kvm_events_read()
+void vtx_kvm_events_read(const struct vtx *x, struct counters *c);
+event_mask vtx_kvm_events_known(void); // what this host's KVM counts
+
+// exits.c: option `exits`. On the thread that will run the vCPU.
+int vtx_exits_setup(struct vcpu *v);
+void vtx_exits_read(const struct vtx *x, struct counters *c);
+event_mask vtx_exits_known(void);
+
+// options.c
+extern const struct engine_option vtx_option_table[];
+int vtx_options_parse(struct vtx_options *options, const char *settings, char *err, size_t err_size);
+int vtx_options_check(const char *settings, char *err, size_t err_size);
 
 #endif

@@ -13,6 +13,6 @@ int main(void)
             CHECK(strcmp(event_table[i].name, event_table[j].name) != 0);
     }
     CHECK_STR(event_table[EV_exit_pio].name, "exit_pio");
-    CHECK_EQ(EVENT_BIT(insns_kernel), 1);
+    CHECK(EVENT_BIT(insns_kernel) == 1 && EVENT_BIT(user_to_translated) == (event_mask)1 << (EV_COUNT - 1));
     return check_done("events");
 }

@@ -620,7 +620,51 @@ static void test_stats(void)
     if (vtx_of(&f->v)->cpu_stats < 0)
         SKIP("this kernel has no KVM_GET_STATS_FD (Linux 5.14)");
     else
-        CHECK(s.exits >= 4 && s.count > 20);
+        CHECK(s.exits >= 4 && s.count > 20 && s.exits == counted(f, EV_kvm_exits));
+    fixture_free(f);
+}
+
+static void test_settings(void)
+{
+    char err[128] = "";
+    struct vtx_options o;
+    CHECK(vtx_options_parse(&o, NULL, err, sizeof err) == 0 && !o.exits);
+    CHECK(vtx_options_parse(&o, "", err, sizeof err) == 0 && !o.exits);
+    CHECK(vtx_options_parse(&o, "exits", err, sizeof err) == 0 && o.exits);
+    CHECK(engine_vtx.check_settings("exit", err, sizeof err) == -1 && strstr(err, "no option 'exit'"));
+    CHECK(engine_vtx.check_settings("exits=1", err, sizeof err) == -1);
+    CHECK(engine_vtx.check_settings("exits:more", err, sizeof err) == -1 && strstr(err, "no option 'more'"));
+    event_mask plain = engine_vtx.counts_with(""), with = engine_vtx.counts_with("exits");
+    CHECK(!(plain & EVENT_BIT(hw_io)) && (with & EVENT_BIT(hw_io)) && (with & EVENT_BIT(hw_other)));
+    CHECK((with & plain) == plain && (plain & engine_vtx.counts) == engine_vtx.counts);
+}
+
+// Every exit has one reason, and this code's are known: three `in` and an `out`. Where the option cannot be had, the
+// line says what for.
+static void test_exits(void)
+{
+    struct engine_info info;
+    vtx_probe(&info);
+    struct fixture *f = FIXTURE(code_in);
+    engine_vtx.destroy(&f->v);
+    f->v.settings = "exits";
+    if (engine_vtx.create(&f->v)) {
+        CHECK(strstr(f->v.error, "option exits: ") == f->v.error);
+        if (info.hardware)
+            SKIP(f->v.error);
+        fixture_free(f);
+        return;
+    }
+    CHECK(info.hardware);
+    struct vcpu_state s;
+    entry_state(&s);
+    CHECK(engine_vtx.set_state(&f->v, &s) == 0 && run(f) == VCPU_EXIT_MARK);
+    uint64_t sum = 0, all = counted(f, EV_hw_exits);
+    for (int e = EV_hw_exits + 1; e <= EV_hw_other; e++)
+        sum += counted(f, (enum event)e);
+    CHECK(counted(f, EV_hw_io) == 4);
+    CHECK(all >= 4 && sum == all);
+    CHECK(all == counted(f, EV_kvm_exits)); // the tracepoint and the statistic are two ways to the same count
     fixture_free(f);
 }
 
@@ -635,6 +679,7 @@ static void test_cr8(void)
 int main(void)
 {
     test_probe();
+    test_settings();
     struct engine_info info;
     vtx_probe(&info);
     if (!info.available) {
@@ -658,6 +703,7 @@ int main(void)
     test_tsc();
     test_high_memory();
     test_stats();
+    test_exits();
     test_cr8();
     return check_done("vtx");
 }
