@@ -68,8 +68,8 @@ NATIVE := $(patsubst bench/%.c,build/native/%,$(NATIVE_SRC)) $(ALL_PROGRAMS)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 
-.PHONY: all setup images native bench bench-peers iso test check-switch check-compare check-peers check-soak lint format \
-    clean help
+.PHONY: all setup images native bench bench-peers iso test check-switch check-compare check-peers check-kvm-amd \
+    check-kvm-intel check-soak lint format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -82,7 +82,7 @@ setup: ## check for the packages that are needed and install what is missing
 	@scripts/setup.sh
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 $(RINGSIDE): $(B)/obj/run/main.o $(LIB_OBJ) $(ENGINES)
 	@mkdir -p $(@D)
@@ -216,6 +216,19 @@ check-peers: setup ## the guest Unix's tests and programs in QEMU (TCG) and Boch
 	@$(MAKE) --no-print-directory images
 	@scripts/check_peers.py
 
+# The engine's own unit tests run there too.
+KVM_PARTS = $(RINGSIDE) $(B)/tests/vtx $(B)/tests/move images
+
+check-kvm-amd: setup ## vtx on the real kvm_amd (SVM, npt=1 and 0), in QEMU's CPU: needs no KVM; build/kvm has counts
+	@scripts/setup.sh --peers || true
+	@$(MAKE) --no-print-directory $(KVM_PARTS)
+	@scripts/check_kvm.py amd
+
+check-kvm-intel: setup ## vtx on the real kvm_intel (VT-x, ept=1 and 0), in Bochs' CPU: likewise, and slower
+	@scripts/setup.sh --peers || true
+	@$(MAKE) --no-print-directory $(KVM_PARTS)
+	@scripts/check_kvm.py intel
+
 check-soak: setup ## ten times as much of what make test does to find what the monitor leaves behind
 	@$(MAKE) --no-print-directory $(RINGSIDE) images
 	@BUILD=$(B) SOAK=10 python3 tests/cli/soak.py
@@ -230,4 +243,4 @@ format: ## rewrite all C files in the project's format
 clean: ## remove build/
 	rm -rf build
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -type f -name '*.d' 2>/dev/null)

@@ -22,6 +22,8 @@ peers='
 qemu-system-x86 qemu-system-x86_64
 bochs           bochs
 bochs-term      /usr/lib/*/bochs/plugins/libbx_term_gui.so
+bochsbios       /usr/share/bochs/BIOS-bochs-latest
+vgabios         /usr/share/vgabios/vgabios.bin
 grub-pc-bin     /usr/lib/grub/i386-pc/multiboot2.mod
 grub-common     grub-mkrescue
 xorriso         xorriso

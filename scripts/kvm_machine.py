@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A machine with hardware virtualization on any host: Debian's cloud kernel with the real kvm_amd in QEMU (TCG), whose
+emulated CPU has SVM, or with the real kvm_intel in Bochs, whose has VT-x. It boots an initramfs of ringside, its
+libraries and the images, runs a list of commands there (kvm_init.sh) and hands back what each printed.
+
+What hangs costs its own time limit and a reboot for what is left, no more. Only this process's own children are ended."""
+import base64
+import glob
+import gzip
+import hashlib
+import os
+import pty
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+FOLDER = "build/kvm"
+KERNEL_PACKAGE = "linux-image-cloud-amd64"
+MODULES = ("irqbypass", "kvm", "kvm-amd", "kvm-intel")
+POLL_SECONDS = 0.5
+
+
+class Unavailable(Exception):
+    """What the machine needs is not here and cannot be had: the reason, in a line."""
+
+
+class Machine:
+    """An emulator with what it emulates. start(files, kernel, initrd, words) gives the process."""
+
+    def __init__(self, name, what, module, parameter, package, tools, start, boot_seconds, item_seconds):
+        self.name, self.what, self.module, self.parameter, self.package = name, what, module, parameter, package
+        self.tools, self.start, self.boot_seconds, self.item_seconds = tools, start, boot_seconds, item_seconds
+
+    def setting(self, nested):
+        return f"{self.parameter}={int(nested)}"
+
+    def folder(self, nested):
+        """Where it leaves its files; a name that xorriso takes for no more than one."""
+        return f"{FOLDER}/{self.name}-{self.parameter}{int(nested)}"
+
+    def version(self):
+        """The emulator's package and version: Bochs has no option that prints its own."""
+        done = subprocess.run(["dpkg-query", "-W", "-f=${Version}", self.package], capture_output=True, text=True)
+        return f"{self.package} {done.stdout.strip() or 'of unknown version'}"
+
+    def missing(self):
+        found = [tool for tool in self.tools if not shutil.which(tool)]
+        return f"no {', '.join(found)}: scripts/setup.sh --peers" if found else None
+
+
+class Files:
+    """Where one boot of a machine leaves what it says."""
+
+    def __init__(self, folder):
+        os.makedirs(folder, exist_ok=True)
+        self.folder = folder
+        self.console, self.results = os.path.join(folder, "console.log"), os.path.join(folder, "results.log")
+        for path in (self.console, self.results):
+            open(path, "wb").close()
+
+    def path(self, name):
+        return os.path.abspath(os.path.join(self.folder, name))
+
+
+# ---- The initramfs ----
+
+def newc(entries):
+    """A cpio archive as the kernel reads it (Documentation/driver-api/early-userspace/buffer-format.rst): of (path,
+    mode, contents) in order, folders before what is in them. No times, owners or inode numbers of the host's."""
+    out = bytearray()
+    for number, (path, mode, data) in enumerate(list(entries) + [("TRAILER!!!", 0, b"")], 1):
+        name = path.encode() + b"\0"
+        fields = [number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0]
+        out += b"070701" + b"".join(b"%08X" % field for field in fields) + name
+        out += bytes(-len(out) % 4) + data
+        out += bytes(-len(out) % 4)
+    return bytes(out)
+
+
+def tree(files):
+    """newc() entries of {path: bytes}, with the folders that they need."""
+    folders = {""}
+    for path in files:
+        parts = path.split("/")[:-1]
+        folders |= {"/".join(parts[:n + 1]) for n in range(len(parts))}
+    entries = [(folder, 0o040755, b"") for folder in sorted(folders - {""})]
+    return entries + [(path, 0o100755, data) for path, data in sorted(files.items())]
+
+
+def command_list(items):
+    """Of (name, command): the file /list, as an archive that follows the other."""
+    return newc(tree({"list": "".join(f"{name} {command}\n" for name, command in items).encode()}))
+
+
+def stripped(path):
+    """A program without what only a debugger reads."""
+    with tempfile.NamedTemporaryFile() as file:
+        subprocess.run(["strip", "-g", "-o", file.name, path], check=True)
+        return contents(file.name)
+
+
+def libraries(programs):
+    done = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=True)
+    return sorted(set(re.findall(r"/\S*\.so\S*", done.stdout)))
+
+
+def contents(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def sha256(path):
+    return hashlib.sha256(contents(path)).hexdigest()
+
+
+def root_files(kernel, programs, images):
+    """{path: bytes} of the initramfs but for /list."""
+    files = {"init": contents("scripts/kvm_init.sh"), "bin/busybox": contents(kernel.busybox)}
+    files |= {f"bin/{os.path.basename(p)}": stripped(p) for p in programs}
+    files |= {path.lstrip("/"): contents(path) for path in libraries(programs)}
+    files |= {f"lib/{module}.ko": contents(kernel.module(module)) for module in MODULES}
+    files |= {f"images/{os.path.relpath(p, 'build/images')}": stripped(p) for p in images}
+    files |= {f"{folder}/.keep": b"" for folder in ("dev", "proc", "sys", "tmp")}
+    return files
+
+
+# ---- The kernel ----
+
+class Kernel:
+    """Debian's cloud kernel and busybox, unpacked in build/kvm; fetched with apt-get where they are not there yet."""
+
+    def __init__(self):
+        found = glob.glob(f"{FOLDER}/kernel/boot/vmlinuz-*")
+        if not found:
+            fetch_kernel()
+            found = glob.glob(f"{FOLDER}/kernel/boot/vmlinuz-*")
+        self.image = found[0]
+        self.release = os.path.basename(self.image).removeprefix("vmlinuz-")
+        self.busybox = f"{FOLDER}/kernel/bin/busybox"
+
+    def module(self, name):
+        return glob.glob(f"{FOLDER}/kernel/lib/modules/{self.release}/**/{name}.ko", recursive=True)[0]
+
+
+def current_kernel(depends):
+    """The package that KERNEL_PACKAGE stands for, from what `apt-cache depends` says."""
+    match = re.search(r"Depends: (linux-image-\S+)", depends)
+    return match.group(1) if match else None
+
+
+def fetch_kernel():
+    for tool in ("apt-get", "apt-cache", "dpkg-deb"):
+        if not shutil.which(tool):
+            raise Unavailable(f"no {tool} to fetch Debian's kernel with")
+    asked = subprocess.run(["apt-cache", "depends", KERNEL_PACKAGE], capture_output=True, text=True)
+    package = current_kernel(asked.stdout)
+    if not package:
+        raise Unavailable(f"apt knows no {KERNEL_PACKAGE}: apt-get update")
+    folder = os.path.abspath(f"{FOLDER}/packages")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    print(f"fetching {package} and busybox-static", flush=True)
+    done = subprocess.run(["apt-get", "-qq", "download", package, "busybox-static"], cwd=folder, capture_output=True,
+                          text=True)
+    if done.returncode:
+        raise Unavailable(f"{package} cannot be fetched: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+    unpacked = f"{FOLDER}/kernel.part"
+    shutil.rmtree(unpacked, ignore_errors=True)
+    for path in glob.glob(f"{folder}/*.deb"):
+        subprocess.run(["dpkg-deb", "-x", path, unpacked], check=True)
+    os.rename(unpacked, f"{FOLDER}/kernel")
+
+
+# ---- The emulators ----
+
+def kernel_words(machine, nested):
+    return (f"console=ttyS0 quiet nokaslr panic=-1 ringside.module={machine.module} "
+            f"ringside.parameter={machine.setting(nested)}")
+
+
+def start_qemu(files, kernel, initrd, words):
+    command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,+svm,+npt,-la57", "-m", "1024", "-display", "none",
+               "-monitor", "none", "-no-reboot", "-serial", f"file:{files.console}", "-serial", f"file:{files.results}",
+               "-kernel", kernel, "-initrd", initrd, "-append", words]
+    log = open(files.path("emulator.log"), "wb")
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+
+def make_cd(files, kernel, initrd, words):
+    cd = files.path("cd")
+    shutil.rmtree(cd, ignore_errors=True)
+    os.makedirs(f"{cd}/boot/grub")
+    shutil.copy(kernel, f"{cd}/boot/vmlinuz")
+    shutil.copy(initrd, f"{cd}/boot/initrd")
+    with open(f"{cd}/boot/grub/grub.cfg", "w", encoding="utf-8") as file:
+        file.write(f"linux /boot/vmlinuz {words}\ninitrd /boot/initrd\nboot\n")
+    done = subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", files.path("cd.iso"), "--fonts=",
+                           "--locales=", "--themes=", "--install-modules=normal linux iso9660 biosdisk", cd],
+                          capture_output=True, text=True)
+    if done.returncode:
+        raise Unavailable(f"grub-mkrescue: {done.stderr.strip().splitlines()[-1]}")
+    shutil.rmtree(cd)
+
+
+def bochs_starter(model):
+    """Bochs wants a terminal, and Debian's starts in its debugger."""
+    def start(files, kernel, initrd, words):
+        make_cd(files, kernel, initrd, words)
+        text = contents("scripts/kvm_bochsrc.in").decode()
+        names = {"MODEL": model, "ISO": files.path("cd.iso"), "CONSOLE": os.path.abspath(files.console),
+                 "RESULTS": os.path.abspath(files.results), "LOG": files.path("emulator.log")}
+        for key, value in names.items():
+            text = text.replace(f"@{key}@", value)
+        with open(files.path("bochsrc"), "w", encoding="utf-8") as file:
+            file.write(text)
+        with open(files.path("commands"), "w", encoding="utf-8") as file:
+            file.write("continue\n")
+        master, slave = pty.openpty()
+        process = subprocess.Popen(["bochs", "-q", "-f", files.path("bochsrc"), "-rc", files.path("commands")],
+                                   stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                                   env=dict(os.environ, TERM="xterm"))
+        os.close(slave)
+        os.set_blocking(master, False)
+        process.terminal = master
+        return process
+    return start
+
+
+BOCHS_TOOLS = ("bochs", "grub-mkrescue", "xorriso", "mformat")
+MACHINES = {
+    "amd": Machine("amd", "QEMU TCG", "kvm-amd", "npt", "qemu-system-x86", ("qemu-system-x86_64",), start_qemu, 180, 240),
+    "intel": Machine("intel", "Bochs, Sandy Bridge", "kvm-intel", "ept", "bochs", BOCHS_TOOLS,
+                     bochs_starter("corei7_sandy_bridge_2600k"), 600, 900),
+}
+
+
+# ---- Following a boot ----
+
+class Result:
+    """What one item brought. status: its exit status; None where it hung or took the machine with it, which `out` says."""
+
+    def __init__(self, name, status, out, err, seconds):
+        self.name, self.status, self.out, self.err, self.seconds = name, status, out, err, seconds
+
+
+def unpacked(text):
+    return gzip.decompress(base64.b64decode(text)).decode(errors="replace")
+
+
+class Follower:
+    """Reads the results port. feed(bytes, now) gives the Results that became complete."""
+
+    def __init__(self):
+        self.rest, self.current, self.since, self.ended = b"", None, None, False
+        self.done, self.trouble = 0, None
+
+    def feed(self, data, now):
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        for line in lines:
+            words = line.decode(errors="replace").strip().split(" ")
+            if words[0] == "start" and len(words) == 2:
+                self.current, self.since = words[1], now
+            elif words[0] == "done" and len(words) == 5 and words[1] == self.current:
+                yield Result(words[1], int(words[2]), unpacked(words[3]), unpacked(words[4]), now - self.since)
+                self.current = None
+                self.done += 1
+            elif words[0] == "end":
+                self.ended = True
+            elif words[0] == "failed":
+                self.trouble = " ".join(words[1:])
+
+
+def drain(process):
+    """The display of an emulator that wants a terminal: nobody looks at it, but it must not fill up."""
+    try:
+        while os.read(process.terminal, 65536):
+            pass
+    except (AttributeError, OSError):
+        pass
+
+
+def stop(process):
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    if hasattr(process, "terminal"):
+        os.close(process.terminal)
+
+
+def tail(path, lines=3):
+    text = contents(path).decode(errors="replace")
+    kept = [line.strip() for line in text.splitlines() if line.strip()]
+    return " / ".join(kept[-lines:]) or "nothing on the console"
+
+
+def follow(machine, process, files, on_result, clock=time.monotonic, sleep=time.sleep):
+    """To the end of the list, of the process or of a time limit. Gives the Follower, and why it stopped or None."""
+    follower, offset = Follower(), 0
+    last = clock()
+    while True:
+        drain(process)
+        over = process.poll() is not None
+        with open(files.results, "rb") as file:
+            file.seek(offset)
+            data = file.read()
+        offset += len(data)
+        now = clock()
+        before = follower.current
+        for result in follower.feed(data, now):
+            on_result(result)
+        if data and (follower.current != before or b"\n" in data):
+            last = now
+        if follower.trouble:
+            return follower, follower.trouble
+        if follower.ended:
+            return follower, None
+        if over:
+            return follower, f"the machine ended: {tail(files.console)}"
+        limit = machine.item_seconds if follower.current else machine.boot_seconds
+        if now - last > limit:
+            return follower, f"nothing for {limit} s: {tail(files.console)}"
+        sleep(POLL_SECONDS)
+
+
+def run(machine, nested, items, on_result, programs=("build/ringside",), images=()):
+    """Runs items, (name, command), in order; on_result gets a Result for each. Gives the kernel's release.
+    RuntimeError where the machine does not come up, Unavailable where it cannot be had."""
+    if machine.missing():
+        raise Unavailable(machine.missing())
+    kernel = Kernel()
+    base = gzip.compress(newc(tree(root_files(kernel, programs, images))), 1, mtime=0)
+    run_boots(machine, nested, items, on_result, kernel.image, base)
+    return kernel.release
+
+
+def run_boots(machine, nested, items, on_result, kernel, base):
+    """Boots until all items are done: again after one that hung, for what is left."""
+    left, boots = list(items), 0
+    while left:
+        boots += 1
+        files = Files(f"{machine.folder(nested)}/boot{boots}")
+        results = []
+        why = boot(machine, nested, left, files, kernel, base, lambda result: (results.append(result), on_result(result)))
+        if why:
+            raise RuntimeError(f"{machine.what}, {machine.setting(nested)}: {why}; see {files.folder}")
+        done = {result.name for result in results}
+        left = [item for item in left if item[0] not in done]
+
+
+def boot(machine, nested, items, files, kernel, base, on_result):
+    """One boot, to the end of its items or to one that hangs, which is a Result then. Gives why it was none, or None."""
+    initrd = files.path("initrd")
+    with open(initrd, "wb") as file:
+        file.write(base + bytes(-len(base) % 4) + command_list(items))
+    process = machine.start(files, kernel, initrd, kernel_words(machine, nested))
+    try:
+        follower, why = follow(machine, process, files, on_result)
+    finally:
+        stop(process)
+        for name in ("initrd", "cd.iso"):
+            if os.path.exists(files.path(name)):
+                os.unlink(files.path(name))
+    if why and follower.current:
+        on_result(Result(follower.current, None, "", why, machine.item_seconds))
+        return None
+    return why or (None if follower.done == len(items) else f"the list ended after {follower.done} of {len(items)} items")
