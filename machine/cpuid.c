@@ -77,7 +77,9 @@ _Static_assert(sizeof base / sizeof base[0] <= MACHINE_CPUID_LEAVES, "room for e
 // What both interp and bt do. crc32 is there, but only SSE4.2's bit could announce it.
 #define ENGINES_DO                                                                                                     \
     (X86_FEATURE_BIT(CX16) | X86_FEATURE_BIT(MOVBE) | X86_FEATURE_BIT(POPCNT) | X86_FEATURE_BIT(BMI1) |                \
-     X86_FEATURE_BIT(BMI2) | X86_FEATURE_BIT(ADX) | X86_FEATURE_BIT(LAHF) | X86_FEATURE_BIT(LZCNT))
+     X86_FEATURE_BIT(BMI2) | X86_FEATURE_BIT(ADX) | X86_FEATURE_BIT(LAHF) | X86_FEATURE_BIT(LZCNT) |                   \
+     X86_FEATURE_BIT(RDRAND) | X86_FEATURE_BIT(RDSEED) | X86_FEATURE_BIT(RDPID) | X86_FEATURE_BIT(CLFLUSHOPT) |        \
+     X86_FEATURE_BIT(CLWB))
 
 static struct cpuid_leaf *find(struct cpuid_leaf *leaves, size_t count, uint32_t leaf, uint32_t subleaf)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Keeping two engines in step. What could make two right engines differ is taken away: devices live by a clock that
-// counts steps, a guest that reads the TSC reads that clock, and flags that the manual leaves undefined are made the
-// same. So a second run goes exactly as the first one did, and finds the very step at which RAM came to differ.
+// counts steps, a guest that reads the TSC reads that clock, random numbers are the same ones, and flags that the
+// manual leaves undefined are made the same. So a second run goes exactly as the first one did, and finds the very step
+// at which RAM came to differ.
 #include "run/compare.h"
 
 #include <inttypes.h>
@@ -185,6 +186,21 @@ static bool same_time(struct pair *p, const struct compare_place *place, uint64_
     return true;
 }
 
+// Each engine has the host's numbers from rdrand and rdseed: the second gets the first one's, with the flags.
+static bool same_chance(struct pair *p, const struct compare_place *place)
+{
+    const struct vcpu_state *from = &p->side[0].state;
+    struct vcpu_state *to = &p->side[1].state;
+    struct insn in;
+    bool random = place->code_bytes >= 3 && x86_decode(&p->decoder, place->code, place->code_bytes, place->rip, &in) &&
+                  (in.id == X86_INS_RDRAND || in.id == X86_INS_RDSEED);
+    if (!random || from->rip != to->rip || from->rip != place->rip + in.length)
+        return true;
+    to->gpr[in.op[0].reg] = from->gpr[in.op[0].reg];
+    to->rflags = (to->rflags & ~(uint64_t)FLAG_CF) | (from->rflags & FLAG_CF);
+    return set_state(p, &p->side[1]);
+}
+
 static bool same_flags(struct pair *p, const struct compare_place *place)
 {
     uint64_t unequal = p->side[0].state.rflags ^ p->side[1].state.rflags;
@@ -315,7 +331,7 @@ static enum verdict step(struct pair *p)
     p->outcome->steps++;
     p->outcome->exits += p->side[0].exit != VCPU_EXIT_BUDGET;
     p->now += NS_PER_STEP;
-    if (!make_mistake(p) || !same_time(p, place, rcx) || !same_flags(p, place))
+    if (!make_mistake(p) || !same_time(p, place, rcx) || !same_chance(p, place) || !same_flags(p, place))
         return END;
     compare_sides(p);
     if (p->outcome->differences.count)

@@ -231,8 +231,11 @@ static size_t order_prefixes(enum x86_mode mode, uint8_t *code, size_t n)
 // What the processor ignores and Capstone does not: in a move from or to cr or dr, modrm's mod, which names registers
 // whatever it says; in a move from or to a segment register, REX.R (SDM vol. 2, 2.2.1.2 and MOV--Move to/from Control
 // Registers).
+// Of lfence, mfence and sfence, modrm's rm.
 static void mend_ignored_bits(uint8_t *opcode, size_t n, bool rex)
 {
+    if (n >= 3 && opcode[0] == 0x0f && opcode[1] == 0xae && opcode[2] >= 0xe8)
+        opcode[2] &= 0xf8;
     if (n >= 3 && opcode[0] == 0x0f && opcode[1] >= 0x20 && opcode[1] <= 0x23)
         opcode[2] |= 0xc0;
     if (rex && n >= 2 && (opcode[0] == 0x8c || opcode[0] == 0x8e))
@@ -267,6 +270,26 @@ static bool decode_hint(struct x86_decoder *d, uint8_t *code, size_t n, size_t o
         insn->length = (uint8_t)d->scratch->size;
     }
     return true;
+}
+
+// Prefixes tell these from other instructions, and Capstone does not see it: of a register, 0f c7 /6 and /7 (RDRAND,
+// RDSEED, RDPID) and 0f ae /5 to /7 (the fences, or TPAUSE, UMWAIT and more, which this vCPU has not). False: there is
+// no such instruction.
+static bool select_by_prefix(struct insn *insn)
+{
+    unsigned digit = insn->modrm >> 3 & 7;
+    if (insn->opcode[0] != 0x0f || insn->modrm < 0xc0)
+        return true;
+    if (insn->opcode[1] == 0xae && digit >= 5)
+        return !insn->opsize && !insn->rep && !insn->repne;
+    if (insn->opcode[1] != 0xc7 || digit < 6)
+        return true;
+    if (insn->rep && digit == 7) {
+        insn->id = X86_INS_RDPID;
+        insn->op[0].size = insn->mode == X86_CODE64 ? 8 : 4;
+        return true;
+    }
+    return !insn->rep && !insn->repne;
 }
 
 // Prefixes are read from the bytes, once in order: Capstone drops some (f3 before ret, lock before an illegal target).
@@ -401,7 +424,7 @@ bool x86_decode_mode(struct x86_decoder *d, enum x86_mode mode, const uint8_t *b
     mend_far_pointer(insn);
     if (mode != X86_CODE64)
         mend_legacy(insn, ordered);
-    return true;
+    return select_by_prefix(insn);
 }
 
 struct x86_code x86_code_at(const struct guest_ram *ram, gpa_t at)

@@ -38,8 +38,9 @@ enum x86_operand_kind {
     OPERAND_OTHER, // mask, bound and other registers that this vCPU has not
 };
 
-// Capstone has no name of its own for it.
+// Capstone has no names of their own for them.
 #define X86_INS_VBROADCASTI128 X86_INS_VBROADCASTI32X4
+#define X86_INS_RDPID X86_INS_PCOMMIT // which was withdrawn before any processor had it
 
 #define X86_NO_REG 16 // mem.base, mem.index: none
 #define X86_NO_SEG 6  // mem.seg in 64-bit mode: no override, or one that it ignores

@@ -43,6 +43,8 @@ unsigned access_of(const struct insn *in, unsigned operand)
     case X86_INS_IDIV:
     case X86_INS_IMUL:
     case X86_INS_CLFLUSH:
+    case X86_INS_CLFLUSHOPT:
+    case X86_INS_CLWB:
         return READS;
     case X86_INS_MOV:
     case X86_INS_MOVABS:

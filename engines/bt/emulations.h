@@ -98,7 +98,7 @@ emulate_fn emulate_mov_to_cr, emulate_mov_from_cr, emulate_mov_to_dr, emulate_mo
 emulate_fn emulate_clts, emulate_smsw, emulate_lmsw, emulate_invlpg, emulate_invpcid, emulate_wbinvd;
 
 // ---- msr.c, cpuid.c ----
-emulate_fn emulate_rdmsr, emulate_wrmsr, emulate_rdtsc, emulate_rdtscp, emulate_rdpmc, emulate_swapgs;
+emulate_fn emulate_rdmsr, emulate_wrmsr, emulate_rdtsc, emulate_rdtscp, emulate_rdpid, emulate_rdpmc, emulate_swapgs;
 emulate_fn emulate_read_base, emulate_write_base, emulate_cpuid;
 
 // ---- io.c ----

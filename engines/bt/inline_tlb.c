@@ -313,7 +313,7 @@ static bool can_be_inline(const struct translator *t, const struct insn *in, uns
     for (unsigned i = 0; i < in->operands; i++)
         if (in->op[i].kind == OPERAND_HIGH8)
             return false;
-    return in->id != X86_INS_CLFLUSH;
+    return in->id != X86_INS_CLFLUSH && in->id != X86_INS_CLFLUSHOPT && in->id != X86_INS_CLWB;
 }
 
 static bool inline_operand(struct translator *t, unsigned operand)

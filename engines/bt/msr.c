@@ -201,6 +201,14 @@ void emulate_rdtscp(struct bt *bt, const struct insn *in)
     bt->gpr[RCX] = (uint32_t)bt->tsc_aux;
 }
 
+void emulate_rdpid(struct bt *bt, const struct insn *in)
+{
+    if (!cpuid_has(bt, FEATURE_RDPID))
+        raise_exception(bt, VEC_UD);
+    bt->gpr[in->op[0].reg] = (uint32_t)bt->tsc_aux;
+    bt_next(bt, in);
+}
+
 _Noreturn void emulate_rdpmc(struct bt *bt, const struct insn *in) // no counters: any index is one that does not exist
 {
     (void)in;

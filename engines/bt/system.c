@@ -42,6 +42,7 @@ static emulate_fn *const system_rows[X86_INS_ENDING] = {
     [X86_INS_CPUID] = emulate_cpuid,
     [X86_INS_RDTSC] = emulate_rdtsc,
     [X86_INS_RDTSCP] = emulate_rdtscp,
+    [X86_INS_RDPID] = emulate_rdpid,
     [X86_INS_RDPMC] = emulate_rdpmc,
     [X86_INS_SWAPGS] = emulate_swapgs,
     [X86_INS_RDFSBASE] = emulate_read_base,

@@ -21,6 +21,7 @@ enum { ASK_LAR, ASK_LSL, ASK_VERR, ASK_VERW };
 enum { MSW_STORE, MSW_LOAD };
 enum { MSR_READ, MSR_WRITE };
 enum { TSC_ALONE, TSC_AND_AUX };
+enum { RANDOM_RDRAND, RANDOM_RDSEED };
 enum { BASE_READ_FS, BASE_READ_GS, BASE_WRITE_FS, BASE_WRITE_GS };
 
 // x87_control.c
@@ -37,6 +38,9 @@ enum {
     X87_FNSAVE,
     X87_FRSTOR
 };
+
+// misc.c
+enum { LINE_CLFLUSH, LINE_CLFLUSHOPT, LINE_CLWB };
 
 // io.c
 enum { PORT_IN, PORT_OUT, PORT_INS, PORT_OUTS };

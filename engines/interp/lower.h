@@ -61,7 +61,8 @@ lower_fn lower_syscall, lower_sysret;                                           
 lower_fn lower_mov_seg, lower_push_seg, lower_pop_seg, lower_load_far;                    // segment.c
 lower_fn lower_desc_table, lower_sldt, lower_ltr, lower_lar, lower_verr;                  // descriptor.c
 lower_fn lower_mov_cr, lower_mov_dr, lower_clts, lower_smsw, lower_invlpg, lower_invpcid; // control.c
-lower_fn lower_msr, lower_cpuid, lower_rdtsc, lower_gsbase, lower_swapgs, lower_rdpmc;    // msr.c
-lower_fn lower_io, lower_hlt, lower_if_flag, lower_ac_flag, lower_wbinvd;                 // io.c
+lower_fn lower_msr, lower_cpuid, lower_rdtsc, lower_gsbase, lower_swapgs, lower_rdpmc, lower_rdpid,
+    lower_random;                                                         // msr.c
+lower_fn lower_io, lower_hlt, lower_if_flag, lower_ac_flag, lower_wbinvd; // io.c
 
 #endif

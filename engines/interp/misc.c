@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Instructions with nothing to do on one in-order vCPU: nops, fences, hints, prefetches, cache-line flushes.
+#include "engines/interp/cpuid.h"
 #include "engines/interp/fault.h"
+#include "engines/interp/insn_args.h"
 #include "engines/interp/lower.h"
 #include "engines/interp/mmu.h"
 
@@ -35,7 +37,9 @@ static HANDLER(op_touch)
 
 bool lower_hint_mem(struct lower *l, const struct insn *in, unsigned arg)
 {
-    (void)arg;
+    if ((arg == LINE_CLFLUSHOPT && !cpuid_has(l->c, FEATURE_CLFLUSHOPT)) ||
+        (arg == LINE_CLWB && !cpuid_has(l->c, FEATURE_CLWB)))
+        return false;
     emit_mem(l, op_touch, in, &in->op[0]);
     return true;
 }

@@ -5,6 +5,7 @@
 #include "engines/interp/bus.h"
 #include "engines/interp/cpuid.h"
 #include "engines/interp/fault.h"
+#include "engines/interp/flags.h"
 #include "engines/interp/insn_args.h"
 #include "engines/interp/lower.h"
 #include "engines/interp/mmu.h"
@@ -228,6 +229,21 @@ bool lower_rdtsc(struct lower *l, const struct insn *in, unsigned arg)
     return true;
 }
 
+static HANDLER(op_rdpid)
+{
+    set64(c, op->dst, (uint32_t)c->tsc_aux);
+    NEXT;
+}
+
+bool lower_rdpid(struct lower *l, const struct insn *in, unsigned arg)
+{
+    (void)arg;
+    if (!cpuid_has(l->c, FEATURE_RDPID))
+        return false;
+    emit(l, op_rdpid)->dst = in->op[0].reg;
+    return true;
+}
+
 // There are no performance counters: any index is one that does not exist.
 static HANDLER(op_rdpmc)
 {
@@ -239,6 +255,44 @@ bool lower_rdpmc(struct lower *l, const struct insn *in, unsigned arg)
     (void)in;
     (void)arg;
     emit(l, op_rdpmc);
+    return true;
+}
+
+// ---- RDRAND, RDSEED: the host's. CF says whether there was a number, which is 0 else; all other flags are 0 ----
+
+static bool host_random(unsigned source, uint64_t *v)
+{
+    bool some;
+    if (source == RANDOM_RDSEED)
+        __asm__ volatile("rdseed %0" : "=r"(*v), "=@ccc"(some));
+    else
+        __asm__ volatile("rdrand %0" : "=r"(*v), "=@ccc"(some));
+    return some;
+}
+
+static HANDLER(op_random) // aux: operand size; src: where from
+{
+    uint64_t v;
+    bool some = host_random(op->src, &v);
+    if (op->aux == 8)
+        set64(c, op->dst, v);
+    else if (op->aux == 4)
+        set32(c, op->dst, v);
+    else
+        set16(c, op->dst, v);
+    flags_load_arith(c, some ? FLAG_CF : 0);
+    NEXT;
+}
+
+bool lower_random(struct lower *l, const struct insn *in, unsigned arg)
+{
+    bool exists = arg == RANDOM_RDSEED ? cpuid_has(l->c, FEATURE_RDSEED) : cpuid_has(l->c, FEATURE_RDRAND);
+    if (!exists)
+        return false;
+    struct op *op = emit(l, op_random);
+    op->dst = in->op[0].reg;
+    op->aux = (uint8_t)in->op[0].size;
+    op->src = (uint8_t)arg;
     return true;
 }
 
