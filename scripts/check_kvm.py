@@ -20,7 +20,7 @@ import test
 
 UNIT_TESTS = {"unit/vtx": "vtx", "unit/move": "move vtx"}
 GUEST_SECONDS = 600  # by the emulated machine's clock
-LIMITS = {"amd": "qemu_svm", "intel": "bochs_vmx"}
+LIMITS = {"amd": "qemu_svm", "intel": "bochs_vmx", "amd-bochs": "bochs_svm"}
 MARK = "not-qemu: "  # tests/guest/judge.h
 # Translated a thousand times over, the page that this one writes its code to costs QEMU a third of a second for every byte
 # that whoever gets the page next stores there.
@@ -221,6 +221,7 @@ def main(args):
 
 
 if __name__ == "__main__":
+    kvm_machine.end_on_signals()
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -20,6 +21,12 @@ FOLDER = "build/kvm"
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
 MODULES = ("irqbypass", "kvm", "kvm-amd", "kvm-intel")
 POLL_SECONDS = 0.5
+
+
+def end_on_signals():
+    """Ctrl-C and SIGTERM end the emulator, too, also in the background, where Ctrl-C is ignored at first."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 class Unavailable(Exception):
@@ -233,6 +240,8 @@ MACHINES = {
     "amd": Machine("amd", "QEMU TCG", "kvm-amd", "npt", "qemu-system-x86", ("qemu-system-x86_64",), start_qemu, 180, 240),
     "intel": Machine("intel", "Bochs, Sandy Bridge", "kvm-intel", "ept", "bochs", BOCHS_TOOLS,
                      bochs_starter("corei7_sandy_bridge_2600k"), 600, 900),
+    "amd-bochs": Machine("amd-bochs", "Bochs, Bulldozer", "kvm-amd", "npt", "bochs", BOCHS_TOOLS,
+                         bochs_starter("zambezi"), 600, 900),
 }
 
 

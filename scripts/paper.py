@@ -10,6 +10,7 @@ import re
 import sys
 
 import ablation
+import exits
 import figure5
 import peers_table
 import plot
@@ -91,6 +92,12 @@ BOOT_BLOCKS = {
     "boot-events": last(figure5.counts_table),
     "boot-scope": last(table.scope),
 }
+EXITS_BLOCKS = {
+    "exits-nano": last(lambda run: exits.exits_table(run, ["nano"])),
+    "exits-process": last(lambda run: exits.exits_table(run, exits.suites_but_nano(run))),
+    "exits-kvm": last(lambda run: exits.kvm_table(run, run.suites())),
+    "exits-scope": last(exits.scope),
+}
 TRANSLATION_BLOCKS = {"translation": last(translation.table), "translation-kinds": last(translation.kinds_table)}
 PEERS_BLOCKS = {
     "peers": last(peers_table.kernels_table),
@@ -100,7 +107,8 @@ PEERS_BLOCKS = {
     "forkwait": last(process.forkwait_table),
     "forkwait-picture": picture("forkwait", "forkwait against native: the paper's two machines, and here"),
 }
-OF_KIND = {"peers": PEERS_BLOCKS, "translation": TRANSLATION_BLOCKS, "process": PROCESS_BLOCKS, "boot": BOOT_BLOCKS}
+OF_KIND = {"peers": PEERS_BLOCKS, "translation": TRANSLATION_BLOCKS, "process": PROCESS_BLOCKS, "boot": BOOT_BLOCKS,
+           "exits": EXITS_BLOCKS}
 BLOCKS = {**BENCH_BLOCKS, **ABLATION_BLOCKS, **{name: b for blocks in OF_KIND.values() for name, b in blocks.items()}}
 
 

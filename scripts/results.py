@@ -26,6 +26,7 @@ class Run:
         self.machine = header.get("machine") or {}
         self.engines, self.images = {}, {}
         self.samples, self.failed, self.skipped, self.translations, self.boots, self.once = [], [], [], [], [], []
+        self.kernels = []
         self.end = None
 
     def add(self, record):
@@ -38,9 +39,10 @@ class Run:
             self.images[record["suite"], record["bench"]] = record
         elif kind == "end":
             self.end = record
-        elif kind in ("sample", "failed", "skipped", "translation", "boot", "once"):
+        elif kind in ("sample", "failed", "skipped", "translation", "boot", "once", "kernel"):
             {"sample": self.samples, "failed": self.failed, "skipped": self.skipped,
-             "translation": self.translations, "boot": self.boots, "once": self.once}[kind].append(record)
+             "translation": self.translations, "boot": self.boots, "once": self.once,
+             "kernel": self.kernels}[kind].append(record)
 
     def suites(self):
         """Suites from the smallest benchmarks to the largest."""

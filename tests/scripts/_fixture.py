@@ -123,6 +123,44 @@ def make_boot(path):
     return write(path, records + [{"type": "end", "complete": True}])
 
 
+# bench -> exits by reason of one iteration, with shadow paging and with nested; `None`: this CPU does not have it.
+EXITS = {("nano", "idle"): ({}, {}), ("nano", "in"): ({"hw_io": 1}, {"hw_io": 1}),
+         ("nano", "pgfault"): ({"hw_page_fault": 1}, {}), ("nano", "asswitch_pcid"): (None, None),
+         ("micro", "forkwait"): ({"hw_page_fault": 40, "hw_cr": 4}, {"hw_nested_fault": 2})}
+
+
+def make_exits(path, wobble=0, wrong=0):
+    """Two processes on two back ends, two repetitions each. wobble: exits more in the second process's last repetition of
+    `pgfault`; wrong: exits that KVM's own statistic has too many of."""
+    counts = ["exits", "kvm_exits", "kvm_pf_fixed", "hw_exits", "hw_interrupt", "hw_page_fault", "hw_nested_fault", "hw_io", "hw_cr",
+              "hw_other"]
+    names = {"kvm_soft:npt=0": "shadow (npt=0)", "kvm_soft:npt=1": "nested (npt)"}
+    records = [{"type": "run", "version": 1, "tool": "exits", "time": "2026-01-02T03:04:05Z", "runs": 2, "reps": 2,
+                "machine": {"commit": "0123456789abcdef", "dirty": False}}]
+    records += [{"type": "engine", "name": name, "available": True, "hardware": True, "backend": "kvm_soft", "paging": paging,
+                 "column": f"kvm_soft, {paging}, Emulator", "counts": counts} for name, paging in names.items()]
+    records += [{"type": "image", "suite": s, "bench": "asswitch" if b == "asswitch_pcid" else b} for s, b in EXITS]
+    records += [{"type": "kernel", "engine": name, "kernel": "6.0", "emulator": "emu 1"} for name in names]
+    for (suite, bench), by_paging in EXITS.items():
+        for name, reasons in zip(names, by_paging):
+            for boot in range(2):
+                common = {"suite": suite, "image": bench.removesuffix("_pcid"), "bench": bench, "engine": name, "process": boot}
+                if reasons is None:
+                    records.append(dict(common, type="skipped", reason="no PCID"))
+                    continue
+
+                def window(times, more=0):
+                    made = {k: v * 10 * times for k, v in reasons.items()}
+                    made["hw_io"] = made.get("hw_io", 0) + 1 + (more if bench == "pgfault" else 0)
+                    made["hw_interrupt"] = 3 * times + boot
+                    made["hw_exits"] = sum(made.values())
+                    return dict(made, kvm_exits=made["hw_exits"] + wrong, exits=1, kvm_pf_fixed=made.get("hw_page_fault", 0))
+                records.append(dict(common, type="sample", n=10, t1=[], t2=[], e1=None, e2=None, cold=None, value=None,
+                                    counters_n=[window(1), window(1)],
+                                    counters_2n=[window(2), window(2, 10 * wobble if boot else 0)]))
+    return write(path, records + [{"type": "end", "complete": True, "seconds": 1}])
+
+
 def make(path, processes=9, complete=True, nano=None, micro=None):
     records = heads(COLUMNS, processes)
     suites = {"nano": NANO if nano is None else nano, "micro": MICRO if micro is None else micro}

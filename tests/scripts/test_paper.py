@@ -33,7 +33,8 @@ def rewriting(folder):
 
 def kinds(folder):
     """Each kind of results file fills blocks of its own."""
-    made = {"process": _fixture.make_process, "boot": _fixture.make_boot, "peers": _fixture.make_peers}
+    made = {"process": _fixture.make_process, "boot": _fixture.make_boot, "peers": _fixture.make_peers,
+            "exits": _fixture.make_exits}
     for name, make in made.items():
         path = make(os.path.join(folder, f"{name}.jsonl"))
         blocks = paper.blocks_of(path)

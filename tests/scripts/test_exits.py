@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Exits by reason: from counts to the tables, with what varies, what does not add up and what is missing said; and that
+the committed counts say of the paper's claims what PAPER.md says."""
+import json
+import os
+import sys
+import tempfile
+
+SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts")
+sys.path.insert(0, SCRIPTS)
+import _fixture
+import exits
+import kvm_machine
+import results
+from _ok import check, done
+
+
+
+def tables(folder):
+    run = results.load(_fixture.make_exits(os.path.join(folder, "a.jsonl")))[-1]
+    text = "\n".join(exits.whole(run))
+    check("no exit", "| idle |  |  | 0 | 0 |" in text)
+    check("one reason, beside the paper's cycles", "| in | 3,209 | 15,826 | 1 (io) | 1 (io) |" in text)
+    check("an exit that nested paging does without", "| pgfault | 1,093 | 11,242 | 1 (page fault) | 0 |" in text)
+    check("several reasons, the most frequent first", "| forkwait | 44 (40 page fault, 4 cr) | 2 (nested fault) |" in text)
+    check("what the CPU lacks says why", "| asswitch_pcid |  |  | n/a [1] | n/a [1] |" in text and "[1] no PCID" in text)
+    check("shadow paging first, back end and emulator in the head",
+          "kvm_soft, shadow (npt=0), Emulator | kvm_soft, nested (npt), Emulator |" in text)
+    check("interrupts of the host's are not the benchmark's", "interrupt" not in text)
+    check("what KVM did", "| forkwait, kvm_soft:npt=0 | 40 |" in text)
+    check("all repeat", "8 of 8 counts are the same in every repetition of every process." in text)
+    check("kernel and emulator", "kvm_soft:npt=1: Linux 6.0, emu 1." in text)
+    check("reasons add up", "the reasons add up" in text)
+
+
+def doubts(folder):
+    run = results.load(_fixture.make_exits(os.path.join(folder, "b.jsonl"), wobble=2))[-1]
+    check("what varies is marked", "| pgfault | 1,093 | 11,242 | 1 ~ (page fault) |" in "\n".join(exits.whole(run)))
+    check("and named", exits.unsteady(run) == ["pgfault on kvm_soft:npt=0", "pgfault on kvm_soft:npt=1"])
+    run = results.load(_fixture.make_exits(os.path.join(folder, "c.jsonl"), wrong=1))[-1]
+    check("reasons that do not add up are said", "in on kvm_soft:npt=0: 14 by reason, 14 in all, 15 by KVM" in
+          "\n".join(exits.mismatches(run)))
+
+
+def records():
+    document = {"reason": "", "skipped": [{"bench": "b", "reason": "no PCID"}], "counters": {}, "benchmarks": [
+        {"bench": "a", "n": 4, "t1": [1], "value": "7", "counters_n": [{"hw_io": 4}], "counters_2n": [{"hw_io": 8}]},
+        {"bench": "b", "n": 0, "t1": [], "value": None, "counters_n": [], "counters_2n": []}]}
+    result = kvm_machine.Result("nano/a/1", 0, json.dumps(document), "", 1)
+    found = exits.sample_records(result, "e")
+    check("a sample and a skip of one image", [(r["type"], r["bench"]) for r in found] == [("sample", "a"), ("skipped", "b")])
+    check("counts, but no times", found[0]["counters_2n"] == [{"hw_io": 8}] and found[0]["t1"] == [] and found[0]["process"] == 1)
+    bad = exits.sample_records(kvm_machine.Result("nano/a/0", None, "", "nothing for 9 s", 9), "e")
+    check("what hung is a failed record", [r["type"] for r in bad] == ["failed"] and bad[0]["reason"] == "nothing for 9 s")
+
+
+with tempfile.TemporaryDirectory() as scratch:
+    tables(scratch)
+    doubts(scratch)
+records()
+done()
