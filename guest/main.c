@@ -3,6 +3,7 @@
 #include "guest/insn.h"
 #include "guest/report.h"
 #include "guest/state.h"
+#include "guest/vectors.h"
 
 #define PIC1_DATA 0x21
 #define PIC2_DATA 0xa1
@@ -16,6 +17,7 @@ void start_main(unsigned how, uint64_t info)
     options_init(how, info);
     descriptors_init();
     paging_init();
+    vectors_on();
     // Firmware may have left the 8259s open; an image that wants interrupts sets them up itself.
     outb(PIC1_DATA, 0xff);
     outb(PIC2_DATA, 0xff);

@@ -54,7 +54,7 @@ int image_main(void)
 {
     map_kernel();
     switch_features_on();
-    write_cr0(read_cr0() | CR0_EM); // the kernel keeps no FPU state: its instructions are SIGILL
+    fpu_init();
     write_msr(MSR_GS_BASE, (uint64_t)&cpu);
     write_msr(MSR_KERNEL_GS_BASE, 0);
     pages_init();

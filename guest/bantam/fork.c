@@ -70,6 +70,7 @@ int64_t sys_fork(struct trap_frame *frame)
     *child->frame = *frame;
     child->frame->rax = 0;
     child->fs_base = parent->fs_base;
+    fpu_fork(child);
     child->pending = 0;
     child->blocked = parent->blocked;
     __builtin_memcpy(child->actions, parent->actions, sizeof parent->actions);

@@ -121,6 +121,13 @@ static inline struct process *current(void)
     return p;
 }
 
+// The x87 and vector registers of programs (fpu.c): what CPUID offers is switched on; saved and loaded as another
+// process's turn comes; the running process's, copied to its child; as a program finds them.
+void fpu_init(void);
+void fpu_switch(const struct process *old, const struct process *next);
+void fpu_fork(const struct process *child);
+void fpu_reset(void);
+
 // Sleeps until wake(queue). 0, or -ERESTARTSYS where a signal is to be looked at first: give it back as the system
 // call's result. The caller looks at its condition again in a loop.
 int sleep_on(struct wait_queue *queue);

@@ -123,6 +123,7 @@ static void schedule(void)
         cpu.work = signal_waiting(old) ? WORK_SIGNAL : 0;
         return;
     }
+    fpu_switch(old, next);
     load(next, old->fs_base);
     switch_stacks(&old->kernel_sp, next->kernel_sp);
 }
@@ -207,6 +208,7 @@ void process_exec(struct space *space, uint64_t entry, uint64_t stack)
     }
     if (p->fs_base)
         write_msr(MSR_FS_BASE, p->fs_base = 0);
+    fpu_reset();
     *p->frame = (struct trap_frame){
         // A broken entry faults at address 0 and not at our iretq.
         .rip = entry < USER_TOP ? entry : 0,
