@@ -134,6 +134,7 @@ struct bt {
     bool step_trap;                 // ... and the single-step trap comes behind it
     uint64_t step_rf;               // ... RF as it was before it, should it have to be run again
     bool debug_step;                // within bt_step(): breakpoints do not count
+    bool vectors_away;              // the vector registers are in the process of directly executed code, not in xsave
     bool user_direct;               // the guest is at CPL 3, and its code is to run directly
     bool direct_refused;            // there cannot be any processes
     struct breakpoints breakpoints; // of a debugger outside: while there are any, user code is translated

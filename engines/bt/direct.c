@@ -11,6 +11,7 @@
 #include "engines/bt/direct_inside.h"
 #include "engines/bt/emulations.h"
 #include "engines/bt/tc.h"
+#include "engines/bt/vectors.h"
 
 // rflags that user code changes by itself. TF too: the trap that follows says so.
 #define USER_FLAGS (FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_NT | FLAG_AC | FLAG_ID)
@@ -163,6 +164,21 @@ static void note_time(struct direct *d, enum process_stop stop, uint64_t cycles,
         d->hand_over = policy_hand_over(d->hand_over, cycles - own);
 }
 
+static void give_vectors(struct bt *bt)
+{
+    if (bt->vectors_away)
+        return;
+    process_give_vectors(bt->direct->pool, bt->xsave);
+    bt->vectors_away = true;
+}
+
+void direct_take_vectors(struct bt *bt)
+{
+    uint8_t image[XSAVE_BYTES];
+    process_take_vectors(bt->direct->pool, image);
+    vectors_from_image(bt, image);
+}
+
 void direct_run(struct bt *bt)
 {
     struct direct *d = bt->direct;
@@ -171,6 +187,7 @@ void direct_run(struct bt *bt)
     struct process_info info = {.vector = 0};
     bool again;
     give_registers(bt, &regs);
+    give_vectors(bt);
     do {
         uint64_t start = __rdtsc();
         count(bt, EV_direct_entries);

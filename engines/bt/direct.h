@@ -21,6 +21,9 @@ void direct_look(struct bt *bt);
 // Runs user code until the guest's kernel is to run, or the run loop has to look. May raise.
 void direct_run(struct bt *bt);
 
+// The guest's vector registers are back in bt->xsave (vectors.h), from the process that had them.
+void direct_take_vectors(struct bt *bt);
+
 // The guest flushed one translation. Flushes of everything count up bt->flushes, and are looked at before the next run.
 void direct_invlpg(struct bt *bt, uint64_t va);
 

@@ -11,6 +11,7 @@
 #include <x86intrin.h>
 
 #include "engines/bt/direct_inside.h"
+#include "engines/bt/vectors.h"
 
 #define DEFAULT_PROCESSES 8u
 #define DEFAULT_PROCESSES_AUTO 4u
@@ -221,10 +222,11 @@ static void left_user(struct bt *bt)
     note_decision(bt, s, direct);
 }
 
-// The host's CPU knows nothing of breakpoints, be they the guest's or those of a debugger outside.
+// The host's CPU knows nothing of breakpoints, be they the guest's or those of a debugger outside, nor of what the
+// guest's control registers say of vector registers.
 static bool may_be_direct(const struct bt *bt)
 {
-    return !bt->break_at && !bt->break_data && !bt->breakpoints.count;
+    return !bt->break_at && !bt->break_data && !bt->breakpoints.count && vectors_all_allowed(bt);
 }
 
 void direct_mode_changed(struct bt *bt, enum world before)

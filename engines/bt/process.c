@@ -50,6 +50,7 @@
 #include <x86intrin.h>
 
 #include "engines/bt/process_inside.h"
+#include "engines/bt/xstate.h"
 
 #define SPIN_CYCLES 200000 // waking a CPU that has gone to sleep costs about as much
 #define STUB_SPINS 3000    // likewise, in turns of the stub's loop
@@ -62,9 +63,6 @@
 #define VSYSCALL 0xffffffffff600000ull
 #define CS_USER 0x33
 #define RFLAGS_USER (FLAGS_ARITH | FLAG_DF | FLAG_AC | FLAG_ID | FLAG_NT)
-#define MXCSR_ALL 0xffffu
-#define MXCSR_RESET 0x1f80u
-#define FCW_RESET 0x37fu
 
 // ---- Messages ----
 
@@ -335,13 +333,26 @@ static void sanitise(struct process_pool *pool)
     memcpy(image + 512, header, sizeof header);
 }
 
-static void reset_image(struct process_pool *pool)
+void process_give_vectors(struct process_pool *pool, const uint8_t *image)
 {
-    const uint16_t fcw = FCW_RESET;
-    const uint32_t mxcsr = MXCSR_RESET;
-    memset(pool->image, 0, sizeof pool->image);
-    memcpy(pool->image, &fcw, sizeof fcw);
-    memcpy(pool->image + 24, &mxcsr, sizeof mxcsr);
+    memcpy(pool->image, image, XSAVE_BYTES); // its header says that there is no more
+    pool->vectors = NULL;
+}
+
+// From the process that has them.
+static void take_vectors(struct process_pool *pool)
+{
+    const uint8_t *from = pool->vectors ? at(pool->vectors, pool->vectors->vectors, pool->xsave_bytes) : NULL;
+    if (from)
+        memcpy(pool->image, from, pool->xsave_bytes);
+    sanitise(pool);
+    pool->vectors = NULL;
+}
+
+void process_take_vectors(struct process_pool *pool, uint8_t *image)
+{
+    take_vectors(pool);
+    memcpy(image, pool->image, XSAVE_BYTES);
 }
 
 // The one CPU's vector registers go to where this process will load them from.
@@ -350,12 +361,7 @@ static void bring_vectors(struct process *p)
     struct process_pool *pool = p->pool;
     if (pool->vectors == p)
         return;
-    const uint8_t *from = pool->vectors ? at(pool->vectors, pool->vectors->vectors, pool->xsave_bytes) : NULL;
-    if (from)
-        memcpy(pool->image, from, pool->xsave_bytes);
-    else
-        reset_image(pool);
-    sanitise(pool);
+    take_vectors(pool);
     memcpy(p->shared - IN_SHARED + IN_FPU, pool->image, pool->xsave_bytes);
     p->vectors = WINDOW + IN_FPU;
     pool->vectors = p;

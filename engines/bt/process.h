@@ -73,8 +73,14 @@ void process_clear(struct process *p);
 // False: the queue is full; process_clear() and begin anew.
 bool process_queue(struct process *p, const struct process_command *command);
 
+// Vector and FPU registers go from one process to the next as on one CPU, until they are taken, and from what was given
+// last to the process that runs next. An image is what xsave writes in standard form, XSAVE_BYTES of it: x87, SSE, AVX.
+// What comes from a process has still to be looked at before it is loaded.
+void process_give_vectors(struct process_pool *pool, const uint8_t *image);
+void process_take_vectors(struct process_pool *pool, uint8_t *image);
+
 // Runs guest code from *regs until something happens, having carried out what is queued; *regs is then what the guest's
-// registers are. Vector and FPU registers go from one process to the next as on one CPU. The caller waits by spinning
+// registers are. The caller waits by spinning
 // for a bounded time, then sleeps; *attention (written by others, then process_wake()) interrupts.
 enum process_stop process_run(struct process *p, struct process_regs *regs, const volatile uint32_t *attention,
                               struct process_info *info);

@@ -140,7 +140,7 @@ struct process_pool {
     bool placed;             // CPUs have been chosen
     bool one_cpu;            // for all of them and the monitor
     struct process *last;    // that ran
-    struct process *vectors; // whose vector registers are the guest's; NULL: nobody's yet
+    struct process *vectors; // whose vector registers are the guest's; NULL: image is
     size_t xsave_bytes;      // of an image with the components of
     uint64_t xcr0;           // ... which the kernel saves in signal frames
     unsigned random_left;

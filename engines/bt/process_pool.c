@@ -17,11 +17,11 @@
 #include <unistd.h>
 
 #include "engines/bt/process_inside.h"
+#include "engines/bt/xstate.h"
 
 #define HWCAP2_HAS_FSGSBASE 2
 #define SET_UP_MS 20000
 #define XCR0_LARGE (3ull << 17) // AMX tiles: only for who asks the kernel
-#define XSAVE_EXTENDED 576      // where components beyond x87 and SSE begin
 
 #define SAME(type, field, offset) _Static_assert(offsetof(struct process_##type, field) == (offset), "process_inside.h")
 SAME(told, spins, T_SPINS);
@@ -49,7 +49,7 @@ static uint64_t xgetbv0(void)
 // Bytes of an XSAVE image in standard form with these components (SDM vol. 1, 13.4.3; vol. 2, CPUID leaf 0dh).
 static size_t image_bytes(uint64_t xcr0)
 {
-    size_t bytes = XSAVE_EXTENDED;
+    size_t bytes = XSAVE_YMM;
     for (unsigned component = 2; component < 64; component++) {
         unsigned size, offset, c, d;
         if (xcr0 >> component & 1 && __get_cpuid_count(0xd, component, &size, &offset, &c, &d) && offset + size > bytes)
@@ -172,6 +172,14 @@ static void end(struct process *p)
 
 // ---- All of them ----
 
+static void reset_image(struct process_pool *pool)
+{
+    const uint16_t fcw = FCW_RESET;
+    const uint32_t mxcsr = MXCSR_RESET;
+    memcpy(pool->image + XSAVE_FCW, &fcw, sizeof fcw);
+    memcpy(pool->image + XSAVE_MXCSR, &mxcsr, sizeof mxcsr);
+}
+
 struct process_pool *process_pool_create(int memfd, unsigned count, char *err, size_t err_size)
 {
     struct process_pool *pool = NULL;
@@ -181,6 +189,7 @@ struct process_pool *process_pool_create(int memfd, unsigned count, char *err, s
         return NULL;
     }
     memset(pool, 0, bytes);
+    reset_image(pool);
     pool->count = count;
     for (unsigned i = 0; i < count; i++)
         pool->process[i] = (struct process){.pool = pool, .pidfd = -1, .said = -1};

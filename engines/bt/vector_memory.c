@@ -73,6 +73,7 @@ void emulate_maskmov(struct bt *bt, const struct insn *in)
     const struct x86_operand *to = &in->op[0];
     demand(bt, in);
     if (in->op[1].kind == OPERAND_MMX) {
+        vectors_home(bt);
         if (vectors_pending(bt))
             raise_exception(bt, VEC_MF);
         vectors_enter_mmx(bt);

@@ -66,6 +66,7 @@ static void load_x87(struct bt *bt, const struct insn *in, uint8_t *image)
 
 static void need_x87(struct bt *bt)
 {
+    vectors_home(bt);
     if (!cpuid_has(bt, FEATURE_FXSR))
         raise_exception(bt, VEC_UD);
     if (!(bt->vectors & VECTORS_X87)) // CR0.EM or TS
@@ -101,6 +102,7 @@ void emulate_fxrstor(struct bt *bt, const struct insn *in)
 
 static uint64_t xsave_components(struct bt *bt, uint64_t feature)
 {
+    vectors_home(bt);
     if (!cpuid_has(bt, feature) || !(bt->cr4 & CR4_OSXSAVE))
         raise_exception(bt, VEC_UD);
     if (bt->cr0 & CR0_TS)
@@ -108,10 +110,10 @@ static uint64_t xsave_components(struct bt *bt, uint64_t feature)
     return (bt->gpr[RDX] << 32 | (uint32_t)bt->gpr[RAX]) & bt->xcr0;
 }
 
-static bool any(const uint8_t *from, unsigned bytes)
+static bool any(const uint8_t *from, unsigned bytes) // a multiple of 4
 {
-    while (bytes--)
-        if (*from++)
+    for (; bytes; from += 4, bytes -= 4)
+        if (get32(from))
             return true;
     return false;
 }
@@ -119,7 +121,7 @@ static bool any(const uint8_t *from, unsigned bytes)
 // XINUSE, by what is there (SDM vol. 1, 13.6).
 static uint64_t in_use(const uint8_t *image)
 {
-    bool x87 = (get32(image) ^ FCW_RESET) || any(image + XSAVE_FTW, XSAVE_MXCSR - XSAVE_FTW) ||
+    bool x87 = get32(image) != FCW_RESET || any(image + XSAVE_FTW, XSAVE_MXCSR - XSAVE_FTW) ||
                any(image + XSAVE_ST, XSAVE_XMM - XSAVE_ST);
     bool sse = any(image + XSAVE_XMM, FXSAVE_BYTES - XSAVE_XMM) || get32(image + XSAVE_MXCSR) != MXCSR_RESET;
     bool avx = any(image + XSAVE_YMM, XSAVE_BYTES - XSAVE_YMM);
@@ -241,6 +243,7 @@ void emulate_xsetbv(struct bt *bt, const struct insn *in)
 
 void emulate_ldmxcsr(struct bt *bt, const struct insn *in)
 {
+    vectors_home(bt);
     if (vectors_of(in) & ~bt->vectors)
         vectors_refuse(bt, in);
     uint32_t v = (uint32_t)operand_read(bt, in, &in->op[0], 4);
@@ -312,6 +315,7 @@ void emulate_x87_environment(struct bt *bt, const struct insn *in)
         raise_exception(bt, VEC_UD);
     if (!(bt->vectors & VECTORS_X87))
         raise_exception(bt, VEC_NM);
+    vectors_home(bt);
     if (!stores && vectors_pending(bt))
         raise_exception(bt, VEC_MF);
     uint64_t va = effective_address(bt, in, o);
@@ -383,6 +387,7 @@ void emulate_wait(struct bt *bt, const struct insn *in)
 {
     if (bt->cr0 & CR0_MP && bt->cr0 & CR0_TS)
         raise_exception(bt, VEC_NM);
+    vectors_home(bt);
     if (vectors_pending(bt))
         raise_exception(bt, VEC_MF);
     bt_next(bt, in);

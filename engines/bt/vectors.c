@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engines/bt/cpuid.h"
+#include "engines/bt/direct.h"
 #include "engines/bt/kinds.h"
 #include "engines/bt/tc.h"
 
@@ -116,8 +117,23 @@ void vectors_mode_changed(struct bt *bt)
     bt->vectors = allowed(bt);
 }
 
+void vectors_home(struct bt *bt)
+{
+    if (bt->vectors_away)
+        direct_take_vectors(bt);
+}
+
+bool vectors_all_allowed(const struct bt *bt)
+{
+    unsigned announced = cpuid_has(bt, FEATURE_FPU) ? VECTORS_X87 : 0;
+    announced |= cpuid_has(bt, FEATURE_FXSR) ? VECTORS_SSE : 0;
+    announced |= cpuid_has(bt, FEATURE_AVX) ? VECTORS_AVX : 0;
+    return !(announced & ~bt->vectors);
+}
+
 void vectors_wake(struct bt *bt)
 {
+    vectors_home(bt);
     if (bt->live != bt->vectors)
         set_live(bt, bt->vectors);
 }
@@ -175,6 +191,7 @@ void vectors_from_image(struct bt *bt, const uint8_t *image)
     memcpy(bt->xsave, image, XSAVE_BYTES);
     tidy_header(bt);
     vectors_settle_x87(bt);
+    bt->vectors_away = false;
 }
 
 static uint16_t get16(const uint8_t *at)
@@ -254,6 +271,7 @@ uint8_t *vectors_image(struct bt *bt)
     uint8_t *image = bt->xsave;
     const uint16_t fcw = FCW_RESET;
     const uint32_t mask = MXCSR_ALL;
+    vectors_home(bt);
     if (header(bt)[0] & XSTATE_X87) {
         tidy_pointers(bt);
     } else {

@@ -3,6 +3,7 @@
 // and what the monitor then knows about them.
 #include <x86intrin.h>
 
+#include "engines/bt/xstate.h"
 #include "run/pin.h"
 #include "tests/unit/process_fixture.h"
 
@@ -143,6 +144,17 @@ static void check_vectors(struct fixture *f)
     regs[0].rip = CODE + 6;
     CHECK_EQ(process_run(at_index(f, 0), &regs[0], &f->attention, &f->info), PROCESS_SYSCALL);
     CHECK(memcmp(data + 0x100, data + 32, 32) == 0);
+
+    // Taken, changed and given, ymm3 of xsave's image: the next process has it so, whichever it is.
+    uint8_t image[XSAVE_BYTES];
+    const unsigned xmm3 = XSAVE_XMM + 3 * 16, ymm3 = XSAVE_YMM + 3 * 16;
+    process_take_vectors(f->pool, image);
+    CHECK(memcmp(image + xmm3, data + 32, 16) == 0 && memcmp(image + ymm3, data + 48, 16) == 0);
+    image[ymm3] ^= 0xff;
+    process_give_vectors(f->pool, image);
+    regs[1].rip = CODE + 6;
+    CHECK_EQ(process_run(at_index(f, 1), &regs[1], &f->attention, &f->info), PROCESS_SYSCALL);
+    CHECK(memcmp(data + 0x200, image + xmm3, 16) == 0 && memcmp(data + 0x210, image + ymm3, 16) == 0);
 }
 
 // ---- Kicks ----
