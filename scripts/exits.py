@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 
-import check_kvm
 import kvm_machine
 import results
 import table
@@ -46,9 +45,13 @@ def command(suite, image, process):
             f"/images/{suite}/{image}.elf")
 
 
+def name_of(machine, nested):
+    return f"{machine.module.replace('-', '_')}:{machine.setting(nested)}"
+
+
 def engine_record(machine, nested, described):
-    """The engine as the results file has it: ringside's own description, under the name of the back end."""
-    name = f"{described['backend']}:{machine.setting(nested)}"
+    """The engine as the results file has it: what ringside says of it in a run, under the name of the back end."""
+    name = name_of(machine, nested)
     column = f"{described['backend']}, {described['paging']}, {machine.what}"
     return dict(described, type="engine", name=name, column=column, emulator=machine.what)
 
@@ -84,24 +87,21 @@ def header(options):
 
 def count_on(machine, nested, options, write):
     wanted = [image for image in images() if options.only in "/".join(image)]
-    items = [("engines", "ringside engines --json")]
-    items += [command(*image, process) for process in range(options.runs) for image in wanted]
-    name, start, done = None, time.monotonic(), 0
+    items = [command(*image, process) for process in range(options.runs) for image in wanted]
+    name, start, done, described = name_of(machine, nested), time.monotonic(), 0, False
 
     def take(result):
-        nonlocal name, done
-        if result.name == "engines":
-            record = engine_record(machine, nested, check_kvm.engine_of(result))
-            name = record["name"]
-            write(record)
-            return
+        nonlocal done, described
+        if not described and result.status == 0:
+            described = True
+            write(engine_record(machine, nested, json.loads(result.out)["engine"]))
         done += 1
         for record in sample_records(result, name):
             write(record)
             if record["type"] == "failed":
                 print(f"  {result.name}: {record['reason']}", file=sys.stderr)
         if done % 10 == 0:
-            print(f"  {name}: {done} of {len(items) - 1}, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+            print(f"  {name}: {done} of {len(items)}, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     paths = [f"build/images/{suite}/{image}.elf" for suite, image in wanted]
     kernel = kvm_machine.run(machine, nested, items, take, images=paths)
     write({"type": "kernel", "engine": name, "kernel": kernel, "emulator": machine.version()})

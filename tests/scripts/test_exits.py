@@ -51,6 +51,10 @@ def records():
     found = exits.sample_records(result, "e")
     check("a sample and a skip of one image", [(r["type"], r["bench"]) for r in found] == [("sample", "a"), ("skipped", "b")])
     check("counts, but no times", found[0]["counters_2n"] == [{"hw_io": 8}] and found[0]["t1"] == [] and found[0]["process"] == 1)
+    machine = kvm_machine.MACHINES["intel"]
+    engine = exits.engine_record(machine, False, {"backend": "kvm_intel", "paging": "shadow (ept=0)", "counts": ["hw_io"]})
+    check("back end, paging and emulator", (engine["name"], engine["column"], engine["counts"]) ==
+          ("kvm_intel:ept=0", "kvm_intel, shadow (ept=0), Bochs, Sandy Bridge", ["hw_io"]))
     bad = exits.sample_records(kvm_machine.Result("nano/a/0", None, "", "nothing for 9 s", 9), "e")
     check("what hung is a failed record", [r["type"] for r in bad] == ["failed"] and bad[0]["reason"] == "nothing for 9 s")
 
