@@ -4,8 +4,8 @@
 # tests/guest/judge.h marks, is the image's mistake. usage: tests/guest/judge.sh [NAME...]; no name: all of them.
 set -u
 
-# QEMU does not come back from what this one tries.
-NOT_FOR_QEMU=" crs_refused "
+# QEMU does not come back from what the first one tries; its x87 has #MF at fwait alone, and pops what it should not.
+NOT_FOR_QEMU=" crs_refused x87_pending "
 
 if ! command -v qemu-system-x86_64 >/dev/null; then
     echo "skip all images: no qemu-system-x86_64"
