@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// x87 arithmetic and comparisons, and the table from opcode to fast handler. What has none goes the exact way: that is
-// most of the transcendental instructions, packed BCD, and what only moves TOP and tags.
+// x87 arithmetic and comparisons, and the table from opcode to fast handler. What has none goes the exact way: packed
+// decimals, and undocumented encodings of what has one.
 #include "engines/interp/x87.h"
 
 #include "engines/interp/flags.h"
@@ -10,14 +10,14 @@
 // The forms: st(0) and st(i) to st(0) (d8), to st(i) (dc), to st(i) and pop (de); st(0) and m32, m64, m16int, m32int.
 
 // st(0) is the host's st(0), st(second) its st(1). `code` leaves the result in st(0), to be stored for st(target), and
-// `drop` is what empties the stack then.
-#define TWO_OPERANDS(name, second, code, drop, target, finish)                                                         \
+// `drop` is what empties the stack then; `which` condition codes are the instruction's.
+#define TWO_OPERANDS_UNLESS(unless, name, second, code, drop, target, which, finish)                                   \
     static HANDLER(name)                                                                                               \
     {                                                                                                                  \
         struct x87 *f = &c->x87;                                                                                       \
         struct x87_register *a = st(f, 0), *b = st(f, second), *r = st(f, target);                                     \
         uint16_t sw;                                                                                                   \
-        if (UNLIKELY(!x87_fast(c, st_bit(f, 0) | st_bit(f, second), 0)))                                               \
+        if (UNLIKELY(!x87_fast(c, st_bit(f, 0) | st_bit(f, second), 0) || (unless)))                                   \
             return x87_exact(c, op);                                                                                   \
         x87_round_as(f);                                                                                               \
         __asm__ goto("fldt %[b]\n"                                                                                     \
@@ -27,18 +27,19 @@
                      : "cc", "st", "st(1)"                                                                             \
                      : exact);                                                                                         \
         x87_round_back(f);                                                                                             \
-        x87_conditions(f, X87_C1, sw);                                                                                 \
+        x87_conditions(f, which, sw);                                                                                  \
         finish;                                                                                                        \
         NEXT;                                                                                                          \
     exact:                                                                                                             \
         return x87_exact(c, op);                                                                                       \
     }
+#define TWO_OPERANDS(...) TWO_OPERANDS_UNLESS(false, __VA_ARGS__)
 #define DROP_SECOND "fstp %%st(0)"
 // digit: of the instruction in modrm.reg; its d8 form with st(1), which leaves st(1), and its de form, which pops.
 #define ARITH_REGS(name, digit)                                                                                        \
-    TWO_OPERANDS(name##_st0, op->src, ".byte 0xd8, 0xc1 + 8 * " #digit, DROP_SECOND, 0, (void)0)                       \
-    TWO_OPERANDS(name##_sti, op->src, ".byte 0xde, 0xc1 + 8 * " #digit, "", op->src, (void)0)                          \
-    TWO_OPERANDS(name##_pop, op->src, ".byte 0xde, 0xc1 + 8 * " #digit, "", op->src, x87_pop(f))
+    TWO_OPERANDS(name##_st0, op->src, ".byte 0xd8, 0xc1 + 8 * " #digit, DROP_SECOND, 0, X87_C1, (void)0)               \
+    TWO_OPERANDS(name##_sti, op->src, ".byte 0xde, 0xc1 + 8 * " #digit, "", op->src, X87_C1, (void)0)                  \
+    TWO_OPERANDS(name##_pop, op->src, ".byte 0xde, 0xc1 + 8 * " #digit, "", op->src, X87_C1, x87_pop(f))
 
 #define ARITH_MEM(name, bits, code)                                                                                    \
     static HANDLER(name)                                                                                               \
@@ -96,14 +97,56 @@ ARITH(fdivr, 7, "divr")
     exact:                                                                                                             \
         return x87_exact(c, op);                                                                                       \
     }
+// fprem and fprem1 leave C3 and C0 as they were where there is no quotient: with a NaN, and with what is invalid, which
+// only the status word tells.
+static inline bool no_remainder(const struct x87 *f, const struct x87_register *a, const struct x87_register *b)
+{
+    return (f->sw & X87_IE) || (a->exponent & 0x7fff) == 0x7fff || (b->exponent & 0x7fff) == 0x7fff;
+}
+
 UNARY(fsqrt, X87_C1)
 UNARY(frndint, X87_C1)
+UNARY(f2xm1, X87_C1)
+UNARY(fsin, X87_C1 | X87_C2) // out of range: C2, and st(0) stays
+UNARY(fcos, X87_C1 | X87_C2)
 UNARY(ftst, X87_CONDITIONS)
 UNARY(fxam, X87_CONDITIONS)
+TWO_OPERANDS(fscale, 1, "fscale", DROP_SECOND, 0, X87_C1, (void)0)
+TWO_OPERANDS_UNLESS(no_remainder(f, a, b), fprem, 1, "fprem", DROP_SECOND, 0, X87_CONDITIONS, (void)0)
+TWO_OPERANDS_UNLESS(no_remainder(f, a, b), fprem1, 1, "fprem1", DROP_SECOND, 0, X87_CONDITIONS, (void)0)
+TWO_OPERANDS(fyl2x, 1, "fyl2x", "", 1, X87_C1, x87_pop(f))
+TWO_OPERANDS(fyl2xp1, 1, "fyl2xp1", "", 1, X87_C1, x87_pop(f))
+TWO_OPERANDS(fpatan, 1, "fpatan", "", 1, X87_C1, x87_pop(f))
 
-TWO_OPERANDS(fscale, 1, "fscale", DROP_SECOND, 0, (void)0)
-TWO_OPERANDS(fyl2x, 1, "fyl2x", "", 1, x87_pop(f))
-TWO_OPERANDS(fpatan, 1, "fpatan", "", 1, x87_pop(f))
+// Two results: one in the place of st(0), the other pushed. `check` is for what else the exact way is to do.
+#define TWO_RESULTS(name, check, which)                                                                                \
+    static HANDLER(name)                                                                                               \
+    {                                                                                                                  \
+        struct x87 *f = &c->x87;                                                                                       \
+        struct x87_register *a = st(f, 0), *pushed = st(f, 7);                                                         \
+        uint16_t sw;                                                                                                   \
+        if (UNLIKELY(!x87_fast(c, st_bit(f, 0), st_bit(f, 7))))                                                        \
+            return x87_exact(c, op);                                                                                   \
+        x87_round_as(f);                                                                                               \
+        __asm__ goto("fldt %[a]\n" #name "\n" X87_CHECK check "fstpt %[pushed]\n"                                      \
+                     "fstpt %[a]"                                                                                      \
+                     : "=&a"(sw), [a] "+m"(*a), [pushed] "=m"(*pushed)                                                 \
+                     : [fresh] "q"(x87_fresh(f))                                                                       \
+                     : "cc", "st", "st(1)"                                                                             \
+                     : exact);                                                                                         \
+        x87_round_back(f);                                                                                             \
+        x87_conditions(f, which, sw);                                                                                  \
+        x87_push(f);                                                                                                   \
+        NEXT;                                                                                                          \
+    exact:                                                                                                             \
+        return x87_exact(c, op);                                                                                       \
+    }
+#define IN_RANGE /* else there is one result, and C2 set in ah */                                                      \
+    "testb $4, %%ah\n"                                                                                                 \
+    "jnz %l[exact]\n"
+TWO_RESULTS(fxtract, "", X87_C1)
+TWO_RESULTS(fsincos, IN_RANGE, X87_C1 | X87_C2)
+TWO_RESULTS(fptan, IN_RANGE, X87_C1 | X87_C2)
 
 // A sign is changed by no rule but its own: NaNs and all keep the rest (SDM vol. 2, FABS, FCHS).
 #define SIGN(name, statement)                                                                                          \
@@ -201,19 +244,21 @@ static op_fn *const memory_forms[8][8] = {
 };
 static op_fn *const register_forms[8][8] = {
     {fadd_st0, fmul_st0, fcom, fcomp, fsub_st0, fsubr_st0, fdiv_st0, fdivr_st0},
-    {fld_sti, fxch},
+    {fld_sti, fxch, fnop},
     {fcmovb, fcmove, fcmovbe, fcmovu, NULL, fucompp},
     {fcmovnb, fcmovne, fcmovnbe, fcmovnu, NULL, fucomi, fcomi},
     {fadd_sti, fmul_sti, NULL, NULL, fsub_sti, fsubr_sti, fdiv_sti, fdivr_sti},
-    {NULL, NULL, fst_sti, fstp_sti, fucom, fucomp},
+    {ffree, NULL, fst_sti, fstp_sti, fucom, fucomp},
     {fadd_pop, fmul_pop, NULL, fcompp, fsub_pop, fsubr_pop, fdiv_pop, fdivr_pop},
-    {NULL, NULL, NULL, NULL, NULL, fucomip, fcomip},
+    {ffreep, NULL, NULL, NULL, NULL, fucomip, fcomip},
 };
 // d9 e0 to d9 ff
 static op_fn *const single_forms[32] = {
-    [0x00] = fchs,   [0x01] = fabs_, [0x04] = ftst,    [0x05] = fxam,   [0x08] = fld1, [0x09] = fldl2t,
-    [0x0a] = fldl2e, [0x0b] = fldpi, [0x0c] = fldlg2,  [0x0d] = fldln2, [0x0e] = fldz, [0x11] = fyl2x,
-    [0x13] = fpatan, [0x1a] = fsqrt, [0x1c] = frndint, [0x1d] = fscale,
+    [0x00] = fchs,    [0x01] = fabs_, [0x04] = ftst,    [0x05] = fxam,    [0x08] = fld1,    [0x09] = fldl2t,
+    [0x0a] = fldl2e,  [0x0b] = fldpi, [0x0c] = fldlg2,  [0x0d] = fldln2,  [0x0e] = fldz,    [0x10] = f2xm1,
+    [0x11] = fyl2x,   [0x12] = fptan, [0x13] = fpatan,  [0x14] = fxtract, [0x15] = fprem1,  [0x16] = fdecstp,
+    [0x17] = fincstp, [0x18] = fprem, [0x19] = fyl2xp1, [0x1a] = fsqrt,   [0x1b] = fsincos, [0x1c] = frndint,
+    [0x1d] = fscale,  [0x1e] = fsin,  [0x1f] = fcos,
 };
 
 // Everything but control instructions (x87_control.c). The opcode says more than the mnemonic: size and direction.

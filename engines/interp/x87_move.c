@@ -153,6 +153,40 @@ HANDLER(fstp_m80)
 STORE_STI(fst_sti, (void)0)
 STORE_STI(fstp_sti, x87_pop(f))
 
+// ---- TOP and tags alone ----
+
+#define TURN(name, step)                                                                                               \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        struct x87 *f = &c->x87;                                                                                       \
+        x87_ready(c, op);                                                                                              \
+        f->top = (f->top + (step)) & 7;                                                                                \
+        x87_conditions(f, X87_C1, 0);                                                                                  \
+        NEXT;                                                                                                          \
+    }
+TURN(fincstp, 1)
+TURN(fdecstp, -1)
+
+// C1, undefined, is left to the exact way, as with fcomi (x87.c).
+#define FREE(name, finish)                                                                                             \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        struct x87 *f = &c->x87;                                                                                       \
+        if (UNLIKELY(!x87_fast(c, 0, 0) || f->sw & X87_C1))                                                            \
+            return x87_exact(c, op);                                                                                   \
+        f->occupied &= (uint8_t)~st_bit(f, op->src);                                                                   \
+        finish;                                                                                                        \
+        NEXT;                                                                                                          \
+    }
+FREE(ffree, (void)0)
+FREE(ffreep, x87_pop(f))
+
+HANDLER(fnop)
+{
+    x87_ready(c, op);
+    NEXT;
+}
+
 // ---- fxch, fcmovcc ----
 
 HANDLER(fxch)
