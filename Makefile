@@ -114,6 +114,35 @@ $(B)/tests/bt_%: tests/unit/bt_%.c $(LIB_OBJ) $(BT_OBJ) $(B)/obj/interp.o Makefi
 	@mkdir -p $(@D)
 	$(TEST_LINK)
 
+# The differential test (docs/testing.md): the tester, the judge's program as a part of it, and the engines as subjects,
+# each one object with an engine's inside.
+CPU_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(addprefix tests/cpu/,cases.c judge_client.c minimise.c rows.c tester.c text.c \
+    variations.c)) $(B)/obj/tests/cpu/judge_image.o $(B)/obj/cpu_interp.o $(B)/obj/cpu_bt.o
+
+$(B)/obj/cpu_interp.o: $(INTERP_OBJ) $(B)/obj/tests/cpu/subject_interp.o
+	ld -r -o $@ $^
+	objcopy --keep-global-symbol=engine_interp --keep-global-symbol=subject_interp $@
+
+$(B)/obj/cpu_bt.o: $(BT_OBJ) $(B)/obj/tests/cpu/subject_bt.o
+	ld -r -o $@ $^
+	objcopy --keep-global-symbol=engine_bt --keep-global-symbol=region_fix_layout --keep-global-symbol=subject_bt $@
+
+# Freestanding: nothing that it does not know of may be in its address space, and no vector register is its own.
+$(B)/cpu_judge: tests/cpu/judge.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 -g $(WARN) -D_GNU_SOURCE -I. -MMD -MP -ffreestanding -mgeneral-regs-only -fno-stack-protector \
+	    -fno-pie -no-pie -mcmodel=large -fno-asynchronous-unwind-tables -fcf-protection=none -fno-tree-loop-distribute-patterns \
+	    -static -nostdlib -Wl,-Ttext-segment=0x5a1234000000 -Wl,--build-id=none -Wl,-z,noexecstack -o $@ $<
+
+$(B)/obj/tests/cpu/judge_image.o: tests/cpu/judge_image.S $(B)/cpu_judge
+	@mkdir -p $(@D)
+	$(CC) -DJUDGE='"$(B)/cpu_judge"' -c -o $@ $<
+
+$(B)/tests/interp_x87: $(B)/obj/tests/cpu/variations.o
+$(B)/tests/interp_cpu $(B)/tests/bt_cpu: $(B)/tests/%: tests/unit/%.c $(CPU_OBJ) $(LIB_OBJ) Makefile
+	@mkdir -p $(@D)
+	$(TEST_LINK)
+
 # A part of the guest's kernel, as a part of the host's program.
 $(B)/tests/bantam_%: tests/unit/bantam_%.c guest/bantam/%.c Makefile
 	@mkdir -p $(@D)

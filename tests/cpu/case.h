@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The differential test's world: one instruction, its inputs, and what came out of it. Host and interpreter see the
-// same addresses: a window of memory with its edges, and the instruction's page.
+// The differential test's world: a few instructions, their inputs, and what came out of them. Judge and engine see the
+// same addresses: a window of memory with its edges, and the instructions' page.
 #ifndef RINGSIDE_TESTS_CPU_CASE_H
 #define RINGSIDE_TESTS_CPU_CASE_H
 
@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "include/vcpu_state.h"
+#include "tests/cpu/fpu.h"
 #include "x86/regs.h"
 
 #define PAGE 4096u
@@ -16,7 +17,6 @@
 #define WINDOW_BYTES (3 * PAGE)
 #define CODE 0x10020000ull
 #define INSN_AT (CODE + 16)
-#define EXIT_AT (CODE + 1024)
 #define GS_BASE 0x2468ull
 
 struct regs {
@@ -29,7 +29,8 @@ struct outcome {
     uint64_t rip;
     int vector; // exception, or -1
     uint64_t error;
-    uint64_t cr2; // page faults only
+    uint64_t cr2;   // page faults only
+    struct fpu fpu; // where the case has vector state
 };
 
 struct patch { // what memory holds besides the pattern
@@ -37,19 +38,53 @@ struct patch { // what memory holds besides the pattern
     uint8_t bytes[16];
 };
 
-enum { MAX_INSNS = 20, MAX_PATCHES = 16 };
+enum { MAX_INSNS = 20, MAX_PATCHES = 16, MAX_BYTES = MAX_INSNS * 16 };
+
+// How an engine runs a case, in bits; what an engine has no use for it ignores.
+enum way_bits {
+    WAY_COLD = 1,         // with an empty TLB, nothing mapped
+    WAY_WORLD = 6,        // bt: the fast, the checked and the user's world; a number from 0 to 2
+    WAY_DEVICE = 8,       // the window is a device: guilty instructions
+    WAY_TRACED = 0x10,    // the window's pages hold translated code
+    WAY_POLL = 0x20,      // the first poll leaves
+    WAY_STEP = 0x40,      // TF: each instruction on its own
+    WAY_INTERRUPT = 0x80, // one waits until IF allows
+    WAY_NO_CHAINING = 0x100,
+    WAY_NO_ELISION = 0x200,
+    WAY_NO_ADAPT = 0x400,
+    WAY_TU = 0x1800,       // most instructions of a TU, 0: any number
+    WAY_EMULATE = 0x6000,  // enum bt_emulate
+    WAY_RETURNS = 0x18000, // enum bt_returns
+};
+static inline unsigned way_field(uint32_t way, uint32_t mask)
+{
+    return (way & mask) / (mask & (0 - mask));
+}
+static inline uint32_t way_make(uint32_t mask, uint64_t value)
+{
+    return (uint32_t)(value * (mask & (0 - mask))) & mask;
+}
 
 struct test_case {
-    uint8_t bytes[MAX_INSNS * 16];
+    uint8_t bytes[MAX_BYTES];
     unsigned length;
     unsigned insns;
     uint8_t start[MAX_INSNS];
-    const char *name;
+    const char *name; // of the row, or of the kind
+    int row;          // what the case counts for (rows.h)
     struct regs in;
+    bool vector; // the x87, SSE and AVX registers are loaded and compared
+    struct fpu fpu;
     struct patch patch[MAX_PATCHES];
     unsigned patches;
-    uint64_t undefined; // flags not to be compared
-    bool cold;          // the interpreter starts with an empty TLB
+    uint64_t undefined;     // flags not to be compared
+    uint16_t undefined_fsw; // bits of the x87 status word, likewise
+    struct {                // memory that is not compared either
+        uint64_t at;
+        unsigned bytes;
+    } unseen[2];
+    bool privileged; // only an engine can judge it
+    uint32_t way;
 };
 
 // A small generator that any seed leads to any case again (splitmix64).

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What a judge and a subject made of the same case, compared, and one line that shows the difference.
+// What a judge and a subject made of the same case, compared, and one line that shows the difference: for tests with a
+// judge and vector state of their own.
 #ifndef RINGSIDE_TESTS_CPU_COMPARE_H
 #define RINGSIDE_TESTS_CPU_COMPARE_H
 
@@ -7,16 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/cpu/case.h"
+#include "tests/cpu/subject.h"
 #include "tests/cpu/variations.h"
 #include "x86/decode.h"
-
-static inline void fill_memory(uint8_t *window, const uint8_t *pattern, const struct test_case *t)
-{
-    memcpy(window, pattern, WINDOW_RW);
-    for (unsigned i = 0; i < t->patches; i++)
-        memcpy(window + (t->patch[i].at - WINDOW), t->patch[i].bytes, sizeof t->patch[i].bytes);
-}
 
 static inline uint64_t shown_flags(const struct outcome *o, const struct test_case *t)
 {
@@ -27,7 +21,7 @@ static inline uint64_t shown_flags(const struct outcome *o, const struct test_ca
 static inline bool same_outcome(const struct test_case *t, const struct outcome *judge, const struct outcome *subject,
                                 struct variation_counts *counts)
 {
-    struct sides_of s = {t, judge, subject};
+    struct sides_of s = {t, judge, subject, NULL, NULL};
     struct difference left = settle(&s, counts);
     return !any_difference(&left);
 }
@@ -69,7 +63,7 @@ static inline void say_inputs(const struct test_case *t)
     printf(" | in:");
     for (unsigned i = 0; i < 16; i++)
         printf(" %s=%" PRIx64, reg_names[i], t->in.gpr[i]);
-    printf(" flags=%" PRIx64 "%s", t->in.flags, t->cold ? " cold" : "");
+    printf(" flags=%" PRIx64 "%s", t->in.flags, t->way & WAY_COLD ? " cold" : "");
     for (unsigned i = 0; i < t->patches; i++) {
         uint64_t low, high;
         memcpy(&low, t->patch[i].bytes, 8);

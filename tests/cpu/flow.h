@@ -391,6 +391,8 @@ static bool make_flow(uint64_t *rng, struct test_case *t, bool privileged)
     struct flow f = {.rng = rng, .t = t, .ok = true};
     unsigned n = 1 + (unsigned)rng_below(rng, FLOW_PIECES);
     t->name = privileged ? "privileged flow" : "flow";
+    if (one_in(rng, 3))
+        fill_fpu(rng, t, (enum data)rng_below(rng, DATA_F64 + 1), one_in(rng, 2));
     t->in.gpr[RSP] = one_in(rng, 10) ? any_target(rng, 8) : WINDOW + 1024 + rng_below(rng, WINDOW_RW - 2048);
     if (!one_in(rng, 4))
         t->in.gpr[RSP] &= ~7ull;

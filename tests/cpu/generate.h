@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Makes a random instruction of a random row, with every operand form, width and prefix, and inputs that matter to it:
+// Makes a random integer instruction of a row, with every operand form, width and prefix, and inputs that matter to it:
 // boundary values, memory operands at the window's edges, counts and offsets that hit something.
 #ifndef RINGSIDE_TESTS_CPU_GENERATE_H
 #define RINGSIDE_TESTS_CPU_GENERATE_H
@@ -7,93 +7,7 @@
 #include <string.h>
 
 #include "tests/cpu/case.h"
-
-enum shape {
-    RM = 1,           // modrm: register or memory
-    BYTE = 2,         // operand width 8
-    WORD = 4,         // 16, 32 or 64: prefix 66, REX.W
-    DWORD = 8,        // 32 or 64: REX.W
-    IMM8 = 0x10,      // immediate of 8 bits,
-    IMMZ = 0x20,      // 16 or 32,
-    IMMV = 0x40,      // 16, 32 or 64,
-    IMM24 = 0x80,     // 16 and 8 (enter)
-    MOFFS = 0x100,    // an absolute address
-    PLUS_REG = 0x200, // register in the opcode
-    MEM_ONLY = 0x400,
-    LOCKS = 0x800, // lock is allowed where the destination is memory
-    REPEATS = 0x1000,
-    NO_VVVV = 0x2000, // VEX without a third operand
-};
-
-enum special {
-    PLAIN,
-    ADX,
-    MOVBE,
-    BMI1,
-    BMI2,
-    LZCNT,
-    POPCNT,
-    CRC32, // need a feature of the host
-    SHIFT,
-    DOUBLE_SHIFT,
-    DIVIDE,
-    BIT_OFFSET,
-    BEXTR,
-    COMPARE_EXCHANGE,
-    PAIR_EXCHANGE,
-    XLAT,
-    STACK,
-    POPF,
-    ENTER_,
-    LEAVE_,
-    STRING
-};
-#define ENTER ENTER_
-#define LEAVE LEAVE_
-
-enum opcode_map { MAP_NONE, MAP_0F, MAP_0F38, MAP_0F3A, MAP_VEX38, MAP_VEX3A };
-
-struct row {
-    const char *name;
-    uint8_t map, prefix, opcode;
-    int8_t ext;
-    uint16_t shape;
-    uint8_t special;
-    uint32_t undefined;
-};
-
-static const struct row rows[] = {
-#define ROW(name, map, prefix, opcode, ext, shape, special, undefined)                                                 \
-    {name, MAP_##map, prefix, opcode, ext, shape, special, undefined},
-#include "tests/cpu/rows.def"
-#undef ROW
-};
-#define ROWS (sizeof rows / sizeof rows[0])
-#undef ENTER
-#undef LEAVE
-
-static bool host_has(const struct row *row)
-{
-    switch (row->special) {
-    case ADX:
-        return __builtin_cpu_supports("adx");
-    case MOVBE:
-        return __builtin_cpu_supports("movbe");
-    case BMI1:
-    case BEXTR:
-        return __builtin_cpu_supports("bmi");
-    case BMI2:
-        return __builtin_cpu_supports("bmi2");
-    case LZCNT:
-        return __builtin_cpu_supports("lzcnt");
-    case POPCNT:
-        return __builtin_cpu_supports("popcnt");
-    case CRC32:
-        return __builtin_cpu_supports("sse4.2");
-    default:
-        return true;
-    }
-}
+#include "tests/cpu/rows.h"
 
 // One instruction on its way from the row to bytes and inputs.
 struct gen {
@@ -102,6 +16,7 @@ struct gen {
     struct test_case *t;
     bool rip_only; // no registers in memory operands
     bool p66, a32, gs, lock, rex;
+    bool vex;
     uint8_t w, r, x, b; // REX bits
     unsigned width;     // of the operand, in bits
     uint8_t modrm;
@@ -283,8 +198,16 @@ static void put_immediate(struct gen *g)
 static void put_prefixes(struct gen *g)
 {
     const struct row *row = g->row;
-    uint8_t prefix[6];
+    uint8_t prefix[10];
+    bool vex = row->map >= MAP_VEX38;
     unsigned n = 0;
+    if (one_in(g->rng, 16)) // of no effect: a segment that 64-bit mode ignores, a REX that is not the last prefix
+        prefix[n++] =
+            (uint8_t[]){0x26, 0x2e, 0x36, 0x3e, 0x40, 0x48, 0x4f, 0x41}[rng_below(g->rng, g->rex && !vex ? 8 : 4)];
+    if (g->p66 && one_in(g->rng, 16))
+        prefix[n++] = 0x66;
+    if (g->a32 && one_in(g->rng, 16))
+        prefix[n++] = 0x67;
     if (g->p66)
         prefix[n++] = 0x66;
     if (g->a32)
@@ -315,12 +238,14 @@ static void encode(struct gen *g)
     if (row->shape & RM) {
         uint8_t reg = row->ext >= 0 ? (uint8_t)row->ext : (uint8_t)rng_below(rng, 8);
         g->modrm = (uint8_t)(0xc0 | reg << 3 | rng_below(rng, 8));
-        g->mem = (row->shape & MEM_ONLY) || one_in(rng, 2);
+        g->mem = (row->shape & MEM_ONLY) || (!(row->shape & REG_ONLY) && one_in(rng, 2));
         if (g->mem)
             choose_memory(g);
         if ((row->shape & LOCKS) && g->mem)
             g->lock = one_in(rng, 4);
     }
+    if (row->opcode == 0x90 && row->prefix == 0xf3) // pause: with REX.B Intel's still pauses; AMD's have not been seen
+        g->b = 0;
     put_prefixes(g);
     put_opcode(g);
     if (g->mem)
@@ -431,6 +356,10 @@ static void special_inputs(struct gen *g)
     case STRING:
         string_inputs(g);
         break;
+    case SEGMENT_BASE:
+        if (!one_in(rng, 4))
+            gpr[(g->modrm & 7) | g->b << 3] &= INT64_MAX >> 16;
+        break;
     default:
         break;
     }
@@ -471,11 +400,21 @@ static bool shift_undefined(struct gen *g)
     return true;
 }
 
+// Where the memory operand is to lie. A locked one (xchg always is) across two cache lines takes milliseconds where the
+// host's kernel or hypervisor slows such code down on purpose ("split lock"): few of them are enough.
+static uint64_t integer_target(struct gen *g)
+{
+    unsigned size = g->row->special == PAIR_EXCHANGE ? 16 : g->width / 8;
+    bool locked = g->lock || (g->row->map == MAP_NONE && g->row->opcode >> 1 == 0x86 >> 1);
+    uint64_t at = any_target(g->rng, size);
+    return locked && !one_in(g->rng, 200) ? at & ~(uint64_t)(size - 1) : at;
+}
+
 // Registers and flags, before anything asks for more.
 static void start_case(uint64_t *rng, struct test_case *t)
 {
     memset(t, 0, sizeof *t);
-    t->cold = one_in(rng, 8);
+    t->way = one_in(rng, 8) ? WAY_COLD : 0;
     for (unsigned i = 0; i < 16; i++)
         t->in.gpr[i] = any_value(rng);
     t->in.flags = FLAG_FIXED1 | FLAG_IF | (rng_next(rng) & (FLAGS_ARITH | FLAG_DF));
@@ -483,19 +422,17 @@ static void start_case(uint64_t *rng, struct test_case *t)
 }
 
 // False: not a case that can be judged, make another one.
-static bool make_single(uint64_t *rng, struct test_case *t)
+static bool make_integer(uint64_t *rng, struct test_case *t, const struct row *row)
 {
-    struct gen g = {.rng = rng, .t = t, .row = &rows[rng_below(rng, ROWS)]};
-    if (!host_has(g.row))
-        return false;
-    t->name = g.row->name;
-    t->undefined = g.row->undefined;
+    struct gen g = {.rng = rng, .t = t, .row = row};
+    t->name = row->name;
+    t->undefined = row->undefined;
     t->insns = 1;
     encode(&g);
     special_inputs(&g);
     if (g.mem)
-        memory_inputs(&g, aim(&g, any_target(rng, g.row->special == PAIR_EXCHANGE ? 16 : g.width / 8)));
-    bool shift = g.row->special == SHIFT || g.row->special == DOUBLE_SHIFT;
+        memory_inputs(&g, aim(&g, integer_target(&g)));
+    bool shift = row->special == SHIFT || row->special == DOUBLE_SHIFT;
     return t->length <= 15 && (!shift || shift_undefined(&g));
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The judge: runs one instruction on the host's own CPU with all registers loaded, and catches what it raises.
+// A judge within the test's own process: runs one instruction on the host's own CPU with all registers loaded, and
+// catches what it raises.
 #ifndef RINGSIDE_TESTS_CPU_NATIVE_H
 #define RINGSIDE_TESTS_CPU_NATIVE_H
 
@@ -12,6 +13,8 @@
 #include <unistd.h>
 
 #include "tests/cpu/case.h"
+
+#define EXIT_AT (CODE + 1024)
 
 // The assembly below finds this by name: the state of the one instruction that runs.
 static struct native {

@@ -9,20 +9,35 @@
 #include "engines/bt/bt.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/tc.h"
+#include "engines/bt/vectors.h"
 #include "tests/cpu/system.h"
 
-// How a case is run.
+// The way that a case's bits ask for.
 struct way {
     enum world world;
-    bool device;    // the window is a device: guilty instructions
-    bool traced;    // the window's pages hold translated code
-    bool poll;      // the first poll leaves
-    bool step;      // TF: each instruction on its own
-    bool interrupt; // one waits until IF allows
-    bool cold;      // nothing is mapped yet
+    bool device, traced, poll, step, interrupt, cold;
     struct bt_options options;
 };
-static const char *const world_names[] = {"fast", "checked", "user"};
+
+static inline struct way way_of(const struct test_case *t)
+{
+    uint32_t bits = t->way;
+    return (struct way){
+        .world = (enum world)(way_field(bits, WAY_WORLD) % WORLDS),
+        .device = bits & WAY_DEVICE,
+        .traced = bits & WAY_TRACED,
+        .poll = bits & WAY_POLL,
+        .step = bits & WAY_STEP,
+        .interrupt = bits & WAY_INTERRUPT,
+        .cold = bits & WAY_COLD,
+        .options = {.no_chaining = bits & WAY_NO_CHAINING,
+                    .no_elision = bits & WAY_NO_ELISION,
+                    .no_adapt = bits & WAY_NO_ADAPT,
+                    .tu = way_field(bits, WAY_TU),
+                    .emulate = (enum bt_emulate)(way_field(bits, WAY_EMULATE) % 3),
+                    .returns = (enum bt_returns)(way_field(bits, WAY_RETURNS) % 3)},
+    };
+}
 
 static inline unsigned way_cpl(const struct way *w)
 {
@@ -85,6 +100,8 @@ static inline void interp_run_case(struct system *s, const struct test_case *t, 
     s->end = s->start[cpl == 3];
     memcpy(s->end.gpr, t->in.gpr, sizeof t->in.gpr);
     s->end.rflags = t->in.flags | (w->step ? FLAG_TF : 0);
+    if (t->vector)
+        fpu_to_image(&t->fpu, s->end.xsave, s->end.xcr0);
     s->interrupt_taken = false;
     s->vcpu.engine->set_intr(&s->vcpu, w->interrupt);
     do {
@@ -114,6 +131,13 @@ static inline void bt_load(struct system *s, unsigned cpl, const struct way *w)
     bt->options = w->options;
     bt->options.checked = w->world == WORLD_CHECKED;
     bt_mode_changed(bt);
+}
+
+static inline void bt_load_fpu(struct system *s, const struct test_case *t)
+{
+    struct bt *bt = s->vcpu.engine_data;
+    fpu_to_image(&t->fpu, s->end.xsave, bt->xcr0);
+    vectors_from_image(bt, s->end.xsave);
 }
 
 // Translated code in both pages of the window: runs a hlt that the pattern has there.
@@ -160,6 +184,8 @@ static inline void bt_run_case(struct system *s, const struct test_case *t, cons
     s->end = s->start[cpl == 3];
     memcpy(s->end.gpr, t->in.gpr, sizeof t->in.gpr);
     s->end.rflags = t->in.flags | (w->step ? FLAG_TF : 0);
+    if (t->vector)
+        bt_load_fpu(s, t);
     s->interrupt_taken = false;
     engine_bt.set_intr(&s->vcpu, w->interrupt);
     do {

@@ -11,15 +11,18 @@
 #include "engines/interp/block.h"
 #include "engines/interp/flags.h"
 #include "engines/interp/mmu.h"
+#include "machine/cpuid.h"
 #include "tests/cpu/case.h"
 
 #define SUBJECT_RAM (8u << 20)
 #define WINDOW_GPA 0x10000u
 #define CODE_GPA 0x20000u
 
-struct subject {
+struct subject_guest {
     struct guest_ram ram;
     struct vcpu vcpu;
+    struct vcpu_state state; // room for one
+    struct cpuid_leaf cpuid[MACHINE_CPUID_LEAVES];
 };
 
 static inline void subject_map(struct guest_ram *ram, uint64_t va, uint64_t at, uint64_t bits)
@@ -36,7 +39,8 @@ static inline void subject_state(struct vcpu_state *s)
 {
     memset(s, 0, sizeof *s);
     s->cr0 = CR0_PE | CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_AM;
-    s->cr4 = CR4_PAE;
+    s->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
+    s->xcr0 = FPU_X87;
     s->cr3 = 0x1000;
     s->efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
     s->seg[SEG_CS] = (struct segment){.selector = 0x33, .limit = ~0u, .attr = SEG_P | SEG_S | SEG_DPL | SEG_L | 0xb};
@@ -46,7 +50,7 @@ static inline void subject_state(struct vcpu_state *s)
     s->rflags = FLAG_FIXED1 | FLAG_IF;
 }
 
-static inline bool subject_start(struct subject *s, const uint8_t *read_only_page)
+static inline bool subject_start(struct subject_guest *s, const uint8_t *read_only_page, uint64_t components)
 {
     memset(s, 0, sizeof *s);
     s->ram.base = aligned_alloc(PAGE, SUBJECT_RAM);
@@ -54,6 +58,7 @@ static inline bool subject_start(struct subject *s, const uint8_t *read_only_pag
     s->ram.memfd = -1;
     s->vcpu.ram = &s->ram;
     s->vcpu.engine = &engine_interp;
+    s->vcpu.cpuid = machine_cpuid(s->cpuid, x86_host_features());
     if (!s->ram.base)
         return false;
     memset(s->ram.base, 0, SUBJECT_RAM);
@@ -61,27 +66,44 @@ static inline bool subject_start(struct subject *s, const uint8_t *read_only_pag
         subject_map(&s->ram, WINDOW + i * PAGE, WINDOW_GPA + i * PAGE, i < 2 ? PTE_W | PTE_D : 0);
     subject_map(&s->ram, CODE, CODE_GPA, 0);
     memcpy(s->ram.base + WINDOW_GPA + WINDOW_RW, read_only_page, PAGE);
-    static struct vcpu_state state;
-    subject_state(&state);
-    return engine_interp.create(&s->vcpu) == 0 && engine_interp.set_state(&s->vcpu, &state) == 0;
+    subject_state(&s->state);
+    s->state.xcr0 = components;
+    return engine_interp.create(&s->vcpu) == 0 && engine_interp.set_state(&s->vcpu, &s->state) == 0;
 }
 
-static inline void subject_stop(struct subject *s)
+static inline void subject_stop(struct subject_guest *s)
 {
     engine_interp.destroy(&s->vcpu);
     free(s->ram.base);
 }
 
+static inline void subject_load_fpu(struct cpu *c, const struct test_case *t)
+{
+    fpu_to_image(&t->fpu, c->xsave, c->xcr0);
+    x87_from_image(&c->x87, c->xsave, true);
+}
+
+static inline void subject_store_fpu(struct subject_guest *s, struct fpu *f)
+{
+    struct cpu *c = s->vcpu.engine_data;
+    engine_interp.get_state(&s->vcpu, &s->state);
+    fpu_from_image(f, s->state.xsave, c->xcr0);
+}
+
 static inline void subject_load(struct cpu *c, const struct test_case *t)
 {
+    if (t->vector)
+        subject_load_fpu(c, t);
     memcpy(c->gpr, t->in.gpr, sizeof t->in.gpr);
     c->rip = INSN_AT;
     flags_load_arith(c, t->in.flags);
     c->rflags = t->in.flags & ~(uint64_t)(FLAGS_ARITH | FLAG_FIXED1);
     c->event.pending = false;
     c->inhibit = c->inhibit_debug = false;
-    if (t->cold)
+    if (t->way & WAY_COLD)
         mmu_flush(c);
+    c->seg_base[SEG_GS] = GS_BASE; // which a case may change
+    c->seg_base[SEG_FS] = 0;
     mmu_mode_changed(c);
 }
 
@@ -116,7 +138,7 @@ static inline _Noreturn void subject_blocks(struct cpu *c)
     }
 }
 
-static inline void subject_code(struct subject *s, const struct test_case *t)
+static inline void subject_code(struct subject_guest *s, const struct test_case *t)
 {
     uint8_t *code = s->ram.base + CODE_GPA + (INSN_AT - CODE);
     block_invalidate(s->vcpu.engine_data, CODE_GPA, PAGE);
@@ -124,7 +146,7 @@ static inline void subject_code(struct subject *s, const struct test_case *t)
     code[t->length] = 0xf4;
 }
 
-static inline void subject_run(struct subject *s, const struct test_case *t, struct outcome *out)
+static inline void subject_run(struct subject_guest *s, const struct test_case *t, struct outcome *out)
 {
     struct cpu *c = s->vcpu.engine_data;
     subject_code(s, t);
@@ -143,6 +165,8 @@ static inline void subject_run(struct subject *s, const struct test_case *t, str
     out->vector = c->event.pending ? c->event.vector : -1;
     out->error = c->event.pending && c->event.has_error ? c->event.error : 0;
     out->cr2 = out->vector == VEC_PF ? c->cr2 : 0;
+    if (t->vector)
+        subject_store_fpu(s, &out->fpu);
 }
 
 #endif

@@ -11,7 +11,7 @@
 #include "include/vcpu.h"
 #include "machine/cpuid.h"
 #include "machine/ram.h"
-#include "tests/cpu/case.h"
+#include "tests/cpu/subject.h"
 
 // Guest-physical; SYSTEM is where all of it appears to CPL 0, at an address that no case aims at.
 #define SYSTEM 0xffffa00000000000ull
@@ -34,7 +34,7 @@ enum {
 };
 #define SYS_DEVICE 0xd0000000ull // in place of the window, for instructions that work on a device
 enum { SYS_CS0 = 0x08, SYS_SS0 = 0x10, SYS_SS3 = 0x23, SYS_CS3 = 0x2b, SYS_TR = 0x30 };
-enum { SYS_INTERRUPT = 0x40, ENDED_BADLY = -2 };
+enum { SYS_INTERRUPT = 0x40 };
 
 struct system {
     struct guest_ram ram;
@@ -148,11 +148,12 @@ static inline struct segment sys_flat(unsigned selector, unsigned attr)
     return (struct segment){.limit = UINT32_MAX, .selector = (uint16_t)selector, .attr = (uint16_t)attr};
 }
 
-static inline void sys_start_state(struct vcpu_state *s, unsigned cpl)
+static inline void sys_start_state(struct vcpu_state *s, unsigned cpl, uint64_t components)
 {
     unsigned data = SEG_S | SEG_P | SEG_DB | SEG_G | 3 | cpl << SEG_DPL_SHIFT;
     s->cr0 = CR0_PE | CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_AM;
-    s->cr4 = CR4_PAE;
+    s->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
+    s->xcr0 = components;
     s->cr3 = SYS_PML4;
     s->efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
     s->gdtr = (struct table_reg){SYSTEM + SYS_GDT, 0x4f};
@@ -169,7 +170,9 @@ static inline void sys_start_state(struct vcpu_state *s, unsigned cpl)
     s->rip = INSN_AT;
 }
 
-static inline bool sys_start(struct system *s, const struct engine *engine, const uint8_t *read_only_page)
+// components: XCR0. announce, where it is not NULL, may add to the guest's CPUID.
+static inline bool sys_start(struct system *s, const struct engine *engine, const uint8_t *read_only_page,
+                             uint64_t components, void (*announce)(struct cpuid_leaf *leaves, unsigned count))
 {
     char err[200];
     memset(s, 0, sizeof *s);
@@ -183,11 +186,13 @@ static inline bool sys_start(struct system *s, const struct engine *engine, cons
         .cpuid = machine_cpuid(s->cpuid, x86_host_features()),
         .bus = {s, sys_pio_read, sys_pio_write, sys_mmio_read, sys_mmio_write, sys_acknowledge, sys_tpr, sys_apic_base},
     };
+    if (announce)
+        announce(s->cpuid, (unsigned)s->vcpu.cpuid.count);
     if (engine->create(&s->vcpu))
         return false;
     for (unsigned i = 0; i < 2; i++) {
         engine->get_state(&s->vcpu, &s->start[i]);
-        sys_start_state(&s->start[i], i ? 3 : 0);
+        sys_start_state(&s->start[i], i ? 3 : 0, components);
     }
     return engine->set_state(&s->vcpu, &s->start[0]) == 0;
 }
@@ -212,6 +217,8 @@ static inline void sys_outcome(const struct system *s, const struct test_case *t
 {
     uint64_t at = s->end.rip - 1 - SYSTEM - SYS_HANDLERS;
     memset(out, 0, sizeof *out);
+    if (t->vector)
+        fpu_from_image(&out->fpu, s->end.xsave, s->end.xcr0);
     memcpy(out->regs.gpr, s->end.gpr, sizeof out->regs.gpr);
     out->regs.flags = s->end.rflags;
     out->rip = s->end.rip;

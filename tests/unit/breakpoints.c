@@ -337,7 +337,8 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < SUBJECTS; i++) {
         struct engine_info info;
         subjects[i].engine->probe(&info);
-        subjects[i].runs = info.available && CHECK(sys_start(&subjects[i].system, subjects[i].engine, read_only_page));
+        subjects[i].runs =
+            info.available && CHECK(sys_start(&subjects[i].system, subjects[i].engine, read_only_page, FPU_X87, NULL));
     }
     while (number < first + count && judge(seed, number))
         number++;

@@ -430,6 +430,7 @@ static const char *difference(const struct vector_case *c, struct result *a, str
 
 static void report(const struct vector_case *c, const char *what)
 {
+    static const char *const world_names[] = {"fast", "checked", "user"};
     char text[200];
     printf("# seed %" PRIu64 " case %" PRIu64 " %s%s%s%s%s: %s\n", judge.seed, judge.number, world_names[c->way.world],
            c->way.device ? " device" : "", c->way.traced ? " traced" : "", c->way.poll ? " poll" : "",
@@ -536,7 +537,8 @@ int main(int argc, char **argv)
         SKIP(info.available ? "the addresses that the test needs are taken" : info.reason);
         return 0;
     }
-    if (!CHECK(sys_start(&judge.bt, &engine_bt, judge.pattern + WINDOW_RW)) || !CHECK(!x86_decoder_open(&decoder)))
+    if (!CHECK(sys_start(&judge.bt, &engine_bt, judge.pattern + WINDOW_RW, 1, NULL)) ||
+        !CHECK(!x86_decoder_open(&decoder)))
         return check_done("bt_vector");
     judge.bt.vcpu.cpuid = all_features();
     allow_vectors(judge.bt.vcpu.engine_data);

@@ -4,7 +4,7 @@
 #include "tests/cpu/subject_interp.h"
 #include "tests/unit/check.h"
 
-static struct subject subject;
+static struct subject_guest subject;
 static struct vcpu_state state;
 
 static void start(unsigned cpl, uint64_t rflags, const uint8_t *code, unsigned n)
@@ -124,7 +124,7 @@ static void test_repeat(void)
 int main(void)
 {
     static const uint8_t page[PAGE];
-    if (!CHECK(subject_start(&subject, page)))
+    if (!CHECK(subject_start(&subject, page, FPU_X87 | FPU_SSE)))
         return check_done("interp_integer");
     test_popf();
     test_popf_ac();

@@ -250,7 +250,7 @@ static void make_case(uint64_t seed, uint64_t number, struct x87_case *x)
     rng = rng_next(&mixed);
     memset(x, 0, sizeof *x);
     t->insns = 1;
-    t->cold = one_in(&rng, 16);
+    t->way = one_in(&rng, 16) ? WAY_COLD : 0;
     for (unsigned i = 0; i < 16; i++)
         t->in.gpr[i] = rng_next(&rng);
     x->at = t->in.gpr[RDI] = random_address(&rng);
@@ -281,7 +281,7 @@ static void run_native(const struct x87_case *x, struct outcome *out, struct fxs
                      : "=m"(*after));
 }
 
-static void run_subject(struct subject *s, const struct x87_case *x, struct outcome *out, struct fxsave *after)
+static void run_subject(struct subject_guest *s, const struct x87_case *x, struct outcome *out, struct fxsave *after)
 {
     struct cpu *c = s->vcpu.engine_data;
     x87_from_image(&c->x87, (const uint8_t *)&x->in, true);
@@ -364,7 +364,7 @@ static void forgive_crossing(const struct x87_case *x, struct outcome *host, str
 
 // An MMX store that faults has cleared TOP before, and maskmovq has set all tags too (Sapphire Rapids); the manual does
 // not say. The interpreter changes nothing.
-static void forgive_transition(struct subject *s, const struct x87_case *x, const struct outcome *host,
+static void forgive_transition(struct subject_guest *s, const struct x87_case *x, const struct outcome *host,
                                const struct fxsave *host_x87, struct fxsave *interp_x87)
 {
     struct x87 after = ((struct cpu *)s->vcpu.engine_data)->x87;
@@ -381,7 +381,8 @@ struct totals {
     struct variation_counts variations;
 };
 
-static void run_case(struct subject *s, const uint8_t *pattern, uint64_t seed, uint64_t number, struct totals *totals)
+static void run_case(struct subject_guest *s, const uint8_t *pattern, uint64_t seed, uint64_t number,
+                     struct totals *totals)
 {
     struct x87_case x;
     struct outcome host, interp;
@@ -422,7 +423,7 @@ int main(int argc, char **argv)
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
     uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : DEFAULT_COUNT;
     uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
-    static struct subject subject;
+    static struct subject_guest subject;
     static uint8_t pattern[WINDOW_BYTES];
     struct totals totals = {0};
     for (uint64_t i = 0, rng = 42; i < sizeof pattern; i++)
@@ -431,7 +432,7 @@ int main(int argc, char **argv)
         SKIP("the addresses that the test needs are taken");
         return 0;
     }
-    if (!CHECK(subject_start(&subject, pattern + WINDOW_RW)))
+    if (!CHECK(subject_start(&subject, pattern + WINDOW_RW, FPU_X87)))
         return check_done("interp_x87");
     for (uint64_t i = first; i < first + count; i++)
         run_case(&subject, pattern, seed, i, &totals);
