@@ -230,14 +230,19 @@ static size_t order_prefixes(enum x86_mode mode, uint8_t *code, size_t n)
 
 // What the processor ignores and Capstone does not: in a move from or to cr or dr, modrm's mod, which names registers
 // whatever it says; in a move from or to a segment register, REX.R (SDM vol. 2, 2.2.1.2 and MOV--Move to/from Control
-// Registers).
-// Of lfence, mfence and sfence, modrm's rm.
-static void mend_ignored_bits(uint8_t *opcode, size_t n, bool rex)
+// Registers); in a fence, modrm's rm (LFENCE, MFENCE, SFENCE) and all of REX; in pause, REX.B (which is an xchg of
+// nop's opcode, but not with f3).
+static void mend_ignored_bits(uint8_t *opcode, size_t n, bool rex, bool rep)
 {
-    if (n >= 3 && opcode[0] == 0x0f && opcode[1] == 0xae && opcode[2] >= 0xe8)
-        opcode[2] &= 0xf8;
+    if (rex && rep && n >= 1 && opcode[0] == 0x90)
+        opcode[-1] &= 0xfe;
     if (n >= 3 && opcode[0] == 0x0f && opcode[1] >= 0x20 && opcode[1] <= 0x23)
         opcode[2] |= 0xc0;
+    if (n >= 3 && opcode[0] == 0x0f && opcode[1] == 0xae && opcode[2] >= 0xe8) {
+        opcode[2] &= 0xf8;
+        if (rex)
+            opcode[-1] &= 0xf0;
+    }
     if (rex && n >= 2 && (opcode[0] == 0x8c || opcode[0] == 0x8e))
         opcode[-1] &= 0xfb;
 }
@@ -404,11 +409,13 @@ bool x86_decode_mode(struct x86_decoder *d, enum x86_mode mode, const uint8_t *b
     memset(insn, 0, sizeof *insn);
     insn->mode = mode;
     uint8_t override = read_prefixes(insn, ordered, opcode);
-    mend_ignored_bits(ordered + opcode, all - opcode, opcode > 0 && is_rex(mode, ordered[opcode - 1]));
+    mend_ignored_bits(ordered + opcode, all - opcode, opcode > 0 && is_rex(mode, ordered[opcode - 1]), insn->rep);
     bool hint = is_hint(ordered + opcode, all - opcode);
     bool known = cs_disasm_iter(d->handle[mode], &code, &left, &at, d->scratch);
     if (!known)
         return hint && decode_hint(d, ordered, all, opcode, insn);
+    if (d->scratch->id == X86_INS_ADCX && !insn->opsize) // what Capstone makes of wrssd with a prefix 67
+        return false;
 
     const cs_x86 *x86 = &d->scratch->detail->x86;
     insn->id = (uint16_t)d->scratch->id;
