@@ -38,7 +38,7 @@ void patch_rel32(uint8_t *field, const void *to); // the displacement field of a
 // ---- Guest instructions: their parts (encoding.c, scratch.c) ----
 // Where the parts of a guest instruction's bytes are; worked out from the bytes.
 struct encoding {
-    uint8_t prefixes;      // legacy prefixes, count
+    uint8_t prefixes;      // legacy prefixes, count; a REX that is ignored is among them
     uint8_t rex;           // the REX byte, or 0
     uint8_t vex;           // 0, or 2 or 3: length of the VEX prefix
     uint8_t map;           // 0: one-byte opcodes; 1: 0f; 2: 0f 38; 3: 0f 3a
@@ -46,9 +46,9 @@ struct encoding {
     uint8_t modrm_at;      // 0: has none
     uint8_t after_address; // offset of what follows ModRM, SIB and displacement (or moffs): the immediate
 };
-// False for what the rest of this file does not know: EVEX and XOP prefixes, REX before another prefix, gathers (many
-// addresses), and where Capstone sees another length. The translator asks once for each instruction, treats false as
-// an instruction that this CPU does not have, and never passes one to the functions below.
+// False for what the rest of this file does not know: EVEX and XOP prefixes, gathers (many addresses), and where
+// Capstone sees another length. The translator asks once for each instruction, treats false as an instruction that this
+// CPU does not have, and never passes one to the functions below.
 bool encoding_of(const uint8_t *bytes, const struct insn *in, struct encoding *e);
 
 // Has rsp (or esp, sp, spl) as an explicit register operand: not inside a memory operand, unless the instruction is

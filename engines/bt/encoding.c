@@ -133,18 +133,27 @@ static unsigned immediate_0f(const struct reader *r, const struct encoding *e, u
     return 0;
 }
 
-// Legacy prefixes, then REX or VEX. False for what encoding_of's contract leaves out.
+// A REX that counts is right before the opcode; any other one is ignored (SDM vol. 2, 2.2.1).
+static bool at_rex(const struct reader *r)
+{
+    return (peek(r) & 0xf0) == 0x40;
+}
+
+// Legacy prefixes, with any ignored REX among them, then REX or VEX. False for what encoding_of's contract leaves out.
 static bool read_prefixes(struct reader *r, struct encoding *e)
 {
-    while (r->at < r->length && is_legacy_prefix(peek(r))) {
+    for (;; r->at++) {
+        struct reader behind = *r;
+        behind.at++;
+        if (!is_legacy_prefix(peek(r)) && !(at_rex(r) && (at_rex(&behind) || is_legacy_prefix(peek(&behind)))))
+            break;
         r->opsize |= peek(r) == 0x66;
         r->addrsize |= peek(r) == 0x67;
-        r->at++;
     }
     e->prefixes = (uint8_t)r->at;
-    if ((peek(r) & 0xf0) == 0x40) {
+    if (at_rex(r)) {
         e->rex = r->bytes[r->at++];
-        return (peek(r) & 0xf0) != 0x40 && !is_legacy_prefix(peek(r)); // REX counts right before the opcode only
+        return true;
     }
     if (peek(r) == 0xc5) {
         e->vex = 2;
