@@ -257,31 +257,37 @@ void emulate_ldmxcsr(struct bt *bt, const struct insn *in)
 
 enum { ENV_16 = 14, ENV_32 = 28, STATE_BYTES = 108 };
 
+// REX.W makes it an operand size of 64 bits, whatever 66 says: the same format as with 32.
+static bool has_16_bits(const struct insn *in)
+{
+    return in->opsize && !in->rex_w;
+}
+
 static void run_x87(struct bt *bt, const struct insn *in, uint8_t *memory)
 {
     const uint32_t all = XSTATE_X87, none = 0;
     __asm__ volatile("xrstor64 (%0)" : : "r"(bt->xsave), "a"(all), "d"(none) : "memory");
     switch (in->id) {
     case X86_INS_FNSTENV:
-        if (in->opsize)
+        if (has_16_bits(in))
             __asm__ volatile("data16 fnstenv (%0)" : : "r"(memory) : "memory");
         else
             __asm__ volatile("fnstenv (%0)" : : "r"(memory) : "memory");
         break;
     case X86_INS_FNSAVE:
-        if (in->opsize)
+        if (has_16_bits(in))
             __asm__ volatile("data16 fnsave (%0)" : : "r"(memory) : "memory");
         else
             __asm__ volatile("fnsave (%0)" : : "r"(memory) : "memory");
         break;
     case X86_INS_FLDENV:
-        if (in->opsize)
+        if (has_16_bits(in))
             __asm__ volatile("data16 fldenv (%0)" : : "r"(memory) : "memory");
         else
             __asm__ volatile("fldenv (%0)" : : "r"(memory) : "memory");
         break;
     default: // frstor
-        if (in->opsize)
+        if (has_16_bits(in))
             __asm__ volatile("data16 frstor (%0)" : : "r"(memory) : "memory");
         else
             __asm__ volatile("frstor (%0)" : : "r"(memory) : "memory");
@@ -294,7 +300,7 @@ static void write_pointers(const struct insn *in, const uint8_t *image, uint8_t 
 {
     uint16_t opcode;
     memcpy(&opcode, image + XSAVE_FOP, sizeof opcode);
-    if (in->opsize) {
+    if (has_16_bits(in)) {
         memset(environment + 6, 0, ENV_16 - 6);
         memcpy(environment + 6, image + XSAVE_FIP, 2);
         memcpy(environment + 10, image + XSAVE_FDP, 2);
@@ -319,7 +325,7 @@ void emulate_x87_environment(struct bt *bt, const struct insn *in)
     if (!stores && vectors_pending(bt))
         raise_exception(bt, VEC_MF);
     uint64_t va = effective_address(bt, in, o);
-    if (va % (in->opsize ? 2 : 4) && mem_checks_alignment(bt))
+    if (va % (has_16_bits(in) ? 2 : 4) && mem_checks_alignment(bt))
         raise_error(bt, VEC_AC, 0);
     if (stores) {
         mem_probe_write(bt, va, o->size, in->stack_segment);
