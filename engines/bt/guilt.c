@@ -7,7 +7,7 @@
 static struct verdict *slot_of(struct guilt *g, uint64_t rip)
 {
     uint64_t i = (rip * 0x9e3779b97f4a7c15ull) >> 40;
-    while (g->slot[i % GUILT_SLOTS].rip != rip && g->slot[i % GUILT_SLOTS].rip)
+    while (g->slot[i % GUILT_SLOTS].patience && g->slot[i % GUILT_SLOTS].rip != rip)
         i++;
     return &g->slot[i % GUILT_SLOTS];
 }
@@ -15,17 +15,15 @@ static struct verdict *slot_of(struct guilt *g, uint64_t rip)
 struct verdict *guilt_verdict(struct guilt *g, uint64_t rip)
 {
     struct verdict *v = slot_of(g, rip);
-    return rip && v->rip == rip && v->guilty ? v : NULL;
+    return v->guilty ? v : NULL;
 }
 
 void guilt_convict(struct guilt *g, uint64_t rip)
 {
-    if (!rip)
-        return;
     if (g->count > GUILT_SLOTS / 2)
         memset(g, 0, sizeof *g);
     struct verdict *v = slot_of(g, rip);
-    if (!v->rip) {
+    if (!v->patience) {
         *v = (struct verdict){.rip = rip, .patience = GUILT_PATIENCE};
         g->count++;
     } else if (!v->guilty && v->patience <= UINT32_MAX / 2) {

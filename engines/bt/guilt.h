@@ -13,8 +13,9 @@
 #define GUILT_PATIENCE 256u // a fault and two translations cost about as much as so many checks
 
 struct verdict {
-    uint64_t rip; // 0: free
-    uint32_t patience, calm;
+    uint64_t rip;
+    uint32_t patience; // 0: a free slot
+    uint32_t calm;
     bool guilty;
 };
 
