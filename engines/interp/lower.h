@@ -47,7 +47,7 @@ lower_fn lower_alu, lower_unary, lower_lea, lower_adx;                          
 lower_fn lower_shift, lower_double_shift, lower_bmi_shift;                                  // shift.c
 lower_fn lower_mul, lower_imul, lower_div, lower_mulx;                                      // muldiv.c
 lower_fn lower_bit_test, lower_bit_scan, lower_bmi, lower_popcnt, lower_crc32, lower_bswap; // bits.c
-lower_fn lower_mov, lower_movnti, lower_movabs, lower_movx, lower_movbe, lower_cmov, lower_setcc,
+lower_fn lower_mov, lower_movabs, lower_movx, lower_movbe, lower_cmov, lower_setcc,
     lower_convert;                                                                          // move.c
 lower_fn lower_xchg, lower_xadd, lower_cmpxchg, lower_cmpxchg8b, lower_xlat, lower_flag_op; // exchange.c
 lower_fn lower_push, lower_pop, lower_pushf, lower_popf, lower_enter, lower_leave;          // stack.c

@@ -56,14 +56,6 @@ bool lower_mov(struct lower *l, const struct insn *in, unsigned arg)
     return lower_plain_mov(l, in);
 }
 
-// movnti: a mov whose hint, not to cache, means nothing here; its opcode with another prefix is none (SDM vol. 2,
-// MOVNTI).
-bool lower_movnti(struct lower *l, const struct insn *in, unsigned arg)
-{
-    (void)arg;
-    return !in->opsize && !in->rep && !in->repne && lower_plain_mov(l, in);
-}
-
 // mov r64, imm64 and the accumulator's 64-bit addresses.
 bool lower_movabs(struct lower *l, const struct insn *in, unsigned arg)
 {

@@ -15,6 +15,16 @@ static struct insn decode(struct x86_decoder *d, const char *bytes, size_t n)
 }
 #define DECODE(bytes) decode(&d, bytes, sizeof(bytes) - 1)
 
+// Mandatory prefixes: none is allowed here.
+static void check_excluded(struct x86_decoder d)
+{
+    CHECK_EQ(DECODE("\x0f\xc3\x0f").id, X86_INS_MOVNTI);
+    CHECK_EQ(DECODE("\x48\x0f\xc3\x0f").op[0].size, 8);
+    CHECK_EQ(DECODE("\x66\x0f\xc3\x0f").length, 0);
+    CHECK_EQ(DECODE("\xf3\x0f\xc3\x0f").length, 0);
+    CHECK_EQ(DECODE("\xf2\x0f\xc3\x0f").length, 0);
+}
+
 static struct insn decode_mode(struct x86_decoder *d, enum x86_mode mode, const char *bytes, size_t n)
 {
     struct insn in;
@@ -159,6 +169,7 @@ int main(void)
     CHECK_EQ(DECODE("\x62\xf1\x7c\x48\x58\xc1").length, 0);                      // EVEX
 
     CHECK_EQ(DECODE("\x66").length, 0); // nothing but a prefix
+    check_excluded(d);
     check_modes(d);
     x86_decoder_close(&d);
     return check_done("decode");
