@@ -68,8 +68,14 @@ NATIVE := $(patsubst bench/%.c,build/native/%,$(NATIVE_SRC)) $(ALL_PROGRAMS)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 
+# Each fuzz target is a short run with a fixed seed among the tests, and a libFuzzer target (scripts/fuzz.sh).
+FUZZ_SRC := $(filter-out tests/fuzz/main.c,$(wildcard tests/fuzz/*.c))
+UNIT += $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz_%,$(FUZZ_SRC))
+TARGET ?= decode
+SECONDS ?= 600
+
 .PHONY: all setup images native bench bench-peers iso test check-switch check-compare check-peers check-kvm-amd \
-    check-kvm-intel check-soak lint format clean help
+    check-kvm-intel check-soak fuzz lint format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -147,6 +153,18 @@ $(B)/tests/interp_cpu $(B)/tests/bt_cpu: $(B)/tests/%: tests/unit/%.c $(CPU_OBJ)
 $(B)/tests/bantam_%: tests/unit/bantam_%.c guest/bantam/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $(filter %.c,$^)
+
+$(B)/tests/fuzz_%: tests/fuzz/%.c tests/fuzz/main.c $(LIB_OBJ) $(BT_OBJ) $(B)/obj/interp.o Makefile
+	@mkdir -p $(@D)
+	$(TEST_LINK)
+
+$(B)/fuzz/translate: tests/fuzz/translate.c $(LIB_OBJ) $(BT_OBJ) $(B)/obj/interp.o Makefile
+	@mkdir -p $(@D)
+	$(TEST_LINK) -fsanitize=fuzzer
+
+$(B)/fuzz/%: tests/fuzz/%.c $(filter $(B)/obj/x86/% $(B)/obj/machine/%,$(LIB_OBJ)) Makefile
+	@mkdir -p $(@D)
+	$(TEST_LINK) -fsanitize=fuzzer
 
 $(B)/tests/%: tests/unit/%.c $(LIB_OBJ) $(ENGINES) Makefile
 	@mkdir -p $(@D)
@@ -261,6 +279,10 @@ check-kvm-intel: setup ## vtx on the real kvm_intel (VT-x, ept=1 and 0), in Boch
 check-soak: setup ## ten times as much of what make test does to find what the monitor leaves behind
 	@$(MAKE) --no-print-directory $(RINGSIDE) images
 	@BUILD=$(B) SOAK=10 python3 tests/cli/soak.py
+
+fuzz: ## fuzz one target of tests/fuzz by libFuzzer: make fuzz TARGET=decode SECONDS=600
+	@scripts/setup.sh --fuzz
+	@scripts/fuzz.sh $(TARGET) $(SECONDS)
 
 lint: ## format, include directions, warnings
 	@scripts/setup.sh --lint

@@ -33,6 +33,11 @@ mtools          mformat
 tests='
 gdb             gdb
 '
+# libFuzzer, which comes with the compiler, and the sanitizers.
+fuzz='
+clang-14               clang-14
+libclang-rt-14-dev     /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a
+'
 # The format is pinned: another version of clang-format lays out some lines differently.
 lint='
 clang-format-14 clang-format-14
@@ -52,8 +57,9 @@ for arg in "$@"; do
     --peers) needs+=$peers ;;
     --lint) needs+=$lint ;;
     --tests) needs+=$tests ;;
+    --fuzz) needs+=$fuzz ;;
     *)
-        echo "usage: scripts/setup.sh [--peers] [--lint] [--tests]" >&2
+        echo "usage: scripts/setup.sh [--peers] [--lint] [--tests] [--fuzz]" >&2
         exit 2
         ;;
     esac

@@ -278,8 +278,8 @@ static bool decode_hint(struct x86_decoder *d, uint8_t *code, size_t n, size_t o
 }
 
 // Prefixes tell these from other instructions, and Capstone does not see it: of a register, 0f c7 /6 and /7 (RDRAND,
-// RDSEED, RDPID) and 0f ae /5 to /7 (the fences, or TPAUSE, UMWAIT and more, which this vCPU has not); and movnti has no
-// form with a prefix. False: there is no such instruction.
+// RDSEED, RDPID) and 0f ae /5 to /7 (the fences, or TPAUSE, UMWAIT and more, which this vCPU has not); and movnti has
+// no form with a prefix. False: there is no such instruction.
 static bool select_by_prefix(struct insn *insn)
 {
     unsigned digit = insn->modrm >> 3 & 7;
