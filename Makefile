@@ -61,6 +61,14 @@ ALL_PROGRAMS := $(PROGRAMS) $(KERNEL_PROGRAMS) $(TEST_PROGRAMS)
 BANTAM_IMAGES := $(patsubst build/native/%,build/images/%.elf,$(ALL_PROGRAMS))
 IMAGES := $(BENCH_IMAGES) $(TEST_IMAGES) $(BANTAM_IMAGES)
 
+# Benchmarks that use vector registers, which nothing else of an image does.
+VECTOR_SRC := $(shell grep -l '^// vectors: yes' bench/micro/*.c)
+SCALAR := -mgeneral-regs-only
+VECTOR := -msse2 -mfpmath=sse -fno-math-errno
+$(VECTOR_SRC:%=build/guest/%.o): GUEST_CFLAGS := $(filter-out $(SCALAR),$(GUEST_CFLAGS)) $(VECTOR)
+$(VECTOR_SRC:%=build/user/%.o): USER_CFLAGS := $(filter-out $(SCALAR),$(USER_CFLAGS)) $(VECTOR)
+$(VECTOR_SRC:bench/%.c=build/native/%): SCALAR := $(VECTOR)
+
 # The unprivileged kernels as native programs: bench/micro, and nano benchmarks that say so.
 NATIVE_SRC := $(filter bench/micro/%,$(BENCH_SRC)) $(shell grep -l '^// native: yes' bench/nano/*.c 2>/dev/null)
 NATIVE := $(patsubst bench/%.c,build/native/%,$(NATIVE_SRC)) $(ALL_PROGRAMS)
@@ -191,7 +199,7 @@ build/images/test/%.elf: build/guest/tests/guest/%.c.o $(GUEST_OBJ) guest/image.
 
 build/native/%: bench/%.c guest/native.h Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -O2 -g $(WARN) -D_GNU_SOURCE -DNATIVE -I. -MMD -MP -mgeneral-regs-only -fno-tree-loop-distribute-patterns \
+	$(CC) -std=gnu17 -O2 -g $(WARN) -D_GNU_SOURCE -DNATIVE -I. -MMD -MP $(SCALAR) -fno-tree-loop-distribute-patterns \
 	    -fcf-protection=none -fno-stack-protector -fno-pie -no-pie -mno-red-zone -o $@ $<
 
 build/user/%.c.o: %.c Makefile

@@ -18,7 +18,7 @@
 #include "engines/bt/xstate.h"
 
 // Classes: sets of instructions that the same control bits allow. Where one is live, all registers are loaded.
-enum vector_class { VECTORS_X87 = 1, VECTORS_SSE = 2, VECTORS_AVX = 4 };
+enum vector_class { VECTORS_X87 = 1, VECTORS_SSE = 2, VECTORS_AVX = 4, VECTORS_ALL = 7 };
 
 void vectors_reset(struct bt *bt);
 // The classes of an instruction that uses vector registers; and those that must be live for it: 0 for any other one,

@@ -9,6 +9,7 @@
 
 #include "engines/bt/tc.h"
 #include "engines/bt/translate.h"
+#include "engines/bt/vectors.h"
 
 enum { SITES_MAX = 4096 };
 
@@ -144,8 +145,10 @@ int bt_view(struct vcpu *v, uint64_t rip, unsigned max, view_fn *fn, void *ctx)
 {
     struct bt *bt = v->engine_data;
     uint64_t old_rip = bt->rip, old_cr2 = bt->cr2;
+    uint32_t old_vectors = bt->vectors;
     struct bt_event old_event = bt->event;
     tc_flush(bt);
+    bt->vectors = VECTORS_ALL; // as when the guest has switched on what it will use
     bool found = go_there(bt, rip, NULL);
     if (!found)
         snprintf(v->error, sizeof v->error, "there is no code at 0x%llx: fetching it raises exception %u",
@@ -155,6 +158,8 @@ int bt_view(struct vcpu *v, uint64_t rip, unsigned max, view_fn *fn, void *ctx)
         tell(bt, 0, fn, ctx);
     }
     tc_flush(bt);
+    vectors_sleep(bt);
+    bt->vectors = old_vectors;
     bt->rip = old_rip;
     bt->cr2 = old_cr2;
     bt->event = old_event;
