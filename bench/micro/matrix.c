@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // vectors: yes
 // The product of two 32 by 32 matrices of single precision, four elements at a time: loads, broadcasts, multiplications
-// and additions of whole SSE registers, some 25,000 instructions an iteration. The code is in user pages so that CPL 0 and CPL 3
-// run the same instructions; also a native program.
+// and additions of whole SSE registers, some 25,000 instructions an iteration. The code is in user pages so that CPL 0
+// and CPL 3 run the same instructions; also a native program.
 #if defined(NATIVE)
 #include "guest/native.h"
 #elif defined(BANTAM)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // vectors: yes
-// Five bodies under gravity, 40 time steps an iteration: scalar double precision, some 300 SSE2 instructions a step with
-// ten square roots and divisions among them, and memory operands in between. The code is in user pages so that CPL 0 and
-// CPL 3 run the same instructions; also a native program.
+// Five bodies under gravity, 40 time steps an iteration: scalar double precision, some 300 SSE2 instructions a step
+// with ten square roots and divisions among them, and memory operands in between. The code is in user pages so that CPL
+// 0 and CPL 3 run the same instructions; also a native program.
 #if defined(NATIVE)
 #include "guest/native.h"
 #elif defined(BANTAM)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// For benchmarks that say `vectors: yes`: they are compiled with SSE2, which all the rest of an image does without. What
-// runs where CPUID may have none is scalar.
+// For benchmarks that say `vectors: yes`: they are compiled with SSE2, which all the rest of an image does without.
+// What runs where CPUID may have none is scalar.
 #ifndef RINGSIDE_BENCH_MICRO_VECTORS_H
 #define RINGSIDE_BENCH_MICRO_VECTORS_H
 

@@ -46,9 +46,9 @@ struct encoding {
     uint8_t modrm_at;      // 0: has none
     uint8_t after_address; // offset of what follows ModRM, SIB and displacement (or moffs): the immediate
 };
-// False for what the rest of this file does not know: EVEX and XOP prefixes, gathers (many addresses), and where
-// Capstone sees another length. The translator asks once for each instruction, treats false as an instruction that this
-// CPU does not have, and never passes one to the functions below.
+// False for what the rest of this file does not know: EVEX and XOP prefixes, and where Capstone sees another length.
+// The translator asks once for each instruction, treats false as an instruction that this CPU does not have, and never
+// passes one to the functions below.
 bool encoding_of(const uint8_t *bytes, const struct insn *in, struct encoding *e);
 
 // Has rsp (or esp, sp, spl) as an explicit register operand: not inside a memory operand, unless the instruction is
@@ -89,8 +89,8 @@ void put_on_place(struct code *code, uint8_t opcode, unsigned reg, const struct 
 // Guest address of a memory operand into reg, flags kept; without its segment's base.
 void put_lea_operand(struct code *code, unsigned reg, const struct insn *in, const struct x86_operand *memory);
 // The memory operand replaced by [reg], no segment. Not for implicit operands: strings, xlat, push and pop of
-// registers, enter, leave. For bt, bts, btr, btc with a register as bit offset, [reg] is still where bit 0 is. In the
-// fast world, with rsp as register operand besides: put_with_base_rsp.
+// registers, enter, leave, nor for gathers. For bt, bts, btr, btc with a register as bit offset, [reg] is still where
+// bit 0 is. In the fast world, with rsp as register operand besides: put_with_base_rsp.
 void put_with_base(struct code *code, const uint8_t *bytes, const struct insn *in, unsigned reg);
 // The memory operand replaced by [reg + disp] through gs. Else as put_with_base. False (nothing written): longer than
 // 15 bytes.

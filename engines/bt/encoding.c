@@ -207,8 +207,6 @@ bool encoding_of(const uint8_t *bytes, const struct insn *in, struct encoding *e
     uint8_t opcode = read_opcode(&r, e), modrm = 0;
     if (e->map == 0 && (opcode == 0x62 || (opcode == 0x8f && (peek(&r) & 0x38) != 0))) // EVEX, XOP
         return false;
-    if (e->vex && e->map == 2 && opcode >= 0x90 && opcode <= 0x93) // gathers
-        return false;
     if (has_modrm(e, opcode))
         modrm = read_address(&r, e, opcode);
     else if (e->map == 0 && opcode >= 0xa0 && opcode <= 0xa3)

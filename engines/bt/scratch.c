@@ -135,7 +135,7 @@ static uint32_t registers_of(const struct x86_operand *op)
         used |= 1u << op->reg;
     if (op->kind == OPERAND_MEM && op->mem.base != X86_NO_REG)
         used |= 1u << op->mem.base;
-    if (op->kind == OPERAND_MEM && op->mem.index != X86_NO_REG)
+    if (op->kind == OPERAND_MEM && op->mem.index != X86_NO_REG && !op->mem.vsib)
         used |= 1u << op->mem.index;
     return used;
 }
