@@ -335,11 +335,12 @@ void *mem_plain(struct bt *bt, uint64_t va, unsigned size, bool write)
 
 // ---- The checked form of memory operands ----
 
-bool mem_access(struct bt *bt, uint64_t va, unsigned size, bool read, bool write, bool stack, void **host)
+bool mem_access(struct bt *bt, uint64_t va, unsigned size, struct mem_how how, void **host)
 {
+    bool read = how.read, write = how.write, odd = !how.anywhere && misaligned(bt, va, size);
     struct tlb *tlb = bt->tlb;
     uint8_t *at = write ? hit_write(bt, mode_of(bt), va, size) : hit_read(bt, mode_of(bt), va, size);
-    if (at && !misaligned(bt, va, size) && !(write && is_traced(bt, at))) {
+    if (at && !odd && !(write && is_traced(bt, at))) {
         if (write)
             tlb_allow_stores(tlb, mode_of(bt), va);
         *host = at;
@@ -348,8 +349,10 @@ bool mem_access(struct bt *bt, uint64_t va, unsigned size, bool read, bool write
     struct part *first = tlb->pending;
     *first = (struct part){.host = at, .size = size};
     tlb->pending_parts = 1;
-    if (!at || misaligned(bt, va, size))
-        tlb->pending_parts = locate_aligned(bt, va, size, write ? PF_WRITE : 0, stack, tlb->pending);
+    if (!at || odd)
+        tlb->pending_parts = locate(bt, mode_of(bt), va, size, write ? PF_WRITE : 0, how.stack, tlb->pending);
+    if (odd)
+        raise_error(bt, VEC_AC, 0);
     note_access(bt, va, size, write);
     if (tlb->pending_parts == 1 && first->host && !(write && is_traced(bt, first->host))) {
         *host = first->host;

@@ -36,9 +36,14 @@ gpa_t mem_fetch(struct bt *bt, uint64_t va);
 
 // For the checked form of a memory operand, 1 to 64 bytes: true where [va, va + size) is plain RAM in one page, *host
 // is then the RAM itself. Else *host is a bounce buffer, as far from an aligned address as va is, filled by reading
-// where `read` is set, which mem_commit() writes to va. Raises what such an access raises; reading for a
+// where how.read is set, which mem_commit() writes to va. Raises what such an access raises; reading for a
 // read-modify-write faults as writing would.
-bool mem_access(struct bt *bt, uint64_t va, unsigned size, bool read, bool write, bool stack, void **host);
+struct mem_how {
+    bool read, write;
+    bool stack;    // #SS in place of #GP
+    bool anywhere; // is never asked to be aligned, whatever RFLAGS.AC says
+};
+bool mem_access(struct bt *bt, uint64_t va, unsigned size, struct mem_how how, void **host);
 void mem_commit(struct bt *bt);
 
 // Before the guest goes on in translated code.

@@ -204,7 +204,8 @@ static uint8_t *access_memory(struct bt *bt, const struct site *site)
         bt->once = true;
         return NULL;
     }
-    bool plain = mem_access(bt, va, o->size, site->reads, site->writes, site->insn.stack_segment, &host);
+    struct mem_how how = {site->reads, site->writes, site->insn.stack_segment, vectors_anywhere(&site->insn)};
+    bool plain = mem_access(bt, va, o->size, how, &host);
     bt->access = (uint64_t)(uintptr_t)host;
     if (site->guilty && tc_tried(bt, site, !plain || !map_reaches(va)))
         return tc_enter(bt);

@@ -97,6 +97,11 @@ bool vectors_aligned(const struct insn *in, const struct x86_operand *memory)
     }
 }
 
+bool vectors_anywhere(const struct insn *in)
+{
+    return in->id == X86_INS_VCVTPH2PS || in->id == X86_INS_VCVTPS2PH;
+}
+
 // ---- What may be used (SDM vol. 3, 2.5; vol. 1, 13.3; vol. 2, 2.4) ----
 
 static unsigned allowed(const struct bt *bt)

@@ -29,6 +29,8 @@ unsigned vectors_needed(const struct insn *in);
 bool vectors_announced(const struct bt *bt, const struct insn *in);
 // Does its operand in memory have to be aligned? (SDM vol. 2, 2.4: exception types 1 and 2; legacy ones of type 4)
 bool vectors_aligned(const struct insn *in, const struct x86_operand *memory);
+// Does RFLAGS.AC never ask that? (SDM vol. 2, table 2-27: type 11 has no #AC)
+bool vectors_anywhere(const struct insn *in);
 
 void vectors_mode_changed(struct bt *bt); // CR0, CR4 or XCR0 has been written
 void vectors_wake(struct bt *bt);         // what may be used is loaded when translated code goes on

@@ -221,8 +221,9 @@ static void alignment(void)
     CHECK_EQ(FAULT(&f, load(&f, PAGE + 3, 1)), 0);
     CHECK_EQ(FAULT(&f, mem_write(f.bt, PAGE + 1, 2, 0, false)), VEC_AC << 16);
     CHECK_EQ(FAULT(&f, load(&f, PAGE - 1, 2)), PF(PF_PRESENT | PF_USER)); // comes first
-    CHECK_EQ(FAULT(&f, mem_access(f.bt, PAGE + 2, 4, true, false, false, &host)), VEC_AC << 16);
-    CHECK_EQ(FAULT(&f, mem_access(f.bt, PAGE + 2, 16, true, false, false, &host)), 0);
+    CHECK_EQ(FAULT(&f, mem_access(f.bt, PAGE + 2, 4, (struct mem_how){true, false, false, false}, &host)),
+             VEC_AC << 16);
+    CHECK_EQ(FAULT(&f, mem_access(f.bt, PAGE + 2, 16, (struct mem_how){true, false, false, false}, &host)), 0);
     tear_down(&f);
 }
 
@@ -283,35 +284,39 @@ static void checked_operands(void)
     void *host;
     set_up(&f);
     for (unsigned twice = 0; twice < 2; twice++) {
-        CHECK(mem_access(f.bt, 3 * PAGE + 5, 32, true, true, false, &host));
+        CHECK(mem_access(f.bt, 3 * PAGE + 5, 32, (struct mem_how){true, true, false, false}, &host));
         CHECK(host == f.ram.base + FRAMES + 60 * PAGE + 5);
     }
-    CHECK(mem_access(f.bt, 4 * PAGE, 8, true, false, false, &host));
+    CHECK(mem_access(f.bt, 4 * PAGE, 8, (struct mem_how){true, false, false, false}, &host));
     CHECK_EQ(*cell(&f, PT, 4) & PTE_D, 0);
 
     uint8_t pattern[16];
     for (unsigned i = 0; i < 16; i++)
         pattern[i] = (uint8_t)(i + 1);
-    CHECK(!mem_access(f.bt, 7 * PAGE - 5, 16, false, true, false, &host)); // across pages, write only
+    CHECK(!mem_access(f.bt, 7 * PAGE - 5, 16, (struct mem_how){false, true, false, false},
+                      &host)); // across pages, write only
     CHECK_EQ((uintptr_t)host % 64, (7 * PAGE - 5) % 64);
     memcpy(host, pattern, 16);
     mem_commit(f.bt);
     CHECK(!memcmp(f.ram.base + FRAMES + 58 * PAGE - 5, pattern, 5));
     CHECK(!memcmp(f.ram.base + FRAMES + 56 * PAGE, pattern + 5, 11));
-    CHECK(!mem_access(f.bt, 7 * PAGE - 5, 16, true, false, false, &host));
+    CHECK(!mem_access(f.bt, 7 * PAGE - 5, 16, (struct mem_how){true, false, false, false}, &host));
     CHECK(!memcmp(host, pattern, 16));
 
-    CHECK(!mem_access(f.bt, DEVICE_VA, 8, true, true, false, &host)); // read, modify, write
+    CHECK(!mem_access(f.bt, DEVICE_VA, 8, (struct mem_how){true, true, false, false}, &host)); // read, modify, write
     CHECK_EQ(*(uint64_t *)host, 0x1122334455667788);
     ++*(uint64_t *)host;
     mem_commit(f.bt);
     CHECK_EQ(f.device.value, 0x1122334455667789);
-    CHECK(!mem_access(f.bt, DEVICE_VA + 16, 16, true, false, false, &host)); // as two of 8
+    CHECK(!mem_access(f.bt, DEVICE_VA + 16, 16, (struct mem_how){true, false, false, false}, &host)); // as two of 8
     CHECK_EQ(f.device.reads, 3);
     CHECK_EQ(f.device.size, 8);
-    CHECK_EQ(FAULT(&f, mem_access(f.bt, 64 * PAGE - 63, 64, true, false, false, &host)), PF(0));
-    CHECK_EQ(FAULT(&f, mem_access(f.bt, (1ull << 47) - 1, 1, true, false, false, &host)), PF(0));
-    CHECK_EQ(FAULT(&f, mem_access(f.bt, 1ull << 47, 1, true, false, true, &host)), VEC_SS << 16);
+    CHECK_EQ(FAULT(&f, mem_access(f.bt, 64 * PAGE - 63, 64, (struct mem_how){true, false, false, false}, &host)),
+             PF(0));
+    CHECK_EQ(FAULT(&f, mem_access(f.bt, (1ull << 47) - 1, 1, (struct mem_how){true, false, false, false}, &host)),
+             PF(0));
+    CHECK_EQ(FAULT(&f, mem_access(f.bt, 1ull << 47, 1, (struct mem_how){true, false, true, false}, &host)),
+             VEC_SS << 16);
     tear_down(&f);
 }
 
@@ -335,14 +340,14 @@ static void code_pages(void)
     CHECK(mem_plain(f.bt, 10 * PAGE, 1, true)); // which is written now
     CHECK(!tc_page_has_code(f.bt->tc, frame));
     CHECK(tc_enter(f.bt));
-    CHECK(!mem_access(f.bt, 10 * PAGE, 1, true, true, false, &host));
+    CHECK(!mem_access(f.bt, 10 * PAGE, 1, (struct mem_how){true, true, false, false}, &host));
     CHECK_EQ(*(uint8_t *)host, 0x90);
     *(uint8_t *)host = 0xf4;
     CHECK(tc_page_has_code(f.bt->tc, frame));
     mem_commit(f.bt);
     CHECK_EQ(*(f.ram.base + frame), 0xf4);
     CHECK(!tc_page_has_code(f.bt->tc, frame));
-    CHECK(mem_access(f.bt, 10 * PAGE, 1, true, true, false, &host));
+    CHECK(mem_access(f.bt, 10 * PAGE, 1, (struct mem_how){true, true, false, false}, &host));
 
     CHECK(tc_enter(f.bt));
     mem_write(f.bt, 10 * PAGE - 7, 8, 0x90ull << 56, false); // its last byte
