@@ -82,12 +82,12 @@ UNIT += $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz_%,$(FUZZ_SRC))
 TARGET ?= decode
 SECONDS ?= 600
 
-.PHONY: all setup images native bench bench-peers iso test check-switch check-compare check-peers check-kvm-amd \
+.PHONY: all setup images native bench bench-peers iso test check-cpu check-switch check-compare check-peers check-kvm-amd \
     check-kvm-intel check-soak fuzz lint format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(RINGSIDE) images native ## the program, the images, the native programs
+all: $(RINGSIDE) $(B)/check_cpu images native ## the program, check_cpu, the images, the native programs
 
 images: $(IMAGES)
 native: $(NATIVE)
@@ -153,7 +153,11 @@ $(B)/obj/tests/cpu/judge_image.o: tests/cpu/judge_image.S $(B)/cpu_judge
 	$(CC) -DJUDGE='"$(B)/cpu_judge"' -c -o $@ $<
 
 $(B)/tests/interp_x87: $(B)/obj/tests/cpu/variations.o
-$(B)/tests/interp_cpu $(B)/tests/bt_cpu: $(B)/tests/%: tests/unit/%.c $(CPU_OBJ) $(LIB_OBJ) Makefile
+
+$(B)/check_cpu: $(patsubst %,$(B)/obj/tests/cpu/%.o,check_cpu run run_report) $(CPU_OBJ) $(LIB_OBJ) Makefile
+	$(TEST_LINK)
+
+$(B)/tests/interp_cpu $(B)/tests/bt_cpu $(B)/tests/cpu_rows: $(B)/tests/%: tests/unit/%.c $(CPU_OBJ) $(LIB_OBJ) Makefile
 	@mkdir -p $(@D)
 	$(TEST_LINK)
 
@@ -283,6 +287,10 @@ check-kvm-intel: setup ## vtx on the real kvm_intel (VT-x, ept=1 and 0), in Boch
 	@scripts/setup.sh --peers || true
 	@$(MAKE) --no-print-directory $(KVM_PARTS)
 	@scripts/check_kvm.py intel
+
+check-cpu: setup ## interp and bt against the host's CPU, some ten minutes; CASES=n, SEED=n
+	@$(MAKE) --no-print-directory $(B)/check_cpu
+	@$(B)/check_cpu --json=$(B)/check-cpu.json $(if $(CASES),--cases=$(CASES)) $(if $(SEED),--seed=$(SEED))
 
 check-soak: setup ## ten times as much of what make test does to find what the monitor leaves behind
 	@$(MAKE) --no-print-directory $(RINGSIDE) images

@@ -19,6 +19,8 @@
      : (special) == LZCNT                      ? NEED_LZCNT                                                            \
      : (special) == POPCNT                     ? NEED_POPCNT                                                           \
      : (special) == CRC32                      ? NEED_SSE42                                                            \
+     : (special) == CLFLUSHOPT                 ? NEED_CLFLUSHOPT                                                       \
+     : (special) == CLWB                       ? NEED_CLWB                                                             \
      : (special) == SEGMENT_BASE               ? NEED_FSGSBASE                                                         \
                                                : NEED_BASE)
 
@@ -130,6 +132,8 @@ static const struct need_row {
     [NEED_LZCNT] = {"lzcnt", {{0x80000001, ECX, 5}}},
     [NEED_POPCNT] = {"popcnt", {{1, ECX, 23}}},
     [NEED_FSGSBASE] = {"fsgsbase", {{7, EBX, 0}}},
+    [NEED_CLFLUSHOPT] = {"clflushopt", {{7, EBX, 23}}},
+    [NEED_CLWB] = {"clwb", {{7, EBX, 24}}},
 };
 
 static bool bit_of(const uint32_t reg[3], const struct feature_bit *b)

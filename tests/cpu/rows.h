@@ -52,6 +52,8 @@ enum special {
     LEAVE_,
     STRING,
     SEGMENT_BASE,
+    CLFLUSHOPT, // need a feature, too
+    CLWB,
     HINT, // the memory operand is not accessed, or not as one
 };
 
@@ -136,6 +138,8 @@ enum need {
     NEED_LZCNT,
     NEED_POPCNT,
     NEED_FSGSBASE,
+    NEED_CLFLUSHOPT,
+    NEED_CLWB,
     NEEDS
 };
 

@@ -256,9 +256,18 @@ static void vary_canonical_edge(const struct sides_of *s, struct difference *d)
 
 static void vary_conversion_store(const struct sides_of *s, struct difference *d)
 {
-    struct opcode o;
-    if (d->mxcsr && faulting(s, &o) && o.vex && o.map == 3 && o.opcode == 0x1d)
-        d->mxcsr &= ~0x3fu;
+    const struct outcome *a = s->judge, *b = s->subject;
+    uint64_t at = a->rip - INSN_AT;
+    bool both =
+        (memory_fault(a) || a->vector == VEC_XM) && (memory_fault(b) || b->vector == VEC_XM) && a->rip == b->rip;
+    if (!both || at >= s->t->length)
+        return;
+    struct opcode o = opcode_parse(s->t->bytes + at, s->t->length - (unsigned)at);
+    if (!o.vex || o.map != 3 || o.opcode != 0x1d || o.modrm >= 0xc0)
+        return;
+    d->mxcsr &= ~0x3fu;
+    if (a->vector != b->vector)
+        d->fault = false;
 }
 
 static void vary_split_store(const struct sides_of *s, struct difference *d)
@@ -268,10 +277,11 @@ static void vary_split_store(const struct sides_of *s, struct difference *d)
         d->memory = false;
 }
 
+#define LINUX_END 0x7ffffffff000ull // of what programs may have
 static void vary_hidden_present(const struct sides_of *s, struct difference *d)
 {
     const struct outcome *a = s->judge, *b = s->subject;
-    if (a->vector == VEC_PF && b->vector == VEC_PF && a->cr2 == b->cr2 && a->cr2 >> 63 &&
+    if (a->vector == VEC_PF && b->vector == VEC_PF && a->cr2 == b->cr2 && a->cr2 >= LINUX_END &&
         (a->error | PF_PRESENT) == (b->error | PF_PRESENT))
         d->fault = false;
 }
@@ -302,13 +312,13 @@ const struct variation variations[VARIATIONS] = {
      "an operand that crosses the end of the canonical addresses: #GP, or the first part's #PF",
      "SDM vol. 3, table 6-2: one class of priority"},
     {"conversion-store-fault", vary_conversion_store,
-     "vcvtps2ph whose store faults: whether MXCSR has the conversion's exceptions",
+     "vcvtps2ph whose store faults: whether MXCSR has the conversion's exceptions, and whether #XM comes first",
      "SDM vol. 2, VCVTPS2PH does not say; seen on Sapphire Rapids"},
     {"split-store-fault", vary_split_store,
      "an x87 store across pages that faults in the second one: whether the first part is written",
      "SDM vol. 1, 8.6 does not say; seen on Sapphire Rapids"},
     {"hidden-present", vary_hidden_present,
-     "a page fault in the kernel's half: the host's Linux does not tell whether the page is present",
+     "a page fault where programs have nothing: the host's Linux does not tell whether the page is present",
      "not the processor's: Linux, arch/x86/mm/fault.c"},
 };
 
