@@ -149,32 +149,51 @@ static enum waited spin(struct process *p, const volatile uint32_t *attention)
     return TOO_LONG;
 }
 
-static enum waited sleep_until(struct process *p, const volatile uint32_t *attention, int patience_ms)
+#define FOREVER UINT64_MAX
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+// As poll() has it, rounded up; 0 where the time has come.
+static int ms_until(uint64_t ns)
+{
+    uint64_t now = ns == FOREVER ? 0 : now_ns();
+    return ns == FOREVER ? -1 : now < ns ? (int)((ns - now + 999999) / 1000000) : 0;
+}
+
+// Wakes that do not matter, and signals to this thread (a kick is repeated by them), do not renew our patience.
+static enum waited sleep_until(struct process *p, const volatile uint32_t *attention, uint64_t until)
 {
     struct pollfd fds[] = {
         {.fd = p->said, .events = POLLIN}, {.fd = p->pidfd, .events = POLLIN}, {.fd = p->pool->wake, .events = POLLIN}};
     uint64_t unused;
     if (attention && *attention)
         return ATTENTION;
-    int ready = poll(fds, attention ? 3 : 2, patience_ms); // wakes that do not matter would renew our patience
+    int ready = poll(fds, attention ? 3 : 2, ms_until(until));
     if (ready > 0 && fds[2].revents && read(p->pool->wake, &unused, sizeof unused) < 0)
         assert(errno == EAGAIN);
     if (answered(p))
         return SAID;
     if (ready > 0 && fds[1].revents)
         return DEAD;
-    return ready == 0 ? TOO_LONG : ATTENTION; // or nothing
+    return ms_until(until) == 0 ? TOO_LONG : ATTENTION; // or nothing
 }
 
-// For the answer to the last message. attention may be NULL; patience_ms as poll() has it, from when spinning ends.
+// For the answer to the last message. attention may be NULL; patience_ms, or -1 for as long as it takes, counts from
+// when spinning ends.
 static enum waited await(struct process *p, const volatile uint32_t *attention, int patience_ms)
 {
     enum waited result = spin(p, attention);
     if (result != TOO_LONG)
         return result;
+    uint64_t until = patience_ms < 0 ? FOREVER : now_ns() + (uint64_t)patience_ms * 1000000;
     atomic_store(&p->pool->asleep, 1);
     do
-        result = sleep_until(p, attention, patience_ms);
+        result = sleep_until(p, attention, until);
     while (result == ATTENTION && !(attention && *attention));
     atomic_store(&p->pool->asleep, 0);
     return result;

@@ -158,6 +158,18 @@ def helpers_killed(engine, what):
            f"{status} {err!r} after {seconds:.1f} s, {len(own)} helpers, left {left}")
 
 
+def helpers_stopped(engine, what):
+    """They live, but do not answer: the time limit ends the run all the same."""
+    process = start(engine, f"do={what}", "--timeout=1")
+    running = wait_until_it_runs(process)
+    for pid in processes.children(process.pid):
+        os.kill(pid, signal.SIGSTOP)
+    status, _, err = finish(process, 30)
+    left = processes.orphans([])
+    report(running and status in (TIMEOUT, ENGINE_ERROR) and one_line(err) and not left,
+           f"{engine}: stopped helper processes do not keep the run from ending ({what})", f"{status} {err!r} {left}")
+
+
 def main():
     processes.adopt_orphans()
     found = engines()
@@ -172,6 +184,8 @@ def main():
         if engine == "bt:user=direct":
             for what in ("spin", "touch", "calls", "forks"):
                 helpers_killed(engine, what)
+            helpers_stopped(engine, "calls")
+            helpers_stopped(engine, "forks")
     left = processes.orphans([])
     report(not left, "no process is left over", str(left))
     return 1 if failed else 0

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Processes for directly executed code: small programs in pages of guest RAM, each left by a system call or a fault,
 // and what the monitor then knows about them.
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
 #include <x86intrin.h>
 
+#include "engines/bt/process_inside.h"
 #include "engines/bt/xstate.h"
 #include "run/pin.h"
 #include "tests/unit/process_fixture.h"
@@ -227,6 +231,49 @@ static void check_kick_storm(struct fixture *f)
     f->attention = 0;
 }
 
+// A process that somebody has stopped (SIGSTOP) is let go on, however many signals this thread gets meanwhile: a kick
+// that is not seen is repeated by one every few milliseconds.
+struct nudger {
+    pthread_t to, thread;
+    atomic_bool done;
+};
+
+static void no_more_than_a_nudge(int number)
+{
+    (void)number;
+}
+
+static void *nudge(void *arg)
+{
+    struct nudger *n = arg;
+    for (unsigned i = 0; i < 4000 && !atomic_load(&n->done); i++) {
+        pthread_kill(n->to, SIGUSR2);
+        usleep(2000);
+    }
+    return NULL;
+}
+
+static void check_stopped(struct fixture *f)
+{
+    struct process *p = START(f, 0, 0x48, 0xff, 0xc0, JUMP_BACK(3)); // inc rax, for ever
+    const struct sigaction action = {.sa_handler = no_more_than_a_nudge};
+    struct nudger n = {.to = pthread_self()};
+    struct timespec begin, end;
+    struct kicker k;
+    sigaction(SIGUSR2, &action, NULL);
+    pthread_create(&n.thread, NULL, nudge, &n);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    kill(p->pid, SIGSTOP);
+    kicks_begin(&k, f, 1000, 1);
+    CHECK_EQ(run(f, p), PROCESS_KICKED);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    CHECK(end.tv_sec - begin.tv_sec < 6); // it takes a second or two
+    atomic_store(&n.done, true);
+    pthread_join(n.thread, NULL);
+    pthread_join(k.thread, NULL);
+    f->attention = 0;
+}
+
 // What the host does not do leaves the process able to go on.
 static void check_refusal(struct fixture *f)
 {
@@ -324,6 +371,7 @@ int main(int argc, char **argv)
     check_vectors(&f);
     check_kick(&f);
     check_kick_storm(&f);
+    check_stopped(&f);
     check_refusal(&f);
     tear_down(&f);
     return check_done("bt_process");
