@@ -204,6 +204,8 @@ static void make_x87(uint64_t *rng, struct x87_case *x)
     }
     if (one_in(rng, 16))
         put(&x->t, 0x66);
+    if (one_in(rng, 16))
+        put(&x->t, 0x40 | (uint8_t)(rng_below(rng, 8) << 1)); // W, R and X; W undoes 66
     put(&x->t, (uint8_t)(0xd8 + rng_below(rng, 8)));
     put_modrm(rng, x, ANY);
 }
@@ -290,11 +292,18 @@ static void run_subject(struct subject_guest *s, const struct x87_case *x, struc
     x87_to_image(&c->x87, (uint8_t *)after, true);
 }
 
+static const uint8_t *opcode_of(const struct x87_case *x) // behind 66 and REX
+{
+    const uint8_t *b = x->t.bytes;
+    b += *b == 0x66;
+    return b + (*b >> 4 == 4);
+}
+
 // The condition codes that the manual defines behind an instruction (SDM vol. 2, "FPU Flags Affected"). Intel's
 // processors leave the others as they are, and so does the interpreter; what other vendors' do is not compared.
 static uint16_t defined_conditions(const struct x87_case *x)
 {
-    const uint8_t *b = x->t.bytes + (x->t.bytes[0] == 0x66);
+    const uint8_t *b = opcode_of(x);
     unsigned digit = b[1] >> 3 & 7, low = b[1] & 0x1f;
     bool reg = b[1] >= 0xc0;
     if (x->mmx || b[0] == 0x9b || __builtin_cpu_is("intel"))
@@ -340,8 +349,8 @@ static void say_x87(const struct fxsave *in, const struct fxsave *a, const struc
 // fnstenv and fnsave store the pointers that are not compared: both sides' are overwritten.
 static void hide_pointers(const struct x87_case *x, uint8_t *window)
 {
-    const uint8_t *b = x->t.bytes + (x->t.bytes[0] == 0x66);
-    bool words = b != x->t.bytes, env = b[0] == 0xd9 && (b[1] >> 3 & 7) == 6,
+    const uint8_t *b = opcode_of(x);
+    bool words = x->t.bytes[0] == 0x66 && !(b[-1] >> 3 == 0x48 >> 3), env = b[0] == 0xd9 && (b[1] >> 3 & 7) == 6,
          save = b[0] == 0xdd && (b[1] >> 3 & 7) == 6;
     unsigned from = words ? 6 : 12, to = words ? 14 : 28;
     if (x->memory && (env || save) && x->at >= WINDOW && x->at + to <= WINDOW + WINDOW_RW)
