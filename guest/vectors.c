@@ -8,6 +8,7 @@
 #include "x86/regs.h"
 
 #define CPUID_FEATURES 1
+#define CPUID_XSAVE 0xd // what there is to be switched on
 #define CPUID_EDX_FXSR (1u << 24)
 #define CPUID_ECX_XSAVE (1u << 26)
 #define CPUID_ECX_AVX (1u << 28)
@@ -19,7 +20,8 @@ enum vectors vectors_on(void)
     struct cpuid_result features = cpuid(CPUID_FEATURES, 0);
     if (!(features.edx & CPUID_EDX_FXSR))
         return VECTORS_NONE;
-    bool xsave = features.ecx & CPUID_ECX_XSAVE;
+    bool leaf = cpuid(0, 0).eax >= CPUID_XSAVE && (cpuid(CPUID_XSAVE, 0).eax & XCR0_X87_SSE) == XCR0_X87_SSE;
+    bool xsave = leaf && features.ecx & CPUID_ECX_XSAVE;
     write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (xsave ? CR4_OSXSAVE : 0));
     if (!xsave)
         return VECTORS_FXSAVE;
