@@ -18,6 +18,7 @@ SAN :=
 HIGH := -pie -Wl,-no-pie -Wl,--no-relax -Wl,-Ttext-segment=0x7fd000000000
 endif
 
+SCALAR := -mgeneral-regs-only
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef
 CFLAGS := -std=gnu17 -O2 -g -fPIE $(WARN) -D_GNU_SOURCE -I. -MMD -MP $(SAN) $(EXTRA_CFLAGS)
 LDLIBS := -lcapstone -lpfm -ljansson -lnettle -lm
@@ -63,7 +64,6 @@ IMAGES := $(BENCH_IMAGES) $(TEST_IMAGES) $(BANTAM_IMAGES)
 
 # Benchmarks that use vector registers, which nothing else of an image does.
 VECTOR_SRC := $(shell grep -l '^// vectors: yes' bench/micro/*.c)
-SCALAR := -mgeneral-regs-only
 VECTOR := -msse2 -mfpmath=sse -fno-math-errno
 $(VECTOR_SRC:%=build/guest/%.o): GUEST_CFLAGS := $(filter-out $(SCALAR),$(GUEST_CFLAGS)) $(VECTOR)
 $(VECTOR_SRC:%=build/user/%.o): USER_CFLAGS := $(filter-out $(SCALAR),$(USER_CFLAGS)) $(VECTOR)
@@ -97,6 +97,9 @@ setup: ## check for the packages that are needed and install what is missing
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
+
+# What runs while a guest's vector registers are live must not use any (engines/bt/quick.c).
+$(BT_OBJ) $(B)/obj/x86/paging.o: CFLAGS += $(SCALAR)
 
 $(RINGSIDE): $(B)/obj/run/main.o $(LIB_OBJ) $(ENGINES)
 	@mkdir -p $(@D)

@@ -56,5 +56,6 @@ check "includes go down only" python3 scripts/check_includes.py "${c[@]}"
 check "sources" python3 scripts/check_sources.py "${all[@]}"
 check "shell syntax" shell_syntax "${shell[@]}"
 check "builds without warnings" build
+check "what runs beside live vector registers" python3 scripts/check_quick.py build/obj/engines/bt/*.o build/obj/x86/paging.o
 check "handlers chain by jumps" python3 scripts/check_tail_calls.py build/obj/engines/interp/*.o
 exit $failed

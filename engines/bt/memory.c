@@ -333,6 +333,23 @@ void *mem_plain(struct bt *bt, uint64_t va, unsigned size, bool write)
     return host;
 }
 
+void *mem_quick(struct bt *bt, uint64_t va, unsigned size, bool write)
+{
+    enum tlb_mode mode = mode_of(bt);
+    if (!canonical(va) || (va ^ (va + size - 1)) & GUEST_PAGE_MASK)
+        return NULL;
+    uint8_t *host = write ? hit_write(bt, mode, va, size) : hit_read(bt, mode, va, size);
+    struct part part;
+    uint32_t error;
+    if (!host && walk(bt, mode, va, write ? PF_WRITE : 0, &part, &error))
+        host = part.host;
+    if (!host || (write && is_traced(bt, host)))
+        return NULL;
+    if (write)
+        tlb_allow_stores(bt->tlb, mode, va);
+    return host;
+}
+
 // ---- The checked form of memory operands ----
 
 bool mem_access(struct bt *bt, uint64_t va, unsigned size, struct mem_how how, void **host)

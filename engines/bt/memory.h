@@ -31,6 +31,10 @@ void sys_write(struct bt *bt, uint64_t va, unsigned size, uint64_t value);
 // nothing in it is code or a traced table any more. NULL where it takes more. Never raises.
 void *mem_plain(struct bt *bt, uint64_t va, unsigned size, bool write);
 
+// The same for an access of an instruction, where it is nothing but that: no trace, no fault, nothing to note. Uses no
+// vector register and no library (quick.c).
+void *mem_quick(struct bt *bt, uint64_t va, unsigned size, bool write);
+
 // Guest-physical address of the instruction at va, or raises #PF/#GP at bt->rip.
 gpa_t mem_fetch(struct bt *bt, uint64_t va);
 

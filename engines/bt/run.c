@@ -91,8 +91,11 @@ void bt_state_from_world(struct bt *bt)
 // At home, some registers are in cells in the checked worlds (park.h).
 _Static_assert(PARKED_AT_HOME == (1u << RCX | 1u << R14 | 1u << R15), "these three");
 
-static void from_cells(struct bt *bt)
+void bt_registers_home(struct bt *bt)
 {
+    bt_state_from_world(bt);
+    if (bt->world == WORLD_FAST)
+        return;
     bt->gpr[RCX] = bt->parked[RCX];
     bt->gpr[R14] = bt->parked[R14];
     bt->gpr[R15] = bt->parked[R15];
@@ -106,7 +109,7 @@ static void to_cells(struct bt *bt)
     mem_begin_world(bt);
 }
 
-static void state_to_world(struct bt *bt)
+void bt_state_to_world(struct bt *bt)
 {
     if (bt->world != WORLD_FAST)
         to_cells(bt);
@@ -249,11 +252,9 @@ static uint8_t *leave_through(struct bt *bt, struct site *site)
 
 const void *bt_left(struct bt *bt)
 {
-    bt_state_from_world(bt);
-    if (bt->world != WORLD_FAST)
-        from_cells(bt);
+    bt_registers_home(bt);
     uint8_t *host = leave_through(bt, tc_site(bt->tc, bt->site));
-    state_to_world(bt);
+    bt_state_to_world(bt);
     return host;
 }
 
@@ -350,7 +351,7 @@ static void step(struct bt *bt)
     bt->stepping = true;
     bt->unfinished = false;
     uint8_t *host = tc_enter_single(bt);
-    state_to_world(bt);
+    bt_state_to_world(bt);
     bt_world_enter(bt, host);
     bt->stepping = false;
     bt->retired += !bt->unfinished;
@@ -376,7 +377,7 @@ static void go(struct bt *bt)
         return;
     }
     uint8_t *host = tc_enter(bt);
-    state_to_world(bt);
+    bt_state_to_world(bt);
     bt_world_enter(bt, host);
     debug_trap(bt, false);
 }

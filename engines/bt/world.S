@@ -90,16 +90,27 @@ saved:
     pop %rbx
     ret
 
-// The guest's vector registers are live (vectors.h): out of the way, and what C code expects in their place.
+// The guest's vector registers are live (vectors.h). Most of the time they may stay; else they go out of the way, and
+// what C code expects is put in their place.
 save_vectors:
+    mov %rdi, %rbx
+    sub $8, %rsp
+    call bt_access_quickly
+    add $8, %rsp
+    mov %rbx, %rdi
+    test %rax, %rax
+    jz 1f
+    mov %rax, BT_RESUME(%rdi)
+    jmp load_registers
+1:
     mov $XSTATE_ALL, %eax
     xor %edx, %edx
     xsaveopt64 BT_XSAVE(%rdi)
     stmxcsr BT_XSAVE + XSAVE_MXCSR(%rdi)
     testb $XSTATE_X87, BT_XSAVE + XSAVE_HEADER(%rdi)
-    jz 1f
+    jz 2f
     fninit
-1:
+2:
     vzeroupper
     ldmxcsr BT_MXCSR_RESET(%rdi)
     jmp saved

@@ -19,6 +19,10 @@
 // Loads the guest's registers and continues at host; comes back when bt_left() returned NULL.
 void bt_world_enter(struct bt *bt, const void *host);
 
+// Called by world.S when translated code has left while vector registers are live, and before they are saved (quick.c):
+// host address to continue at, or NULL where more is to be done.
+const void *bt_access_quickly(struct bt *bt);
+
 // Called by world.S when translated code has left through a site, with all registers in *bt (rsp as the world has it in
 // world_rsp): host address to continue at, or NULL to return from bt_world_enter. In run.c.
 const void *bt_left(struct bt *bt);
