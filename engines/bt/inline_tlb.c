@@ -270,7 +270,7 @@ static void put_with_access(struct translator *t, struct code *code, const struc
 // Where its operand is there: for division, arithmetic or alignment.
 static bool may_fault(const struct insn *in)
 {
-    return in->id == X86_INS_DIV || in->id == X86_INS_IDIV || is_vector(kind_of(in));
+    return in->id == X86_INS_DIV || in->id == X86_INS_IDIV || in->id == X86_INS_CMPXCHG16B || is_vector(kind_of(in));
 }
 
 // What happens where the lookup misses: C code leaves the operand's host address in bt->access, the RAM's or a bounce
