@@ -418,6 +418,8 @@ bool x86_decode_mode(struct x86_decoder *d, enum x86_mode mode, const uint8_t *b
         return hint && decode_hint(d, ordered, all, opcode, insn);
     if (d->scratch->id == X86_INS_ADCX && !insn->opsize) // what Capstone makes of wrssd with a prefix 67
         return false;
+    if (d->scratch->id == X86_INS_MOVBE && insn->rep) // no instruction (SDM vol. 2, table A-4)
+        return false;
 
     const cs_x86 *x86 = &d->scratch->detail->x86;
     insn->id = (uint16_t)d->scratch->id;
