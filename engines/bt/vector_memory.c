@@ -142,6 +142,14 @@ static uint64_t gather_address(const struct bt *bt, const struct insn *in, const
     return effective_address(bt, in, &o);
 }
 
+// Each element of a mask becomes all ones or zeros, by its sign, before anything is fetched (SDM vol. 2, VGATHERDPS).
+static void extend_mask(uint8_t mask[MOST], unsigned bytes, unsigned size)
+{
+    for (unsigned i = 0; i < bytes / size; i++)
+        memset(mask + i * size, selects(mask, i, size) ? 0xff : 0, size);
+    memset(mask + bytes, 0, MOST - bytes);
+}
+
 // An element that is there is not asked for again when the instruction is begun anew: its mask is cleared as it comes.
 // With that a fault in the middle finds registers that tell how far it got.
 void emulate_gather(struct bt *bt, const struct insn *in)
@@ -153,10 +161,13 @@ void emulate_gather(struct bt *bt, const struct insn *in)
     get_vector(bt, in->op[0].reg, to);
     get_vector(bt, in->op[1].mem.index, indices);
     get_vector(bt, in->op[2].reg, mask);
+    extend_mask(mask, bytes, size);
+    set_vector(bt, in->op[2].reg, mask);
     for (unsigned i = 0; i < elements; i++) {
         if (selects(mask, i, size)) {
             uint64_t value = load(bt, in, gather_address(bt, in, indices, i), size);
             memcpy(to + i * size, &value, size);
+            memset(to + bytes, 0, MOST - bytes);
             memset(mask + i * size, 0, size);
             set_vector(bt, in->op[0].reg, to);
             set_vector(bt, in->op[2].reg, mask);
