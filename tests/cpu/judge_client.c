@@ -21,7 +21,7 @@
 
 extern const uint8_t judge_image[], judge_image_end[];
 
-enum { WAIT_MS = 100, HANG_WAITS = 50 };
+enum { WAIT_MS = 100, HANG_WAITS = 200 };
 
 static long futex_wait(uint32_t *at, uint32_t seen)
 {

@@ -77,7 +77,9 @@ static bool make_stray(uint64_t *rng, struct test_case *t)
     for (unsigned n = 1 + one_in(rng, 4); n; n--)
         t->bytes[rng_below(rng, t->length < 6 ? t->length : 6)] ^= (uint8_t)(1u << rng_below(rng, 8));
     unsigned length = insn_kind(t->bytes, 15).length; // another one than before, perhaps
-    t->length = length ? length : t->length;
+    if (!length && t->length < 15)                    // whatever the host may find in it, it ends before the case does
+        memset(t->bytes + t->length, 0x90, 15 - t->length);
+    t->length = length ? length : 15;
     struct opcode s = opcode_parse(t->bytes, t->length);
     t->name = "stray";
     t->undefined = FLAGS_ARITH; // of which instruction, nobody asks

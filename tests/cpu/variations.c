@@ -232,15 +232,31 @@ static void vary_fault_address(const struct sides_of *s, struct difference *d)
         d->fault = false;
 }
 
-// One side faults where the other has nothing to store there, and is done.
-static void vary_masked_store(const struct sides_of *s, struct difference *d)
+// The only instruction of the case, where one side refuses its operand and the other is done.
+static bool faults_alone(const struct sides_of *s, struct opcode *o, const struct outcome **fault)
 {
     bool a = memory_fault(s->judge), b = memory_fault(s->subject);
-    const struct outcome *fault = a ? s->judge : s->subject;
-    if (a == b || s->t->insns != 1 || fault->rip != INSN_AT)
-        return;
-    struct opcode o = opcode_parse(s->t->bytes, s->t->length);
-    if (o.map == 1 && o.opcode == 0xf7 && o.pp <= 1 && o.modrm >= 0xc0)
+    *fault = a ? s->judge : s->subject;
+    if (a == b || s->t->insns != 1 || (*fault)->rip != INSN_AT)
+        return false;
+    *o = opcode_parse(s->t->bytes, s->t->length);
+    return true;
+}
+
+static void vary_masked_store(const struct sides_of *s, struct difference *d)
+{
+    struct opcode o;
+    const struct outcome *fault;
+    if (faults_alone(s, &o, &fault) && o.map == 1 && o.opcode == 0xf7 && o.pp <= 1 && o.modrm >= 0xc0)
+        *d = (struct difference){.flags = d->flags, .gpr = d->gpr, .mxcsr = d->mxcsr, .ymm = d->ymm, .fcw = d->fcw};
+}
+
+static void vary_image_tail(const struct sides_of *s, struct difference *d)
+{
+    struct opcode o;
+    const struct outcome *fault;
+    bool fxsave = faults_alone(s, &o, &fault) && !o.vex && o.map == 1 && o.opcode == 0xae && !(o.modrm & 0x38);
+    if (fxsave && fault->vector == VEC_PF && fault->cr2 % PAGE < 512)
         *d = (struct difference){.flags = d->flags, .gpr = d->gpr, .mxcsr = d->mxcsr, .ymm = d->ymm, .fcw = d->fcw};
 }
 
@@ -308,6 +324,8 @@ const struct variation variations[VARIATIONS] = {
      "SDM vol. 3, 4.7 does not say which; seen on Sapphire Rapids"},
     {"masked-store", vary_masked_store, "maskmovq and maskmovdqu: a fault of bytes that the mask leaves out",
      "SDM vol. 2, MASKMOVQ, MASKMOVDQU: implementation dependent"},
+    {"fxsave-tail", vary_image_tail, "fxsave with a fault of the image's last 96 bytes, which are not written",
+     "SDM vol. 1, 10.5.1 does not say; Sapphire Rapids faults"},
     {"canonical-edge", vary_canonical_edge,
      "an operand that crosses the end of the canonical addresses: #GP, or the first part's #PF",
      "SDM vol. 3, table 6-2: one class of priority"},
