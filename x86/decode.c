@@ -366,22 +366,41 @@ static void note_written(struct insn *insn)
     o[1].written = o[1].kind == OPERAND_MEM && insn->id == X86_INS_XCHG;
 }
 
-// What else Capstone says wrongly outside 64-bit mode, or leaves out: near branches with 16-bit operands stay within
-// 64 KiB, and AAM's base.
-static void mend_legacy(struct insn *insn, const uint8_t *code)
+// The distance of a near branch, at the instruction's end: Capstone takes that of 67 0f 8f for 16 bits.
+static int64_t branch_distance(const struct insn *insn, const uint8_t *code)
+{
+    const uint8_t *end = code + insn->length;
+    bool wide = insn->opcode[0] == 0xe8 || insn->opcode[0] == 0xe9 || insn->opcode[0] == 0x0f;
+    int16_t narrow;
+    int32_t distance;
+    if (!wide)
+        return (int8_t)end[-1];
+    memcpy(&narrow, end - 2, 2);
+    memcpy(&distance, end - 4, 4);
+    return insn->op_size == 2 ? narrow : distance;
+}
+
+// What else Capstone says wrongly outside 64-bit mode, or leaves out: near branches, which with 16-bit operands stay
+// within 64 KiB; the base of AAM and AAD where it is 10; in 16-bit code the width of cbw and cwd.
+static void mend_legacy(struct insn *insn, const uint8_t *code, uint64_t next)
 {
     struct x86_operand *o = &insn->op[0];
-    bool branch = (insn->opcode[0] & 0xf0) == 0x70 || (insn->opcode[0] >= 0xe0 && insn->opcode[0] <= 0xeb) ||
-                  (insn->opcode[0] == 0x0f && (insn->opcode[1] & 0xf0) == 0x80);
+    uint8_t opcode = insn->opcode[0];
+    bool branch = (opcode & 0xf0) == 0x70 || (opcode >= 0xe0 && opcode <= 0xe3) || (opcode >= 0xe8 && opcode <= 0xeb) ||
+                  (opcode == 0x0f && (insn->opcode[1] & 0xf0) == 0x80);
     if (branch && insn->operands == 1 && o->kind == OPERAND_IMM)
-        o->imm &= insn->op_size == 2 ? 0xffff : 0xffffffff;
-    if (insn->id == X86_INS_AAM) {
+        o->imm = (int64_t)(next + (uint64_t)branch_distance(insn, code)) & (insn->op_size == 2 ? 0xffff : 0xffffffff);
+    if (opcode == 0x98)
+        insn->id = insn->op_size == 2 ? X86_INS_CBW : X86_INS_CWDE;
+    if (opcode == 0x99)
+        insn->id = insn->op_size == 2 ? X86_INS_CWD : X86_INS_CDQ;
+    if (insn->id == X86_INS_AAM || insn->id == X86_INS_AAD) {
         insn->operands = 1;
         *o = (struct x86_operand){.kind = OPERAND_IMM, .size = 1, .imm = code[insn->length - 1]};
     }
 }
 
-// A far pointer's size: offset of operand size, and a selector.
+// A far pointer's size: offset of operand size, and a selector. lar and lsl read a selector alone.
 static void mend_far_pointer(struct insn *insn)
 {
     static const uint16_t far[] = {X86_INS_LCALL, X86_INS_LJMP, X86_INS_LDS, X86_INS_LES,
@@ -390,6 +409,8 @@ static void mend_far_pointer(struct insn *insn)
         for (unsigned j = 0; far[i] == insn->id && j < 2; j++)
             if (insn->op[j].kind == OPERAND_MEM)
                 insn->op[j].size = (uint8_t)(insn->op_size + 2);
+    if ((insn->id == X86_INS_LAR || insn->id == X86_INS_LSL) && insn->op[1].kind == OPERAND_MEM)
+        insn->op[1].size = 2;
 }
 
 bool x86_decode_mode(struct x86_decoder *d, enum x86_mode mode, const uint8_t *bytes, size_t n, uint64_t address,
@@ -434,7 +455,7 @@ bool x86_decode_mode(struct x86_decoder *d, enum x86_mode mode, const uint8_t *b
     note_written(insn);
     mend_far_pointer(insn);
     if (mode != X86_CODE64)
-        mend_legacy(insn, ordered);
+        mend_legacy(insn, ordered, address + insn->length);
     return select_by_prefix(insn);
 }
 

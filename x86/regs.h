@@ -125,6 +125,7 @@
 #define SEG_TYPE 0xf
 #define SEG_TYPE_ACCESSED 0x1
 #define SEG_TYPE_WRITABLE 0x2
+#define SEG_TYPE_EXPAND_DOWN 0x4 // of a data segment
 #define SEG_TYPE_CONFORMING 0x4
 #define SEG_TYPE_CODE 0x8
 #define SEG_S 0x10

@@ -3,6 +3,7 @@
 // pext. Flags that the manual leaves undefined keep a value that is simple to have.
 #include "engines/interp/flags.h"
 #include "engines/interp/forms.h"
+#include "engines/interp/window.h"
 
 // ---- bt, bts, btr, btc: CF = bit; then the bit is set, reset, complemented (SDM vol. 2) ----
 // ZF stays, the other flags are undefined: CF alone changes.
@@ -30,12 +31,16 @@ INLINE uint64_t bit_of(struct cpu *c, uint64_t a, uint64_t offset, unsigned bits
     return bit;
 }
 
+enum { BIT_EA = 0, BIT_EA32, BIT_LINEAR };
+
 // A register offset reaches memory beyond the operand, by whole operands, in both directions (SDM vol. 2, BT). With a
-// 32-bit address size (aux) that sum wraps too.
+// 32-bit address size (BIT_EA32 in aux) that sum wraps too; outside 64-bit mode (BIT_LINEAR) op_bit_linear has done it.
 INLINE uint64_t bit_ea(const struct cpu *c, const struct op *op, unsigned bits)
 {
     int64_t offset = (int64_t)sign_extend(c->gpr[op->src], bits);
     uint64_t bytes = (uint64_t)(offset >> (bits == 64 ? 6 : bits == 32 ? 5 : 4)) * (bits / 8);
+    if (op->aux == BIT_LINEAR)
+        return c->gpr[REG_EA];
     if (op->aux)
         return (uint32_t)(c->gpr[REG_EA] + bytes) + c->seg_base[op->seg];
     return ea(c, op) + bytes;
@@ -94,6 +99,27 @@ FOR_SIZES_16_UP(BIT_UPDATE, btc)
         {0}, BIT_FORMS(name, 16), BIT_FORMS(name, 32), BIT_FORMS(name, 64)                                             \
     }
 
+// Outside 64-bit mode: as op_linear32, for the operand that the bit lies in. dst: register with the offset; imm: bytes.
+INLINE uint32_t bit_offset(const struct cpu *c, const struct op *op)
+{
+    unsigned bits = 8 * (unsigned)op->imm;
+    int64_t offset = (int64_t)sign_extend(c->gpr[op->dst], bits);
+    uint64_t bytes = (uint64_t)(offset >> (bits == 32 ? 5 : 4)) * (bits / 8);
+    return (uint32_t)(c->gpr[op->base] + (c->gpr[op->index] << op->shift) + (uint64_t)op->disp + bytes);
+}
+
+static HANDLER(op_bit_linear32)
+{
+    c->gpr[REG_EA] = seg_linear(c, op, op->seg, bit_offset(c, op), (unsigned)op->imm, op->src);
+    NEXT;
+}
+
+static HANDLER(op_bit_linear16)
+{
+    c->gpr[REG_EA] = seg_linear(c, op, op->seg, (uint16_t)bit_offset(c, op), (unsigned)op->imm, op->src);
+    NEXT;
+}
+
 bool lower_bit_test(struct lower *l, const struct insn *in, unsigned arg)
 {
     static op_fn *const table[][4][FORMS] = {
@@ -105,7 +131,16 @@ bool lower_bit_test(struct lower *l, const struct insn *in, unsigned arg)
     struct op *op = emit_two(l, in, table[arg][size_index(in->op[0].size)]);
     if (!op)
         return false;
-    op->aux = is_mem(&in->op[0]) && in->addr_size == 4;
+    if (in->mode == X86_CODE64) {
+        op->aux = is_mem(&in->op[0]) && in->addr_size == 4 ? BIT_EA32 : BIT_EA;
+        return true;
+    }
+    op->aux = BIT_LINEAR;
+    if (is_mem(&in->op[0]) && is_reg(&in->op[1])) {
+        struct op *address = op - 1; // op_linear32 or op_linear16
+        address->fn = in->addr_size == 2 ? op_bit_linear16 : op_bit_linear32;
+        address->dst = in->op[1].reg;
+    }
     return true;
 }
 

@@ -11,6 +11,7 @@
 #include "engines/interp/lower.h"
 #include "engines/interp/lowering.h"
 #include "engines/interp/mmu.h"
+#include "engines/interp/window.h"
 
 #define ARENA_BYTES (64u << 20)
 #define HASH_SIZE (1u << 14)
@@ -22,7 +23,7 @@ struct block_cache {
     uint64_t ram_pages;
     struct block **page; // per page of RAM: the blocks with bytes on it
     struct block *hash[HASH_SIZE];
-    struct jump_entry jumps[2][JUMP_CACHE_SIZE];
+    struct jump_entry jumps[X86_MODES][2][JUMP_CACHE_SIZE];
     // block_single's block; in a cell of its own so that it never meets the cache
     _Alignas(struct block) uint8_t single[sizeof(struct block) + BLOCK_MAX_OPS * sizeof(struct op)];
 };
@@ -52,9 +53,9 @@ void block_cache_destroy(struct block_cache *cache)
     free(cache);
 }
 
-struct jump_entry *block_jump_cache(struct block_cache *cache, unsigned cpl)
+struct jump_entry *block_jump_cache(struct block_cache *cache, unsigned cpl, enum x86_mode mode)
 {
-    return cache->jumps[cpl ? 1 : 0];
+    return cache->jumps[mode][cpl ? 1 : 0];
 }
 
 void block_void_links(struct cpu *c)
@@ -174,6 +175,35 @@ void block_invalidate(struct cpu *c, uint64_t ram_offset, unsigned size)
     }
 }
 
+// ---- Where code lies ----
+
+// Bytes from rip on that the code segment has.
+static uint64_t code_room(const struct cpu *c, uint64_t rip)
+{
+    if (c->mode == X86_CODE64)
+        return UINT64_MAX;
+    return rip > c->code_limit ? 0 : c->code_limit - rip + 1;
+}
+
+// Where the instruction at c->rip lies; raises what fetching its first byte raises. Outside 64-bit mode the instruction
+// pointer has 32 bits and has wrapped around.
+static uint64_t fetch(struct cpu *c)
+{
+    if (LIKELY(c->mode == X86_CODE64))
+        return mmu_fetch(c, c->rip).v;
+    c->rip = (uint32_t)c->rip;
+    if (code_room(c, c->rip) == 0)
+        raise_error(c, NULL, VEC_GP, 0);
+    return mmu_fetch(c, code_linear(c, c->rip)).v;
+}
+
+// The page behind that of the instruction at rip.
+static gpa_t fetch_second_page(struct cpu *c, uint64_t rip)
+{
+    uint64_t second = (code_linear(c, rip) & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE;
+    return mmu_fetch(c, c->mode == X86_CODE64 ? second : (uint32_t)second);
+}
+
 // ---- Building ----
 
 // A breakpoint of a debugger outside stands before the instruction that is not here.
@@ -187,17 +217,30 @@ static HANDLER(op_breakpoint)
 static void build_first(struct cpu *c, struct lowering *low, struct block *b)
 {
     struct x86_code s = x86_code_at(c->ram, gpa(b->gpa));
-    if (s.left >= X86_MAX_INSN || lowering_fits(low, s.bytes, s.left)) {
-        lowering_insn(low, s.bytes, s.left);
+    uint64_t room = code_room(c, b->rip);
+    unsigned left = s.left < room ? s.left : (unsigned)room;
+    if (left >= X86_MAX_INSN || lowering_fits(low, s.bytes, left)) {
+        lowering_insn(low, s.bytes, left);
+        return;
+    }
+    if (room <= s.left) {
+        if (s.left < X86_MAX_INSN || lowering_decodes(low, s.bytes, X86_MAX_INSN)) // with what lies beyond the limit
+            lowering_beyond(low);
+        else
+            lowering_insn(low, s.bytes, left);
         return;
     }
     uint8_t both[X86_MAX_INSN];
-    gpa_t second = mmu_fetch(c, (b->rip & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE);
+    gpa_t second = fetch_second_page(c, b->rip);
     struct x86_code tail = x86_code_at(c->ram, second);
     memcpy(both, s.bytes, s.left);
     memcpy(both + s.left, tail.bytes, X86_MAX_INSN - s.left);
     b->second_page = second.v & GUEST_PAGE_MASK;
-    lowering_insn(low, both, X86_MAX_INSN);
+    left = room < X86_MAX_INSN ? (unsigned)room : X86_MAX_INSN;
+    if (lowering_fits(low, both, left))
+        lowering_insn(low, both, left);
+    else
+        lowering_beyond(low);
 }
 
 static void build_breakpoint(struct lowering *low)
@@ -223,6 +266,8 @@ static void build(struct cpu *c, struct block *b, uint64_t rip, uint64_t at, boo
     b->gpa = at;
     b->second_page = NO_PAGE;
     b->cpl = (uint8_t)c->cpl;
+    b->mode = (uint8_t)c->mode;
+    b->code_limit = c->code_limit;
 
     struct lowering low;
     lowering_start(&low, c, rip, b->op);
@@ -231,11 +276,12 @@ static void build(struct cpu *c, struct block *b, uint64_t rip, uint64_t at, boo
     else
         build_first(c, &low, b);
     struct x86_code s = x86_code_at(c->ram, gpa(at));
+    uint64_t room = code_room(c, rip);
+    unsigned left = s.left < room ? s.left : (unsigned)room;
     const struct op *full = b->op + BLOCK_MAX_OPS - 2 * LOWER_MAX_OPS; // room for one more and the closing jump
-    while (!low.l.ends && b->second_page == NO_PAGE && low.insns < max_insns && low.l.next < full &&
-           low.bytes < s.left && may_go_on(c, low.l.rip) &&
-           lowering_fits(&low, s.bytes + low.bytes, s.left - low.bytes))
-        lowering_insn(&low, s.bytes + low.bytes, s.left - low.bytes);
+    while (!low.l.ends && b->second_page == NO_PAGE && low.insns < max_insns && low.l.next < full && low.bytes < left &&
+           may_go_on(c, low.l.rip) && lowering_fits(&low, s.bytes + low.bytes, left - low.bytes))
+        lowering_insn(&low, s.bytes + low.bytes, left - low.bytes);
     lowering_finish(&low);
 
     b->bytes = (uint16_t)low.bytes;
@@ -248,26 +294,38 @@ static void build(struct cpu *c, struct block *b, uint64_t rip, uint64_t at, boo
 const struct block *block_single(struct cpu *c)
 {
     struct block *b = (struct block *)c->cache->single;
-    build(c, b, c->rip, mmu_fetch(c, c->rip).v, true);
+    uint64_t at = fetch(c);
+    build(c, b, c->rip, at, true);
     return b;
 }
 
-const struct block *block_find(struct cpu *c, uint64_t rip)
+static bool is_block(const struct cpu *c, const struct block *b, uint64_t at, uint64_t rip)
+{
+    return b->gpa == at && b->rip == rip && b->cpl == c->cpl && b->mode == c->mode &&
+           (b->mode == X86_CODE64 || b->code_limit == c->code_limit);
+}
+
+static void note_code(struct cpu *c, const struct block *b, unsigned last)
+{
+    uint64_t linear = code_linear(c, b->rip);
+    mmu_note_code(c, linear);
+    if (last)
+        mmu_note_code(c, linear + last);
+}
+
+const struct block *block_find(struct cpu *c)
 {
     if (UNLIKELY(c->break_at))
         debug_raise_at(c);
-    uint64_t at = mmu_fetch(c, rip).v;
+    uint64_t at = fetch(c), rip = c->rip;
     struct block_cache *cache = c->cache;
     count(c, EV_block_lookups);
     for (struct block *b = *hash_slot(cache, at, rip); b; b = b->hash_next) {
-        if (b->gpa != at || b->rip != rip || b->cpl != c->cpl)
+        if (!is_block(c, b, at, rip))
             continue;
-        if (b->second_page != NO_PAGE &&
-            (mmu_fetch(c, (rip & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE).v & GUEST_PAGE_MASK) != b->second_page)
+        if (b->second_page != NO_PAGE && (fetch_second_page(c, rip).v & GUEST_PAGE_MASK) != b->second_page)
             continue;
-        mmu_note_code(c, rip);
-        if (b->second_page != NO_PAGE)
-            mmu_note_code(c, rip + b->bytes - 1);
+        note_code(c, b, b->second_page != NO_PAGE ? b->bytes - 1 : 0);
         return b;
     }
 
@@ -278,8 +336,7 @@ const struct block *block_find(struct cpu *c, uint64_t rip)
     build(c, b, rip, at, false);
     cache->used += sizeof *b + b->ops * sizeof(struct op);
     enlist(c, b);
-    mmu_note_code(c, rip);
-    mmu_note_code(c, rip + b->bytes - 1);
+    note_code(c, b, b->bytes - 1);
     return b;
 }
 
@@ -303,7 +360,7 @@ const struct op *block_follow(struct cpu *c, const struct op *op, unsigned slot,
     if (c->stepping || c->debug_hits) // the run loop wants its turn before anything of the next instruction happens
         return NULL;
     unsigned flushes = c->cache->flushes;
-    const struct block *b = block_find(c, rip);
+    const struct block *b = block_find(c);
     if (flushes == c->cache->flushes) {
         struct link *link = (struct link *)(uintptr_t)(op + slot);
         link->to = b;
@@ -317,7 +374,7 @@ const struct op *block_jump(struct cpu *c, uint64_t rip)
     c->rip = rip;
     if (c->stepping || c->debug_hits)
         return NULL;
-    const struct block *b = block_find(c, rip);
+    const struct block *b = block_find(c);
     struct jump_entry *entry = &c->jumps[(rip ^ (rip >> 10)) % JUMP_CACHE_SIZE];
     *entry = (struct jump_entry){.rip = rip, .generation = c->link_generation, .to = b};
     return enter(c, b);

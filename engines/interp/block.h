@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The decoded-block cache. A block is a run of instructions within one page (or a single one across two), decoded once,
-// found by guest-physical address, guest-virtual address and CPL, and dropped when its bytes are written.
+// found by guest-physical address, rip, CPL and mode, and dropped when its bytes are written.
 //
 // Blocks are linked: a direct branch remembers the block that it leads to, an indirect one asks a small cache by
 // target. Both are valid only under the link_generation at which they were made, which changes whenever a mapping or
@@ -25,6 +25,8 @@ struct block {
     uint16_t ops;
     uint8_t insns;
     uint8_t cpl;
+    uint8_t mode;        // enum x86_mode
+    uint32_t code_limit; // CS.limit outside 64-bit mode
     struct op op[];
 };
 
@@ -36,21 +38,22 @@ struct link {
 };
 _Static_assert(sizeof(struct link) == sizeof(struct op), "a link takes the place of an op");
 
-// Like the TLB, one jump cache for CPL 0 and one for CPL 3; c->jumps is the present one (mmu_mode_changed).
+// Like the TLB, one jump cache for CPL 0 and one for CPL 3, in each mode; c->jumps is the present one
+// (mmu_mode_changed).
 #define JUMP_CACHE_SIZE 1024
 struct jump_entry {
     uint64_t rip;
     uint64_t generation;
     const struct block *to;
 };
-struct jump_entry *block_jump_cache(struct block_cache *cache, unsigned cpl);
+struct jump_entry *block_jump_cache(struct block_cache *cache, unsigned cpl, enum x86_mode mode);
 
 struct block_cache *block_cache_create(const struct guest_ram *ram); // NULL where memory is short
 void block_cache_destroy(struct block_cache *cache);
 
-// The block at rip for the present CPL, decoded if need be. Raises the breakpoint there, or what fetching its first
-// byte raises; c->rip == rip.
-const struct block *block_find(struct cpu *c, uint64_t rip);
+// The block at c->rip for the present CPL and mode, decoded if need be. Raises the breakpoint there, or what fetching
+// its first byte raises.
+const struct block *block_find(struct cpu *c);
 // One instruction at c->rip on its own, not cached: for single-stepping, interrupt shadows and exact budgets.
 const struct block *block_single(struct cpu *c);
 

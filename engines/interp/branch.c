@@ -13,7 +13,7 @@
 #include "engines/interp/insn_args.h"
 #include "engines/interp/mmu.h"
 
-static void emit_links(struct lower *l, unsigned n)
+void emit_links(struct lower *l, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         struct link *link = (struct link *)l->next++;

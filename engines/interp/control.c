@@ -9,6 +9,7 @@
 #include "engines/interp/insn_args.h"
 #include "engines/interp/lower.h"
 #include "engines/interp/mmu.h"
+#include "engines/interp/segment.h"
 
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 #define CR0_MSW (CR0_PE | CR0_MP | CR0_EM | CR0_TS) // what lmsw writes
@@ -28,16 +29,33 @@ static void flush(struct cpu *c)
 
 // ---- MOV to control registers ----
 
+// Paging goes on or off, and long mode with it (SDM vol. 3, 9.8.5).
+static void switch_paging(struct cpu *c, const struct op *op, bool on)
+{
+    bool is_long = c->efer & EFER_LME;
+    if (on ? is_long && (!(c->cr4 & CR4_PAE) || c->seg[SEG_CS].attr & SEG_L)
+           : c->mode == X86_CODE64 || c->cr4 & CR4_PCIDE)
+        raise_error(c, op, VEC_GP, 0);
+    if (on && !is_long)
+        raise_engine_error(c, op, "interp: paging outside long mode is not supported");
+    c->efer = on ? c->efer | EFER_LMA : c->efer & ~(uint64_t)EFER_LMA;
+}
+
 static void write_cr0(struct cpu *c, const struct op *op, uint64_t v)
 {
     bool combined = (v & CR0_PE || !(v & CR0_PG)) && (v & CR0_CD || !(v & CR0_NW));
-    if (v >> 32 || !combined || !(v & CR0_PG)) // paging cannot be turned off in 64-bit mode
-        raise_error(c, op, VEC_GP, 0);
     uint64_t old = c->cr0;
+    if (v >> 32 || !combined)
+        raise_error(c, op, VEC_GP, 0);
+    if ((old ^ v) & CR0_PG)
+        switch_paging(c, op, v & CR0_PG);
+    if (!(v & CR0_PE))
+        raise_engine_error(c, op, "interp: real mode is not supported");
     c->cr0 = (v & CR0_DEFINED) | CR0_ET;
-    if ((old ^ c->cr0) & CR0_WP)
+    if ((old ^ c->cr0) & (CR0_WP | CR0_PG))
         flush(c);
     mmu_mode_changed(c); // AM
+    code_changed(c);     // LMA
 }
 
 static void write_cr3(struct cpu *c, const struct op *op, uint64_t v)
@@ -64,9 +82,10 @@ static void write_cr4(struct cpu *c, const struct op *op, uint64_t v)
 {
     const uint64_t flushing = CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP;
     uint64_t changed = c->cr4 ^ v;
-    if (v & ~cr4_allowed(c) || !(v & CR4_PAE)) // long mode needs PAE
+    bool is_long = c->efer & EFER_LMA;
+    if (v & ~cr4_allowed(c) || (is_long && !(v & CR4_PAE))) // long mode needs PAE
         raise_error(c, op, VEC_GP, 0);
-    if (changed & v & CR4_PCIDE && c->cr3 & CR3_PCID) // SDM vol. 3, 4.10.1
+    if (changed & v & CR4_PCIDE && (!is_long || c->cr3 & CR3_PCID)) // SDM vol. 3, 4.10.1
         raise_error(c, op, VEC_GP, 0);
     c->cr4 = v;
     if (changed & flushing)
@@ -79,7 +98,7 @@ static void write_cr4(struct cpu *c, const struct op *op, uint64_t v)
 // aux: control register. The next instruction is fetched under the new mapping, so the block ends here.
 static HANDLER(op_mov_to_cr)
 {
-    uint64_t v = get64(c, op->src);
+    uint64_t v = c->mode == X86_CODE64 ? get64(c, op->src) : get32(c, op->src);
     need_cpl0(c, op);
     switch (op->aux) {
     case 0:

@@ -48,6 +48,12 @@ struct tlb_entry {
     uint64_t addend;            // host-virtual minus guest-virtual address
 };
 
+// ---- Segments outside 64-bit mode ----
+// The offsets in a segment that may be read or written: low to high; none where low > high (segment.c).
+struct seg_window {
+    uint64_t low, high;
+};
+
 // ---- An event on its way into the guest ----
 struct cpu_event {
     bool pending;
@@ -71,7 +77,9 @@ struct cpu {
     uint32_t cpl;
     uint64_t rflags; // everything but FLAGS_ARITH, whose bits are 0 here
 
-    uint64_t seg_base[7];  // indexed by op->seg: FS and GS bases at SEG_FS, SEG_GS; all others 0 in 64-bit mode
+    // Indexed by op->seg: FS and GS bases at SEG_FS, SEG_GS, 0 at X86_NO_SEG. The others count outside 64-bit mode
+    // only.
+    uint64_t seg_base[7];
     struct tlb_entry *tlb; // the current mode's entries
 
     // Instructions retired since create(). A block counts all of its instructions when it is entered; whoever leaves it
@@ -98,6 +106,14 @@ struct cpu {
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, tsc_aux, tsc_offset;
+
+    // What follows from CS, SS and EFER.LMA (segment.c): how code is decoded; and outside 64-bit mode where its segment
+    // lies, which offsets each segment has (read, write), and the bits of rsp that stack accesses use.
+    enum x86_mode mode;
+    uint32_t code_base, code_limit;
+    uint32_t sp_mask;
+    struct seg_window window[SEG_COUNT][2];
+
     struct x87 x87;
     uint8_t xsave[4096]
         __attribute__((aligned(64))); // x87 (stale, see above), SSE and AVX state: kept, not yet executed on

@@ -5,6 +5,7 @@
 #include "engines/interp/block.h"
 #include "engines/interp/fault.h"
 #include "engines/interp/mmu.h"
+#include "engines/interp/window.h"
 
 #define BREAKPOINTS 4
 
@@ -51,7 +52,7 @@ static unsigned at_instruction(const struct cpu *c, uint64_t rip)
 {
     unsigned hits = 0;
     for (unsigned n = 0; n < BREAKPOINTS; n++)
-        hits |= ((c->break_at >> n & 1) && c->dr[n] == rip) << n;
+        hits |= ((c->break_at >> n & 1) && c->dr[n] == code_linear(c, rip)) << n;
     return hits;
 }
 

@@ -99,6 +99,9 @@ static void enter_handler(struct cpu *c, const struct gate *gate, const struct d
 
 static uint64_t deliver(struct cpu *c, const struct op *op, struct cpu_event event, uint64_t return_rip)
 {
+    if (UNLIKELY(c->mode != X86_CODE64 && !(c->efer & EFER_LMA)))
+        raise_engine_error(c, op, "interp: interrupts and exceptions outside long mode are not supported (vector %u)",
+                           event.vector);
     uint32_t ext = event.type == EVENT_SOFTWARE ? 0 : ERROR_EXT;
     struct gate gate = read_gate(c, op, event, ext);
     unsigned cpl;
@@ -113,8 +116,12 @@ static uint64_t deliver(struct cpu *c, const struct op *op, struct cpu_event eve
         raise_error(c, op, VEC_GP, ext);
 
     uint64_t frame[6] = {
-        c->seg[SEG_SS].selector, c->gpr[RSP], flags_read(c) | (pushes_rf(event) ? FLAG_RF : 0),
-        c->seg[SEG_CS].selector, return_rip,  event.error,
+        c->seg[SEG_SS].selector,
+        c->mode == X86_CODE64 ? c->gpr[RSP] : get32(c, RSP),
+        flags_read(c) | (pushes_rf(event) ? FLAG_RF : 0),
+        c->seg[SEG_CS].selector,
+        return_rip,
+        event.error,
     };
     descriptor_mark(c, op, &cs, SEG_TYPE_ACCESSED);
     rsp = push_frame(c, op, rsp & ~15ull, cpl, frame, event.has_error ? 6 : 5, ext);

@@ -31,7 +31,7 @@ static struct op *emit_source16(struct lower *l, op_fn *fn, const struct insn *i
     return op;
 }
 
-// ---- LGDT, LIDT, SGDT, SIDT: ten bytes in 64-bit mode, whatever the prefixes say ----
+// ---- LGDT, LIDT, SGDT, SIDT: ten bytes in 64-bit mode, six outside it; with 16-bit operands a base of 24 bits ----
 
 static struct table_reg *table_of(struct cpu *c, unsigned arg)
 {
@@ -43,7 +43,10 @@ static HANDLER(op_load_table)
     need_cpl0(c, op);
     uint64_t va = ea(c, op);
     struct table_reg loaded = {.limit = load16(c, op, va)};
-    loaded.base = load64(c, op, va + 2);
+    if (c->mode == X86_CODE64)
+        loaded.base = load64(c, op, va + 2);
+    else
+        loaded.base = load32(c, op, va + 2) & (op->src == 2 ? 0xffffff : 0xffffffff);
     if (!canonical(loaded.base))
         raise_error(c, op, VEC_GP, 0);
     *table_of(c, op->aux) = loaded;
@@ -54,9 +57,12 @@ static HANDLER(op_store_table)
 {
     uint64_t va = ea(c, op);
     const struct table_reg *table = table_of(c, op->aux);
-    mem_probe_write(c, op, va + 2, 8);
+    mem_probe_write(c, op, va + 2, c->mode == X86_CODE64 ? 8 : 4);
     store16(c, op, va, table->limit);
-    store64(c, op, va + 2, table->base);
+    if (c->mode == X86_CODE64)
+        store64(c, op, va + 2, table->base);
+    else
+        store32(c, op, va + 2, table->base);
     NEXT;
 }
 
@@ -65,7 +71,9 @@ bool lower_desc_table(struct lower *l, const struct insn *in, unsigned arg)
     if (in->op[0].kind != OPERAND_MEM)
         return false;
     bool load = arg == TABLE_LGDT || arg == TABLE_LIDT;
-    emit_mem(l, load ? op_load_table : op_store_table, in, &in->op[0])->aux = (uint8_t)arg;
+    struct op *op = emit_mem(l, load ? op_load_table : op_store_table, in, &in->op[0]);
+    op->aux = (uint8_t)arg;
+    op->src = in->op_size;
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include "engines/interp/flags.h"
 #include "engines/interp/mmu.h"
 #include "engines/interp/run.h"
+#include "engines/interp/segment.h"
 
 // In an XSAVE area: which components it holds, the others being in their initial configuration (SDM vol. 1, 13.4.2).
 enum { XSTATE_BV = 512, XSTATE_X87 = 1 };
@@ -136,7 +137,6 @@ static int get_state(struct vcpu *v, struct vcpu_state *s)
 static void set_system(struct cpu *c, const struct vcpu_state *s)
 {
     memcpy(c->seg, s->seg, sizeof c->seg);
-    memset(c->seg_base, 0, sizeof c->seg_base);
     c->seg_base[SEG_FS] = s->seg[SEG_FS].base;
     c->seg_base[SEG_GS] = s->seg[SEG_GS].base;
     c->ldtr = s->ldtr;
@@ -170,9 +170,10 @@ static void set_system(struct cpu *c, const struct vcpu_state *s)
 static int set_state(struct vcpu *v, const struct vcpu_state *s)
 {
     struct cpu *c = v->engine_data;
-    const struct segment *cs = &s->seg[SEG_CS];
-    if (!(s->efer & EFER_LMA) || !(s->cr0 & CR0_PG) || !(cs->attr & SEG_L)) {
-        snprintf(v->error, sizeof v->error, "interp: only 64-bit mode can be run, and this state is not in it");
+    bool long_mode = s->efer & EFER_LMA && s->cr0 & CR0_PG, protected = s->cr0 & CR0_PE && !(s->rflags & FLAG_VM);
+    if (!protected || (!long_mode && s->cr0 & CR0_PG)) {
+        snprintf(v->error, sizeof v->error,
+                 "interp: this state is in real mode, virtual-8086 mode or 32-bit paging, which it does not have");
         return -1;
     }
     account_instructions(c);
@@ -202,6 +203,7 @@ static int set_state(struct vcpu *v, const struct vcpu_state *s)
     mmu_mode_changed(c);
     c->debug_hits = 0;
     debug_changed(c);
+    code_changed(c);
     block_flush(c); // another engine may have run the guest, and rewritten its code
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "engines/interp/insn_args.h"
 #include "engines/interp/lower.h"
 #include "engines/interp/mmu.h"
+#include "engines/interp/window.h"
 
 static void need_cpl0(struct cpu *c, const struct op *op)
 {
@@ -88,7 +89,8 @@ static HANDLER(op_out)
 // The last opcode bit is the width, 66 halves it; REX.W does nothing (SDM vol. 2, IN).
 static uint8_t port_size(const struct insn *in)
 {
-    return in->opcode[0] & 1 ? (in->opsize ? 2 : 4) : 1;
+    bool narrow = in->opsize != (in->mode == X86_CODE16);
+    return in->opcode[0] & 1 ? (narrow ? 2 : 4) : 1;
 }
 
 static bool lower_in_out(struct lower *l, const struct insn *in, op_fn *fn, const struct x86_operand *port)
@@ -107,15 +109,25 @@ static uint64_t stride(const struct cpu *c, unsigned size)
     return c->rflags & FLAG_DF ? -(uint64_t)size : size;
 }
 
-// Index and count registers at address size 4 or 8.
+// Index and count registers at address size 2, 4 or 8.
 static uint64_t address_reg(const struct cpu *c, const struct op *op, unsigned reg)
 {
-    return op->disp == 4 ? get32(c, reg) : get64(c, reg);
+    return op->disp == 2 ? get16(c, reg) : op->disp == 4 ? get32(c, reg) : get64(c, reg);
+}
+
+// Where an element at that offset lies.
+static uint64_t element(struct cpu *c, const struct op *op, unsigned seg, uint64_t offset, bool write)
+{
+    if (c->mode != X86_CODE64)
+        return seg_linear(c, op, seg, (uint32_t)offset, op->aux, write);
+    return offset + (write ? 0 : c->seg_base[seg]);
 }
 
 static void set_address_reg(struct cpu *c, const struct op *op, unsigned reg, uint64_t v)
 {
-    if (op->disp == 4)
+    if (op->disp == 2)
+        set16(c, reg, v);
+    else if (op->disp == 4)
         set32(c, reg, v);
     else
         set64(c, reg, v);
@@ -126,22 +138,24 @@ static void ins_step(struct cpu *c, const struct op *op)
     uint16_t port = get16(c, RDX);
     uint64_t rdi = address_reg(c, op, RDI);
     check_port(c, op, port, op->aux);
-    mem_probe_write(c, op, rdi, op->aux); // the device must not be read in vain
+    uint64_t va = element(c, op, SEG_ES, rdi, true);
+    mem_probe_write(c, op, va, op->aux); // the device must not be read in vain
     uint32_t v = bus_port_read(c, port, op->aux);
     if (op->aux == 1)
-        store8(c, op, rdi, v);
+        store8(c, op, va, v);
     else if (op->aux == 2)
-        store16(c, op, rdi, v);
+        store16(c, op, va, v);
     else
-        store32(c, op, rdi, v);
+        store32(c, op, va, v);
     set_address_reg(c, op, RDI, rdi + stride(c, op->aux));
 }
 
 static void outs_step(struct cpu *c, const struct op *op)
 {
     uint16_t port = get16(c, RDX);
-    uint64_t rsi = address_reg(c, op, RSI), va = rsi + c->seg_base[op->seg];
+    uint64_t rsi = address_reg(c, op, RSI);
     check_port(c, op, port, op->aux);
+    uint64_t va = element(c, op, op->seg, rsi, false);
     uint32_t v = op->aux == 1 ? load8(c, op, va) : op->aux == 2 ? load16(c, op, va) : load32(c, op, va);
     bus_port_write(c, port, op->aux, v);
     set_address_reg(c, op, RSI, rsi + stride(c, op->aux));

@@ -9,6 +9,7 @@
 #include "engines/interp/insn_args.h"
 #include "engines/interp/lowering.h"
 #include "engines/interp/mmx.h"
+#include "engines/interp/window.h"
 
 struct row {
     lower_fn *fn;
@@ -31,9 +32,18 @@ static const struct row mmx_rows[X86_INS_ENDING] = {
 #undef INSN_MMX
 };
 
+#define INSN(mnemonic, fn, arg) [X86_INS_##mnemonic] = {fn, arg},
+static const struct row legacy_rows[X86_INS_ENDING] = {
+#include "engines/interp/insns_legacy.def"
+};
+#undef INSN
+
 static const struct row *row_of(const struct insn *in)
 {
     const struct row *table = rows;
+    bool sse = (in->id == X86_INS_MOVSD || in->id == X86_INS_CMPSD) && in->opcode[0] == 0x0f; // not the string ones
+    if (in->mode != X86_CODE64 && in->id < X86_INS_ENDING && legacy_rows[in->id].fn && !sse)
+        table = legacy_rows;
     for (unsigned i = 0; i < in->operands; i++)
         table = in->op[i].kind == OPERAND_MMX ? mmx_rows : table;
     return in->id < X86_INS_ENDING && table[in->id].fn ? &table[in->id] : NULL;
@@ -54,8 +64,48 @@ static HANDLER(op_ea32)
     NEXT;
 }
 
+// Outside 64-bit mode: the linear address. seg, and in src whether it is written, say which window the imm bytes at the
+// offset must lie in.
+static HANDLER(op_linear32)
+{
+    uint32_t offset = (uint32_t)(c->gpr[op->base] + (c->gpr[op->index] << op->shift) + (uint64_t)op->disp);
+    c->gpr[REG_EA] = seg_linear(c, op, op->seg, offset, (unsigned)op->imm, op->src);
+    NEXT;
+}
+
+static HANDLER(op_linear16)
+{
+    uint16_t offset = (uint16_t)(c->gpr[op->base] + c->gpr[op->index] + (uint64_t)op->disp);
+    c->gpr[REG_EA] = seg_linear(c, op, op->seg, offset, (unsigned)op->imm, op->src);
+    NEXT;
+}
+
+struct op *emit_linear(struct lower *l, const struct insn *in, const struct x86_operand *o)
+{
+    struct op *op = emit(l, in->addr_size == 2 ? op_linear16 : op_linear32);
+    op->base = o->mem.base;
+    op->index = o->mem.index;
+    op->shift = o->mem.shift;
+    op->disp = o->mem.disp;
+    op->seg = o->mem.seg;
+    op->imm = o->size ? o->size : 1;
+    op->src = o->written;
+    return op;
+}
+
+static struct op *emit_mem_legacy(struct lower *l, op_fn *fn, const struct insn *in, const struct x86_operand *o)
+{
+    emit_linear(l, in, o);
+    struct op *op = emit(l, fn);
+    op->base = REG_EA;
+    op->stack = in->stack_segment;
+    return op;
+}
+
 struct op *emit_mem(struct lower *l, op_fn *fn, const struct insn *in, const struct x86_operand *o)
 {
+    if (in->mode != X86_CODE64)
+        return emit_mem_legacy(l, fn, in, o);
     bool short_address = in->addr_size == 4;
     if (short_address) {
         struct op *pre = emit(l, op_ea32);
@@ -79,6 +129,7 @@ static HANDLER(op_undefined)
     raise_exception(c, op, VEC_UD);
 }
 
+// An instruction that is too long, or reaches beyond its segment's limit.
 static HANDLER(op_too_long)
 {
     raise_error(c, op, VEC_GP, 0);
@@ -92,18 +143,28 @@ void lowering_start(struct lowering *low, struct cpu *c, uint64_t rip, struct op
     low->l.next = ops;
 }
 
-bool lowering_fits(struct lowering *low, const uint8_t *bytes, unsigned left)
+static bool decode(struct lowering *low, const uint8_t *bytes, unsigned left, struct insn *in)
+{
+    struct cpu *c = low->l.c;
+    return x86_decode_mode(&c->decoder, c->mode, bytes, left, low->l.rip, in);
+}
+
+bool lowering_decodes(struct lowering *low, const uint8_t *bytes, unsigned left)
 {
     struct insn in;
-    return left >= X86_MAX_INSN || x86_decode(&low->l.c->decoder, bytes, left, low->l.rip, &in);
+    return decode(low, bytes, left, &in);
+}
+
+bool lowering_fits(struct lowering *low, const uint8_t *bytes, unsigned left)
+{
+    return left >= X86_MAX_INSN || lowering_decodes(low, bytes, left);
 }
 
 // 15 bytes that are no instruction, but would be one with a prefix less: longer than the limit (SDM vol. 2, 2.3.11).
 static bool is_too_long(struct lowering *low, const uint8_t *bytes, unsigned left)
 {
     struct insn in;
-    return left > X86_MAX_INSN && x86_decode(&low->l.c->decoder, bytes + 1, X86_MAX_INSN, low->l.rip, &in) &&
-           in.length == X86_MAX_INSN;
+    return left > X86_MAX_INSN && decode(low, bytes + 1, X86_MAX_INSN, &in) && in.length == X86_MAX_INSN;
 }
 
 void lowering_insn(struct lowering *low, const uint8_t *bytes, unsigned left)
@@ -113,7 +174,7 @@ void lowering_insn(struct lowering *low, const uint8_t *bytes, unsigned left)
     struct op *first = l->next;
     l->off = (uint16_t)low->bytes;
     l->nth = (uint8_t)low->insns;
-    bool decoded = x86_decode(&l->c->decoder, bytes, left, l->rip, &in);
+    bool decoded = decode(low, bytes, left, &in);
     l->len = decoded ? in.length : 1;
 
     const struct row *row = decoded ? row_of(&in) : NULL;
@@ -128,6 +189,14 @@ void lowering_insn(struct lowering *low, const uint8_t *bytes, unsigned left)
     low->insns++;
     low->bytes += l->len;
     l->rip += l->len;
+}
+
+void lowering_beyond(struct lowering *low)
+{
+    low->l.len = 1;
+    emit(&low->l, op_too_long);
+    low->l.ends = true;
+    low->insns = low->bytes = 1;
 }
 
 void lowering_finish(struct lowering *low)

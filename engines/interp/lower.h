@@ -28,7 +28,10 @@ typedef bool lower_fn(struct lower *l, const struct insn *in, unsigned arg);
 // Appends an op with handler fn and everything but operands filled in.
 struct op *emit(struct lower *l, op_fn *fn);
 // The same with memory operand o. For a 32-bit address size a pseudo-op that computes the address goes before it.
+// Outside 64-bit mode that one computes the linear address and checks it against the segment's window.
 struct op *emit_mem(struct lower *l, op_fn *fn, const struct insn *in, const struct x86_operand *o);
+// Outside 64-bit mode: that pseudo-op alone. The address is in REG_EA afterwards.
+struct op *emit_linear(struct lower *l, const struct insn *in, const struct x86_operand *o);
 
 // Handler by operand size: fns[0..3] for 1, 2, 4, 8 bytes.
 static inline unsigned size_index(unsigned size)
@@ -57,12 +60,18 @@ lower_fn lower_x87, lower_x87_control;                                          
 lower_fn lower_mmx_binary, lower_mmx_immediate, lower_mmx_move, lower_mmx_word, lower_maskmovq, lower_emms; // mmx.c
 lower_fn lower_nop, lower_ud, lower_hint_mem;                                                               // misc.c
 lower_fn lower_int, lower_iret, lower_far_ret, lower_far_call, lower_far_jmp;             // transfer.c
-lower_fn lower_syscall, lower_sysret;                                                     // transfer.c
+lower_fn lower_syscall, lower_sysret, lower_into;                                         // transfer.c
 lower_fn lower_mov_seg, lower_push_seg, lower_pop_seg, lower_load_far;                    // segment.c
 lower_fn lower_desc_table, lower_sldt, lower_ltr, lower_lar, lower_verr;                  // descriptor.c
 lower_fn lower_mov_cr, lower_mov_dr, lower_clts, lower_smsw, lower_invlpg, lower_invpcid; // control.c
 lower_fn lower_msr, lower_cpuid, lower_rdtsc, lower_gsbase, lower_swapgs, lower_rdpmc, lower_rdpid,
     lower_random;                                                         // msr.c
 lower_fn lower_io, lower_hlt, lower_if_flag, lower_ac_flag, lower_wbinvd; // io.c
+lower_fn lower_jmp_legacy, lower_jcc_legacy, lower_jcxz, lower_loop_legacy, lower_call_legacy,
+    lower_ret_legacy; // branch_legacy.c
+lower_fn lower_push_legacy, lower_pop_legacy, lower_pushf_legacy, lower_popf_legacy, lower_pusha, lower_popa,
+    lower_enter_legacy, lower_leave_legacy;                                                      // stack_legacy.c
+lower_fn lower_string_legacy;                                                                    // string_legacy.c
+lower_fn lower_decimal, lower_aam, lower_bound, lower_arpl, lower_xlat_legacy, lower_lea_legacy; // legacy.c
 
 #endif

@@ -75,10 +75,11 @@ static struct target translate(struct cpu *c, const struct op *op, enum tlb_mode
     if (!canonical(va))
         raise_error(c, op, op && op->stack ? VEC_SS : VEC_GP, 0);
     struct paging paging = paging_of(c, mode);
-    struct translation t;
+    struct translation t = {.page = gpa(va & GUEST_PAGE_MASK), .page_size = GUEST_PAGE_SIZE}; // without paging
     uint32_t error;
     count(c, EV_tlb_misses);
-    if (!paging_walk(c->ram, &paging, va, access | (is_user(mode) ? PF_USER : 0), &t, &error))
+    if (LIKELY(c->cr0 & CR0_PG) &&
+        !paging_walk(c->ram, &paging, va, access | (is_user(mode) ? PF_USER : 0), &t, &error))
         raise_page_fault(c, op, va, error);
     uint8_t *page = ram_at(c->ram, t.page, GUEST_PAGE_SIZE);
     if (page && mode != TLB_USER_ALIGN)
@@ -140,6 +141,12 @@ static void check_access(struct cpu *c, const struct op *op, enum tlb_mode mode,
     check_bytes(c, op, mode, va, size, size, write);
 }
 
+// The address n bytes on; outside 64-bit mode linear addresses have 32 bits.
+static uint64_t behind(const struct cpu *c, uint64_t va, unsigned n)
+{
+    return c->mode == X86_CODE64 ? va + n : (uint32_t)(va + n);
+}
+
 static uint64_t read_access(struct cpu *c, const struct op *op, enum tlb_mode mode, uint64_t va, unsigned size,
                             uint32_t access)
 {
@@ -149,7 +156,7 @@ static uint64_t read_access(struct cpu *c, const struct op *op, enum tlb_mode mo
         check_access(c, op, mode, va, size, false);
         return read_target(c, low, size);
     }
-    struct target high = translate(c, op, mode, va + n, access);
+    struct target high = translate(c, op, mode, behind(c, va, n), access);
     check_access(c, op, mode, va, size, false);
     return read_target(c, low, n) | read_target(c, high, size - n) << (8 * n);
 }
@@ -164,7 +171,7 @@ static void write_access(struct cpu *c, const struct op *op, enum tlb_mode mode,
         write_target(c, low, size, value);
         return;
     }
-    struct target high = translate(c, op, mode, va + n, PF_WRITE);
+    struct target high = translate(c, op, mode, behind(c, va, n), PF_WRITE);
     check_access(c, op, mode, va, size, true);
     write_target(c, low, n, value);
     write_target(c, high, size - n, value >> (8 * n));
@@ -192,7 +199,7 @@ void mem_probe_write(struct cpu *c, const struct op *op, uint64_t va, unsigned s
     unsigned n = first_part(va, size);
     translate(c, op, c->tlb_mode, va, PF_WRITE);
     if (n < size)
-        translate(c, op, c->tlb_mode, va + n, PF_WRITE);
+        translate(c, op, c->tlb_mode, behind(c, va, n), PF_WRITE);
     check_alignment(c, op, c->tlb_mode, va, size);
 }
 
@@ -227,7 +234,7 @@ void mem_read_bytes(struct cpu *c, const struct op *op, uint64_t va, void *to, u
     unsigned n = first_part(va, size);
     struct target low = translate(c, op, c->tlb_mode, va, 0), high = {0};
     if (n < size)
-        high = translate(c, op, c->tlb_mode, va + n, 0);
+        high = translate(c, op, c->tlb_mode, behind(c, va, n), 0);
     check_bytes(c, op, c->tlb_mode, va, size, align, false);
     read_bytes(c, low, to, n);
     read_bytes(c, high, (uint8_t *)to + n, size - n);
@@ -243,7 +250,7 @@ void mem_write_bytes(struct cpu *c, const struct op *op, uint64_t va, const void
     unsigned n = first_part(va, size);
     struct target low = translate(c, op, c->tlb_mode, va, PF_WRITE), high = {0};
     if (n < size)
-        high = translate(c, op, c->tlb_mode, va + n, PF_WRITE);
+        high = translate(c, op, c->tlb_mode, behind(c, va, n), PF_WRITE);
     check_bytes(c, op, c->tlb_mode, va, size, align, true);
     write_bytes(c, low, from, n);
     write_bytes(c, high, (const uint8_t *)from + n, size - n);
@@ -300,7 +307,7 @@ void mmu_mode_changed(struct cpu *c)
     else
         c->tlb_mode = (c->cr4 & CR4_SMAP) && !(c->rflags & FLAG_AC) ? TLB_KERNEL_SMAP : TLB_KERNEL;
     c->tlb = c->tlb_modes[c->tlb_mode];
-    c->jumps = block_jump_cache(c->cache, c->cpl);
+    c->jumps = block_jump_cache(c->cache, c->cpl, c->mode);
 }
 
 void mmu_flush(struct cpu *c)

@@ -100,11 +100,11 @@ static bool write_32(uint64_t *field, uint64_t v)
     return true;
 }
 
-// LMA is the processor's, and LME cannot change while paging is on (SDM vol. 3, 9.8.5), which it always is here.
+// LMA is the processor's, and LME cannot change while paging is on (SDM vol. 3, 9.8.5).
 static bool write_efer(struct cpu *c, uint64_t v)
 {
     uint64_t allowed = EFER_SCE | EFER_LME | EFER_LMA | (cpuid_has(c, FEATURE_NX) ? EFER_NXE : 0);
-    if (v & ~allowed || (v ^ c->efer) & EFER_LME)
+    if (v & ~allowed || (c->cr0 & CR0_PG && (v ^ c->efer) & EFER_LME))
         return false;
     uint64_t changed = v ^ c->efer;
     c->efer = (v & ~(uint64_t)EFER_LMA) | (c->efer & EFER_LMA);

@@ -134,7 +134,7 @@ static void run_blocks(struct cpu *c)
     atomic_store(&c->limit, c->budget_end);
     if (atomic_load(&c->kicked)) // a kick between the last look and this store would have been overwritten
         return;
-    execute(c, block_find(c, c->rip));
+    execute(c, block_find(c));
     debug_trap(c, false);
 }
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Segment registers in 64-bit mode: descriptors, the checks of each kind of load, and the instructions that move
-// selectors. Bases and limits of ES, SS and DS are kept but mean nothing; FS and GS have bases (SDM vol. 3, 3.4.4).
+// Segment registers: descriptors, the checks of each kind of load, and the instructions that move selectors. In 64-bit
+// mode bases and limits of ES, SS and DS are kept but mean nothing; FS and GS have bases (SDM vol. 3, 3.4.4).
 #include "engines/interp/segment.h"
 
+#include "engines/interp/block.h"
 #include "engines/interp/fault.h"
 #include "engines/interp/flags.h"
 #include "engines/interp/lower.h"
 #include "engines/interp/mmu.h"
 #include "engines/interp/run.h"
+#include "engines/interp/window.h"
 
 // ---- Descriptors ----
 
@@ -87,12 +89,13 @@ void segment_load_data(struct cpu *c, const struct op *op, unsigned seg, uint16_
     c->seg[seg] = loaded;
     if (seg == SEG_FS || seg == SEG_GS)
         c->seg_base[seg] = loaded.base; // a null selector clears it, as on Intel's processors
+    segments_changed(c);
 }
 
 struct segment segment_check_stack(struct cpu *c, const struct op *op, uint16_t selector, unsigned cpl)
 {
     if (selector_is_null(selector)) {
-        if (cpl == 3)
+        if (cpl == 3 || c->mode != X86_CODE64)
             raise_error(c, op, VEC_GP, 0);
         return segment_null(selector, cpl);
     }
@@ -112,14 +115,46 @@ static void load_stack_segment(struct cpu *c, const struct op *op, uint16_t sele
     if (selector_is_null(selector) && (selector & 3u) != c->cpl)
         raise_error(c, op, VEC_GP, 0);
     c->seg[SEG_SS] = segment_check_stack(c, op, selector, c->cpl);
+    segments_changed(c);
 }
 
-static void load_segment(struct cpu *c, const struct op *op, unsigned seg, uint16_t selector)
+void segment_load(struct cpu *c, const struct op *op, unsigned seg, uint16_t selector)
 {
     if (seg == SEG_SS)
         load_stack_segment(c, op, selector);
     else
         segment_load_data(c, op, seg, selector);
+}
+
+// ---- Outside 64-bit mode (SDM vol. 3, 5.3 and 5.4: limits and types; 3.4.5.1: expand-down) ----
+
+static struct seg_window window_of(const struct segment *s, uint64_t base, bool write)
+{
+    static const struct seg_window none = {1, 0};
+    if (s->unusable || !(write ? attr_is_writable_data(s->attr) : attr_is_readable(s->attr)))
+        return none;
+    bool expand_down = !attr_is_code(s->attr) && (s->attr & SEG_TYPE_EXPAND_DOWN);
+    if (expand_down)
+        return (struct seg_window){(uint64_t)s->limit + 1, s->attr & SEG_DB ? UINT32_MAX : UINT16_MAX};
+    // With a base of 0, an access that goes on behind the last of 4 GiB wraps around (seen on Intel's processors; SDM
+    // vol. 3, 5.3, leaves it to the processor).
+    return (struct seg_window){0, s->limit == UINT32_MAX && base == 0 ? UINT64_MAX : s->limit};
+}
+
+void windows_changed(struct cpu *c)
+{
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        if (i != SEG_FS && i != SEG_GS)
+            c->seg_base[i] = c->seg[i].base;
+        c->window[i][0] = window_of(&c->seg[i], c->seg_base[i], false);
+        c->window[i][1] = window_of(&c->seg[i], c->seg_base[i], true);
+    }
+    c->sp_mask = c->seg[SEG_SS].attr & SEG_DB ? UINT32_MAX : UINT16_MAX;
+}
+
+COLD _Noreturn void seg_fault(struct cpu *c, const struct op *op, unsigned seg)
+{
+    raise_error(c, op, seg == SEG_SS ? VEC_SS : VEC_GP, 0);
 }
 
 // ---- Code segments ----
@@ -137,12 +172,39 @@ struct descriptor code_descriptor(struct cpu *c, const struct op *op, uint16_t s
 void code_check_mode(struct cpu *c, const struct op *op, const struct descriptor *d)
 {
     unsigned attr = descriptor_attr(d->low);
-    if ((attr & SEG_L) && (attr & SEG_DB))
+    if ((c->efer & EFER_LMA) && (attr & SEG_L) && (attr & SEG_DB))
         raise_error(c, op, VEC_GP, selector_error(d->selector));
     if (!(attr & SEG_P))
         raise_error(c, op, VEC_NP, selector_error(d->selector));
-    if (!(attr & SEG_L))
-        raise_engine_error(c, op, "interp: compatibility mode is not supported (code segment %#x)", d->selector);
+}
+
+static bool is_long_code(const struct cpu *c, unsigned attr)
+{
+    return (c->efer & EFER_LMA) && (attr & SEG_L);
+}
+
+void code_check_rip(struct cpu *c, const struct op *op, const struct descriptor *d, uint64_t rip)
+{
+    if (is_long_code(c, descriptor_attr(d->low)) ? !canonical(rip) : rip > descriptor_limit(d->low))
+        raise_error(c, op, VEC_GP, 0);
+}
+
+void code_changed(struct cpu *c)
+{
+    const struct segment *cs = &c->seg[SEG_CS];
+    enum x86_mode mode = is_long_code(c, cs->attr) ? X86_CODE64 : cs->attr & SEG_DB ? X86_CODE32 : X86_CODE16;
+    if (mode != c->mode) {
+        c->mode = mode;
+        mmu_mode_changed(c); // its own jump cache
+    }
+    if (mode == X86_CODE64)
+        return;
+    if (c->code_base != (uint32_t)cs->base || c->code_limit != cs->limit) {
+        c->code_base = (uint32_t)cs->base;
+        c->code_limit = cs->limit;
+        block_void_links(c);
+    }
+    segments_changed(c);
 }
 
 void code_load(struct cpu *c, const struct descriptor *d, unsigned cpl)
@@ -150,6 +212,8 @@ void code_load(struct cpu *c, const struct descriptor *d, unsigned cpl)
     struct segment cs = segment_from(d);
     cs.selector = (uint16_t)((d->selector & 0xfffc) | cpl);
     c->seg[SEG_CS] = cs;
+    if (UNLIKELY(c->mode != X86_CODE64 || !is_long_code(c, cs.attr)))
+        code_changed(c);
 }
 
 void set_cpl(struct cpu *c, unsigned cpl)
@@ -159,6 +223,7 @@ void set_cpl(struct cpu *c, unsigned cpl)
         c->cpl = cpl;
     }
     mmu_mode_changed(c);
+    segments_changed(c);
 }
 
 void flags_load(struct cpu *c, uint64_t f, uint64_t mask)
@@ -172,8 +237,7 @@ void flags_load(struct cpu *c, uint64_t f, uint64_t mask)
 
 // ---- MOV to and from segment registers ----
 
-// Interrupts and #DB wait for the next instruction, which loads rsp (SDM vol. 3, 6.8.3).
-static const struct op *stack_segment_loaded(struct cpu *c, const struct op *op)
+const struct op *stack_segment_loaded(struct cpu *c, const struct op *op)
 {
     c->inhibit = c->inhibit_debug = true;
     return leave(c, op, op_next_rip(c, op));
@@ -181,7 +245,7 @@ static const struct op *stack_segment_loaded(struct cpu *c, const struct op *op)
 
 static HANDLER(op_mov_to_seg_reg) // aux: segment register
 {
-    load_segment(c, op, op->aux, get16(c, op->src));
+    segment_load(c, op, op->aux, get16(c, op->src));
     if (op->aux == SEG_SS)
         return stack_segment_loaded(c, op);
     NEXT;
@@ -189,7 +253,7 @@ static HANDLER(op_mov_to_seg_reg) // aux: segment register
 
 static HANDLER(op_mov_to_seg_mem)
 {
-    load_segment(c, op, op->aux, load16(c, op, ea(c, op)));
+    segment_load(c, op, op->aux, load16(c, op, ea(c, op)));
     if (op->aux == SEG_SS)
         return stack_segment_loaded(c, op);
     NEXT;
@@ -274,7 +338,7 @@ static bool lower_stack_seg(struct lower *l, const struct insn *in, op_fn *fn64,
     const struct x86_operand *o = &in->op[0];
     if (o->reg != SEG_FS && o->reg != SEG_GS)
         return false;
-    struct op *op = emit(l, in->opsize && !in->rex_w ? fn16 : fn64);
+    struct op *op = emit(l, in->op_size == 2 ? fn16 : fn64);
     op->aux = o->reg;
     op->stack = true;
     return true;
@@ -299,7 +363,7 @@ bool lower_pop_seg(struct lower *l, const struct insn *in, unsigned arg)
     {                                                                                                                  \
         uint64_t va = ea(c, op);                                                                                       \
         uint64_t offset = load##bits(c, op, va);                                                                       \
-        load_segment(c, op, op->aux, load16(c, op, va + bits / 8));                                                    \
+        segment_load(c, op, op->aux, load16(c, op, va + bits / 8));                                                    \
         set##bits(c, op->dst, offset);                                                                                 \
         NEXT;                                                                                                          \
     }
@@ -309,7 +373,7 @@ LOAD_FAR(64)
 
 bool lower_load_far(struct lower *l, const struct insn *in, unsigned arg)
 {
-    op_fn *fn = in->rex_w ? op_load_far64 : in->opsize ? op_load_far16 : op_load_far32;
+    op_fn *fn = in->op_size == 8 ? op_load_far64 : in->op_size == 2 ? op_load_far16 : op_load_far32;
     struct op *op = emit_mem(l, fn, in, &in->op[1]);
     op->dst = in->op[0].reg;
     op->aux = (uint8_t)arg;

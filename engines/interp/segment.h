@@ -75,16 +75,32 @@ struct segment segment_flat(uint16_t selector, unsigned attr);
 
 // Loads ES, DS, FS or GS, with all checks (SDM vol. 2, MOV, "loading a segment register").
 void segment_load_data(struct cpu *c, const struct op *op, unsigned seg, uint16_t selector);
+// Loads any but CS by instruction; SS with the checks for its privilege.
+void segment_load(struct cpu *c, const struct op *op, unsigned seg, uint16_t selector);
+// What an instruction that has loaded SS ends with: interrupts and #DB wait for the next instruction, which loads rsp
+// (SDM vol. 3, 6.8.3).
+const struct op *stack_segment_loaded(struct cpu *c, const struct op *op);
 // Checks a selector for SS at privilege cpl, and gives what to load: vector(s) as for a load by instruction. A null
 // selector is allowed below CPL 3.
 struct segment segment_check_stack(struct cpu *c, const struct op *op, uint16_t selector, unsigned cpl);
 
 // Reads the descriptor of a code segment that control is to go to: not null, within its table, code; else #GP.
 struct descriptor code_descriptor(struct cpu *c, const struct op *op, uint16_t selector, uint32_t ext);
-// The rest, once privilege is checked: present (#NP), 64-bit.
+// The rest, once privilege is checked: #GP where both L and D are set, #NP where it is not present.
 void code_check_mode(struct cpu *c, const struct op *op, const struct descriptor *d);
+// #GP(0) where rip cannot be gone to in that segment: not canonical, or beyond its limit.
+void code_check_rip(struct cpu *c, const struct op *op, const struct descriptor *d, uint64_t rip);
 // Loads CS with RPL = cpl; the descriptor has been marked accessed.
 void code_load(struct cpu *c, const struct descriptor *d, unsigned cpl);
+// CS has been written, or EFER.LMA: the mode that code is decoded in follows.
+void code_changed(struct cpu *c);
+// ES, SS, DS, FS or GS has been written, or a base: outside 64-bit mode the windows follow.
+void windows_changed(struct cpu *c);
+static inline void segments_changed(struct cpu *c)
+{
+    if (UNLIKELY(c->mode != X86_CODE64))
+        windows_changed(c);
+}
 
 // Changes the privilege level (the same one is fine), and with it what memory accesses may do. In the last instruction
 // of its block only, or between blocks.

@@ -2,6 +2,7 @@
 // The stack: push pop, pushf popf, enter leave. A non-canonical stack address is #SS (SDM vol. 3, 6.15), which
 // op->stack says; where the instruction has a memory operand besides, op->stack is about that one, and stack_read()
 // and stack_write() speak for the stack.
+#include "engines/interp/stack.h"
 #include "engines/interp/fault.h"
 #include "engines/interp/flags.h"
 #include "engines/interp/forms.h"
@@ -172,8 +173,7 @@ static uint64_t popf_mask(const struct cpu *c, bool w16)
     return mask;
 }
 
-// True where the run loop has something to look at: single-stepping, or interrupts that may come now.
-static bool set_flags(struct cpu *c, uint64_t value, bool w16)
+bool stack_set_flags(struct cpu *c, uint64_t value, bool w16)
 {
     uint64_t mask = popf_mask(c, w16), old = flags_read(c);
     uint64_t flags = (old & ~mask & ~(uint64_t)FLAG_RF) | (value & mask);
@@ -190,7 +190,7 @@ static HANDLER(popf) // aux: size
     bool w16 = op->aux == 2;
     uint64_t value = w16 ? load16(c, op, rsp) : load64(c, op, rsp);
     c->gpr[RSP] = rsp + op->aux;
-    if (set_flags(c, value, w16))
+    if (stack_set_flags(c, value, w16))
         return leave(c, op, op_next_rip(c, op));
     NEXT;
 }

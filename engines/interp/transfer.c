@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Far transfers in 64-bit mode: software interrupts, iret, far ret, call and jmp with call gates, syscall and sysret.
-// sysenter and sysexit are #UD, for CPUID does not announce them (SEP). Targets are 64-bit code segments; compatibility
-// mode ends the run with an error (code_check_mode).
+// Far transfers: software interrupts, iret, far ret, call and jmp with call gates, syscall and sysret, from and to code
+// in every mode.
+//
+// sysenter and sysexit are #UD, for CPUID does not announce them (SEP): AMD's processors have none in long mode.
+// syscall outside 64-bit mode is #UD as on Intel's processors, while AMD's go to CSTAR; the vendor in CPUID is neither,
+// and for such KVM has Intel's rule, and Linux takes int 0x80 for 32-bit programs.
 #include "engines/interp/block.h"
+#include "engines/interp/branch.h"
 #include "engines/interp/debug.h"
 #include "engines/interp/deliver.h"
 #include "engines/interp/fault.h"
@@ -11,6 +15,7 @@
 #include "engines/interp/lower.h"
 #include "engines/interp/mmu.h"
 #include "engines/interp/segment.h"
+#include "engines/interp/window.h"
 
 // ---- Help ----
 
@@ -44,15 +49,21 @@ static void store_sized(struct cpu *c, const struct op *op, uint64_t va, unsigne
         store16(c, op, va, value);
 }
 
-static unsigned operand_size(const struct insn *in)
+// The value of `size` bytes, `at` bytes above the top of the stack.
+static uint64_t frame_read(struct cpu *c, const struct op *op, unsigned at, unsigned size)
 {
-    return in->rex_w ? 8 : in->opsize ? 2 : 4;
+    bool flat = c->mode == X86_CODE64;
+    return load_sized(c, op, flat ? c->gpr[RSP] + at : stack_linear(c, op, at, size, false), size);
 }
 
-static void check_rip(struct cpu *c, const struct op *op, uint64_t rip)
+// The stack pointer when `bytes` have been popped. Outside 64-bit mode its upper half is cleared, or kept with SS.B =
+// 0.
+static uint64_t popped(const struct cpu *c, uint64_t bytes)
 {
-    if (!canonical(rip))
-        raise_error(c, op, VEC_GP, 0);
+    if (c->mode == X86_CODE64)
+        return c->gpr[RSP] + bytes;
+    uint32_t sp = stack_pointer(c, (int64_t)bytes);
+    return c->sp_mask == UINT16_MAX ? (c->gpr[RSP] & ~(uint64_t)UINT16_MAX) | sp : sp;
 }
 
 // ---- INT n, INT3, INT1 (SDM vol. 2) ----
@@ -74,6 +85,25 @@ bool lower_int(struct lower *l, const struct insn *in, unsigned arg)
     op->imm = arg == INT_3 ? VEC_BP : arg == INT_1 ? VEC_DB : (int32_t)(in->op[0].imm & 0xff);
     op->aux = (uint8_t)arg;
     l->ends = true;
+    return true;
+}
+
+static HANDLER(op_into)
+{
+    if (!flag_of(c))
+        FOLLOW(1, op_next_rip(c, op));
+    uint64_t rip = deliver_for(c, op, (struct cpu_event){.vector = VEC_OF, .type = EVENT_SOFTWARE});
+    c->step_trap = false;
+    count(c, EV_exceptions);
+    return go_on(c, op, rip);
+}
+
+bool lower_into(struct lower *l, const struct insn *in, unsigned arg)
+{
+    (void)in;
+    (void)arg;
+    emit(l, op_into);
+    emit_links(l, 1);
     return true;
 }
 
@@ -102,6 +132,15 @@ static void drop_privileged_segments(struct cpu *c)
         if (!s->unusable && !conforming && (unsigned)(s->attr & SEG_DPL) >> SEG_DPL_SHIFT < c->cpl)
             *s = segment_null(0, 0);
     }
+    segments_changed(c);
+}
+
+// With NT set: #GP in long mode, and a switch to the task that was interrupted without it (SDM vol. 3, 8.3).
+static _Noreturn void return_to_task(struct cpu *c, const struct op *op)
+{
+    if (!(c->efer & EFER_LMA))
+        raise_engine_error(c, op, "interp: task switches are not supported (iret with NT set)");
+    raise_error(c, op, VEC_GP, 0);
 }
 
 static uint64_t iret_flags(const struct cpu *c, unsigned size)
@@ -116,24 +155,41 @@ static uint64_t iret_flags(const struct cpu *c, unsigned size)
     return mask;
 }
 
-// SDM vol. 2, IRET. From 64-bit mode it always pops SS:RSP. It ends the masking of NMIs even where it faults.
+// The stack segment that iret goes to; outside 64-bit mode SS:ESP have not been read yet.
+static struct segment iret_stack(struct cpu *c, const struct op *op, uint64_t frame[5], unsigned cpl)
+{
+    for (unsigned i = 3; i < 5 && c->mode != X86_CODE64; i++)
+        frame[i] = frame_read(c, op, i * op->aux, op->aux);
+    return segment_check_stack(c, op, (uint16_t)frame[4], cpl);
+}
+
+// SDM vol. 2, IRET. From 64-bit mode it always pops SS:RSP, else only where the privilege changes. It ends the masking
+// of NMIs even where it faults.
 static WORK uint64_t iret(struct cpu *c, const struct op *op)
 {
     unsigned size = op->aux;
     c->nmi_masked = false;
     if (c->rflags & FLAG_NT)
-        raise_error(c, op, VEC_GP, 0);
+        return_to_task(c, op);
     uint64_t frame[5]; // rip, cs, rflags, rsp, ss
-    for (unsigned i = 0; i < 5; i++)
-        frame[i] = load_sized(c, op, c->gpr[RSP] + i * size, size);
+    bool is_long = c->mode == X86_CODE64;
+    if (LIKELY(is_long)) {
+        for (unsigned i = 0; i < 5; i++)
+            frame[i] = load_sized(c, op, c->gpr[RSP] + i * size, size);
+    } else {
+        for (unsigned i = 0; i < 3; i++)
+            frame[i] = frame_read(c, op, i * size, size);
+    }
 
     struct descriptor cs = return_segment(c, op, (uint16_t)frame[1]);
     unsigned cpl = cs.selector & 3;
-    struct segment ss = segment_check_stack(c, op, (uint16_t)frame[4], cpl);
-    check_rip(c, op, frame[0]);
+    bool outer = cpl != c->cpl;
+    struct segment ss = is_long || outer ? iret_stack(c, op, frame, cpl) : c->seg[SEG_SS];
+    if (!is_long && !outer)
+        frame[3] = popped(c, 3 * size);
+    code_check_rip(c, op, &cs, frame[0]);
     descriptor_mark(c, op, &cs, SEG_TYPE_ACCESSED);
 
-    bool outer = cpl != c->cpl;
     flags_load(c, frame[2], iret_flags(c, size));
     if (c->break_at && size > 2) // RF means nothing else, and is gone behind the next instruction
         c->rflags |= frame[2] & FLAG_RF;
@@ -156,7 +212,7 @@ bool lower_iret(struct lower *l, const struct insn *in, unsigned arg)
 {
     (void)arg;
     struct op *op = emit(l, op_iret);
-    op->aux = (uint8_t)operand_size(in);
+    op->aux = in->op_size;
     op->stack = true;
     l->ends = true;
     return true;
@@ -165,24 +221,23 @@ bool lower_iret(struct lower *l, const struct insn *in, unsigned arg)
 // SDM vol. 2, RET, far. imm: bytes of parameters to drop, on the inner and on the outer stack.
 static WORK uint64_t far_ret(struct cpu *c, const struct op *op)
 {
-    unsigned size = op->aux;
-    uint64_t rsp = c->gpr[RSP];
-    uint64_t rip = load_sized(c, op, rsp, size);
-    uint16_t selector = (uint16_t)load_sized(c, op, rsp + size, size);
-    rsp += 2 * size + (uint64_t)op->imm;
+    unsigned size = op->aux, dropped = 2 * size + (unsigned)op->imm;
+    uint64_t rip = frame_read(c, op, 0, size);
+    uint16_t selector = (uint16_t)frame_read(c, op, size, size);
+    uint64_t rsp = popped(c, dropped);
 
     struct descriptor cs = return_segment(c, op, selector);
     unsigned cpl = selector & 3;
     bool outer = cpl != c->cpl;
     if (outer) {
-        uint64_t outer_rsp = load_sized(c, op, rsp, size);
-        struct segment ss = segment_check_stack(c, op, (uint16_t)load_sized(c, op, rsp + size, size), cpl);
-        check_rip(c, op, rip);
+        uint64_t outer_rsp = frame_read(c, op, dropped, size);
+        struct segment ss = segment_check_stack(c, op, (uint16_t)frame_read(c, op, dropped + size, size), cpl);
+        code_check_rip(c, op, &cs, rip);
         descriptor_mark(c, op, &cs, SEG_TYPE_ACCESSED);
         c->seg[SEG_SS] = ss;
         rsp = outer_rsp + (uint64_t)op->imm;
     } else {
-        check_rip(c, op, rip);
+        code_check_rip(c, op, &cs, rip);
         descriptor_mark(c, op, &cs, SEG_TYPE_ACCESSED);
     }
     c->gpr[RSP] = rsp;
@@ -204,7 +259,7 @@ bool lower_far_ret(struct lower *l, const struct insn *in, unsigned arg)
     (void)arg;
     struct op *op = emit(l, op_far_ret);
     op->imm = in->operands ? (int32_t)(in->op[0].imm & 0xffff) : 0;
-    op->aux = (uint8_t)operand_size(in);
+    op->aux = in->op_size;
     op->stack = true;
     l->ends = true;
     return true;
@@ -226,13 +281,15 @@ static struct far_target direct_target(struct cpu *c, const struct op *op, struc
     if (!allowed)
         raise_error(c, op, VEC_GP, selector_error(d.selector));
     code_check_mode(c, op, &d);
-    check_rip(c, op, rip);
+    code_check_rip(c, op, &d, rip);
     return (struct far_target){.cs = d, .rip = rip, .cpl = c->cpl};
 }
 
 static struct far_target gate_target(struct cpu *c, const struct op *op, struct descriptor gate, bool call)
 {
     unsigned attr = descriptor_attr(gate.low), gate_dpl = descriptor_dpl(gate.low);
+    if (!(c->efer & EFER_LMA))
+        raise_engine_error(c, op, "interp: call gates are not supported outside long mode");
     if (gate_dpl < c->cpl || gate_dpl < (gate.selector & 3u))
         raise_error(c, op, VEC_GP, selector_error(gate.selector));
     if (!(attr & SEG_P))
@@ -248,16 +305,20 @@ static struct far_target gate_target(struct cpu *c, const struct op *op, struct 
     if (!(cs_attr & SEG_P))
         raise_error(c, op, VEC_NP, selector_error(cs.selector));
     uint64_t rip = (gate.low & 0xffff) | ((gate.low >> 32) & 0xffff0000) | (gate.high << 32);
-    check_rip(c, op, rip);
+    code_check_rip(c, op, &cs, rip);
     return (struct far_target){.cs = cs, .rip = rip, .cpl = conforming ? c->cpl : dpl, .gate = true};
 }
+
+// imm: operand size. The far pointer is in memory, or where aux is FAR_DIRECT in disp: offset, and above it selector.
+enum { FAR_MEMORY, FAR_DIRECT };
 
 static struct far_target far_target(struct cpu *c, const struct op *op, bool call)
 {
     unsigned size = op->imm;
+    bool direct = op->aux == FAR_DIRECT;
     uint64_t va = ea(c, op);
-    uint64_t rip = load_sized(c, op, va, size);
-    uint16_t selector = load16(c, op, va + size);
+    uint64_t rip = direct ? (uint32_t)op->disp : load_sized(c, op, va, size);
+    uint16_t selector = direct ? (uint16_t)(op->disp >> 32) : load16(c, op, va + size);
     if (selector_is_null(selector))
         raise_error(c, op, VEC_GP, 0);
     struct descriptor d = descriptor_read(c, op, selector, VEC_GP, 0);
@@ -277,7 +338,7 @@ static WORK uint64_t far_jmp(struct cpu *c, const struct op *op)
     return t.rip;
 }
 
-static HANDLER(op_far_jmp) // imm: operand size
+static HANDLER(op_far_jmp)
 {
     uint64_t rip = far_jmp(c, op);
     return go_on(c, op, rip);
@@ -287,11 +348,23 @@ static HANDLER(op_far_jmp) // imm: operand size
 static uint64_t push_return(struct cpu *c, const struct op *op, unsigned size)
 {
     uint64_t rsp = c->gpr[RSP];
+    if (c->mode != X86_CODE64) {
+        store_sized(c, op, stack_linear(c, op, -(int64_t)size, size, true), size, c->seg[SEG_CS].selector);
+        store_sized(c, op, stack_linear(c, op, -2 * (int64_t)size, size, true), size, op_next_rip(c, op));
+        return popped(c, -2 * (uint64_t)size);
+    }
     struct op stack_op = *op; // the stack's faults are #SS, whatever register addressed the operand
     stack_op.stack = true;
     store_sized(c, &stack_op, rsp - size, size, c->seg[SEG_CS].selector);
     store_sized(c, &stack_op, rsp - 2 * size, size, op_next_rip(c, op));
     return rsp - 2 * size;
+}
+
+// Through a call gate at the same privilege the frame is the 64-bit target's.
+static uint64_t push_gate_return(struct cpu *c, const struct op *op)
+{
+    const uint64_t frame[2] = {c->seg[SEG_CS].selector, op_next_rip(c, op)};
+    return push_frame(c, op, c->gpr[RSP], c->cpl, frame, 2, 0);
 }
 
 static WORK uint64_t far_call(struct cpu *c, const struct op *op)
@@ -304,7 +377,7 @@ static WORK uint64_t far_call(struct cpu *c, const struct op *op)
         rsp = push_frame(c, op, tss_stack(c, op, TSS_RSP(t.cpl), 0), t.cpl, frame, 4, 0);
         c->seg[SEG_SS] = segment_null((uint16_t)t.cpl, t.cpl);
     } else {
-        rsp = push_return(c, op, t.gate ? 8 : (unsigned)op->imm);
+        rsp = t.gate ? push_gate_return(c, op) : push_return(c, op, (unsigned)op->imm);
     }
     c->gpr[RSP] = rsp;
     code_load(c, &t.cs, t.cpl);
@@ -312,7 +385,7 @@ static WORK uint64_t far_call(struct cpu *c, const struct op *op)
     return t.rip;
 }
 
-static HANDLER(op_far_call) // imm: operand size
+static HANDLER(op_far_call)
 {
     uint64_t rip = far_call(c, op);
     return go_on(c, op, rip);
@@ -320,10 +393,18 @@ static HANDLER(op_far_call) // imm: operand size
 
 static bool lower_far(struct lower *l, const struct insn *in, op_fn *fn)
 {
-    if (in->op[0].kind != OPERAND_MEM)
-        return false;
-    emit_mem(l, fn, in, &in->op[0])->imm = (int32_t)operand_size(in);
+    struct op *op;
     l->ends = true;
+    if (in->op[0].kind == OPERAND_MEM) {
+        op = emit_mem(l, fn, in, &in->op[0]);
+    } else if (in->op[0].kind == OPERAND_IMM) {
+        op = emit(l, fn);
+        op->aux = FAR_DIRECT;
+        op->disp = (in->op[0].imm & 0xffff) << 32 | (in->op[1].imm & 0xffffffff);
+    } else {
+        return false;
+    }
+    op->imm = in->op_size;
     return true;
 }
 
@@ -345,11 +426,12 @@ bool lower_far_jmp(struct lower *l, const struct insn *in, unsigned arg)
 
 #define FLAT_ATTR(dpl) (SEG_S | SEG_P | SEG_G | SEG_TYPE_ACCESSED | SEG_TYPE_WRITABLE | (dpl) << SEG_DPL_SHIFT)
 #define FLAT_CODE64(dpl) (FLAT_ATTR(dpl) | SEG_TYPE_CODE | SEG_L)
+#define FLAT_CODE32(dpl) (FLAT_ATTR(dpl) | SEG_TYPE_CODE | SEG_DB)
 #define FLAT_DATA(dpl) (FLAT_ATTR(dpl) | SEG_DB)
 
 static HANDLER(op_syscall)
 {
-    if (!(c->efer & EFER_SCE))
+    if (!(c->efer & EFER_SCE) || UNLIKELY(c->mode != X86_CODE64))
         raise_exception(c, op, VEC_UD);
     uint16_t cs = (uint16_t)(c->star >> 32) & 0xfffc;
     set64(c, RCX, op_next_rip(c, op));
@@ -378,18 +460,22 @@ static HANDLER(op_sysret) // aux: operand size
 {
     const uint64_t loaded =
         FLAGS_ARITH | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID;
-    if (!(c->efer & EFER_SCE))
+    if (!(c->efer & EFER_SCE) || UNLIKELY(c->mode != X86_CODE64))
         raise_exception(c, op, VEC_UD);
     if (c->cpl != 0)
         raise_error(c, op, VEC_GP, 0);
-    if (op->aux != 8)
-        raise_engine_error(c, op, "interp: compatibility mode is not supported (sysret to 32-bit code)");
-    uint64_t rip = get64(c, RCX);
-    check_rip(c, op, rip);
+    uint64_t rip = op->aux == 8 ? get64(c, RCX) : get32(c, RCX);
+    if (!canonical(rip))
+        raise_error(c, op, VEC_GP, 0);
     uint16_t base = (uint16_t)(c->star >> 48);
     flags_load(c, get64(c, R11), loaded);
-    c->seg[SEG_CS] = segment_flat((uint16_t)(base + 16) | 3, FLAT_CODE64(3));
     c->seg[SEG_SS] = segment_flat((uint16_t)(base + 8) | 3, FLAT_DATA(3));
+    if (LIKELY(op->aux == 8)) {
+        c->seg[SEG_CS] = segment_flat((uint16_t)(base + 16) | 3, FLAT_CODE64(3));
+    } else {
+        c->seg[SEG_CS] = segment_flat(base | 3, FLAT_CODE32(3));
+        code_changed(c);
+    }
     set_cpl(c, 3);
     c->step_trap = false;
     if (UNLIKELY(c->rflags & FLAG_TF))
@@ -400,7 +486,7 @@ static HANDLER(op_sysret) // aux: operand size
 bool lower_sysret(struct lower *l, const struct insn *in, unsigned arg)
 {
     (void)arg;
-    emit(l, op_sysret)->aux = in->rex_w ? 8 : 4;
+    emit(l, op_sysret)->aux = in->op_size;
     l->ends = true;
     return true;
 }

@@ -85,6 +85,7 @@ struct test_case {
     } unseen[2];
     bool privileged; // only an engine can judge it
     uint32_t way;
+    uint8_t mode; // enum x86_mode
 };
 
 // A small generator that any seed leads to any case again (splitmix64).

@@ -79,7 +79,7 @@ static inline void say_difference(const struct sides *s, const struct test_case 
     for (unsigned i = 0; i < t->insns; i++) {
         char text[160];
         unsigned end = i + 1 < t->insns ? t->start[i + 1] : t->length;
-        x86_format(t->bytes + t->start[i], end - t->start[i], INSN_AT + t->start[i], text, sizeof text);
+        x86_format_mode(t->mode, t->bytes + t->start[i], end - t->start[i], INSN_AT + t->start[i], text, sizeof text);
         printf(" %s |", text);
     }
     for (unsigned i = 0; i < 16; i++)

@@ -129,7 +129,7 @@ static inline _Noreturn void subject_blocks(struct cpu *c)
 {
     for (;;) {
         atomic_store(&c->limit, UINT64_MAX);
-        c->block = block_find(c, c->rip);
+        c->block = block_find(c);
         c->icount += c->block->insns;
         const struct op *op = c->block->op;
         do

@@ -81,6 +81,19 @@ def limits():
     check("another check of the image still fails", excused("i", ["check y == 1"], known).failed)
     check("a panic can be a known limit", not excused("p", ["panic: vector 6 rip 0x1"], known).failed)
     check("a crash cannot", excused("p", ["was ended by signal 11 (SIGSEGV)"], known).failed)
+    check("all checks of an image can be known limits, but not its end",
+          not excused("k", ["check x == 1", "check y == 1"], {("k", "all"): "cannot"}).failed
+          and excused("k", ["exit status 3"], {("k", "all"): "cannot"}).failed)
+
+    def refused(status, known):
+        outcome = runner.Outcome("bt", "test/i", [])
+        outcome.failed = ["exit status 8"] if status == runner.STATUS_ENGINE_ERROR else []
+        runner.settle_refusal(outcome, status, known)
+        return outcome
+    known = {("i", "refused"): "cannot yet"}
+    check("an image that is known to be refused is a skip", refused(8, known).skipped == ["cannot yet"] and not refused(8, known).failed)
+    check("and a failure once it runs", "take its line out" in refused(0, known).failed[0])
+    check("any other one that is refused fails", refused(8, {}).failed and not refused(0, {}).failed)
     check("the list is read", runner.known_limits("kvm_pvm") and not runner.known_limits("kvm_intel"))
     check("hardware and our own engines are not excused",
           not runner.soft_back_end({"name": "vtx", "hardware": True}) and not runner.soft_back_end({"name": "interp"}))

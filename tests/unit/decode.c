@@ -85,12 +85,16 @@ static void check_modes(struct x86_decoder d)
     // Near branches with 16-bit operands stay within 64 KiB; far pointers have the operand's size.
     CHECK_EQ(DECODE32("\x66\x0f\x84\xf0\xef").op[0].imm, 0xfff5);
     CHECK_EQ(DECODE32("\xe9\x00\x00\x00\xff").op[0].imm, 0xff001005);
+    CHECK_EQ(DECODE32("\x67\x0f\x8d\x46\x8d\xbe\x0e").op[0].imm, 0x0ebe9d4d);
+    CHECK(DECODE16("\x99").id == X86_INS_CWD && DECODE16("\x66\x98").id == X86_INS_CWDE);
     CHECK(DECODE32("\xea\x44\x33\x22\x11\x66\x55").op[0].imm == 0x5566 &&
           DECODE32("\xea\x44\x33\x22\x11\x66\x55").op[1].imm == 0x11223344);
     CHECK(DECODE32("\xff\x19").op[0].size == 6 && DECODE32("\x66\xff\x19").op[0].size == 4 &&
           DECODE("\x48\xff\x19").op[0].size == 10);
+    CHECK(DECODE32("\x0f\x03\x33").op[1].size == 2 && DECODE("\x48\x0f\x02\x33").op[1].size == 2);
 
     CHECK(DECODE32("\xd4\x0c").op[0].kind == OPERAND_IMM && DECODE32("\xd4\x0c").op[0].imm == 12);
+    CHECK(DECODE32("\xd4\x0a").op[0].imm == 10 && DECODE32("\xd5\x0a").op[0].imm == 10);
     CHECK(DECODE32("\x82\x03\x05").id == X86_INS_ADD && DECODE32("\x82\x03\x05").op[0].size == 1);
     CHECK(DECODE32("\x60").id == X86_INS_PUSHAL && DECODE32("\x66\x60").id == X86_INS_PUSHAW);
     CHECK_EQ(DECODE("\x60").length, 0);
