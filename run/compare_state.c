@@ -91,24 +91,62 @@ static void compare_segment(const char *name, const struct segment *a, const str
     }
 }
 
-// x87's opcode and pointers, bytes 6 to 23 (SDM vol. 1, table 10-2), are left out: they are those of the last x87
-// instruction, or of the last that raised an exception, as a processor likes, and engines do no better.
-static uint64_t compared_bits(size_t at)
+// ---- Vector registers (SDM vol. 1, 10.5.1 and 13.4) ----
+
+enum {
+    XSAVE_POINTERS = 6, // x87's last opcode, instruction and operand
+    XSAVE_MXCSR = 24,
+    XSAVE_MXCSR_MASK = 28,
+    XSAVE_ST = 32,
+    XSAVE_XMM = 160,
+    XSAVE_UNUSED = 416, // to software, and reserved
+    XSAVE_HEADER = 512, // XSTATE_BV first
+    XSAVE_YMM_HIGH = 576,
+    XSAVE_END = 832,
+};
+
+static void clear(uint8_t *area, unsigned from, unsigned to)
 {
-    return at == 0 ? 0xffffffffffff : at < 24 ? 0 : UINT64_MAX;
+    memset(area + from, 0, to - from);
+}
+
+// A copy with what does not count cleared, and a component that is not in XSTATE_BV as that means it to be. x87's
+// opcode and pointers are left out: they are those of the last x87 instruction, or of the last that raised an
+// exception, as a processor likes, and engines do no better.
+static void canonical_vectors(uint8_t *area, const uint8_t *xsave)
+{
+    static const uint8_t initial_x87[XSAVE_POINTERS] = {0x7f, 0x03};
+    uint8_t present = xsave[XSAVE_HEADER];
+    memcpy(area, xsave, sizeof((struct vcpu_state *)0)->xsave);
+    if (!(present & 1)) {
+        memcpy(area, initial_x87, sizeof initial_x87);
+        clear(area, XSAVE_ST, XSAVE_XMM);
+    }
+    if (!(present & 2))
+        clear(area, XSAVE_XMM, XSAVE_UNUSED);
+    if (!(present & 4))
+        clear(area, XSAVE_YMM_HIGH, XSAVE_END);
+    clear(area, XSAVE_POINTERS, XSAVE_MXCSR);
+    clear(area, XSAVE_MXCSR_MASK, XSAVE_ST);
+    clear(area, XSAVE_UNUSED, XSAVE_YMM_HIGH);
+    for (unsigned i = 0; i < 8; i++) // of sixteen bytes a register, ten
+        clear(area, XSAVE_ST + 16 * i + 10, XSAVE_ST + 16 * i + 16);
 }
 
 static void compare_vectors(const struct vcpu_state *a, const struct vcpu_state *b, struct differences *d)
 {
+    uint8_t left[sizeof a->xsave], right[sizeof b->xsave];
     char name[24];
     if (!memcmp(a->xsave, b->xsave, sizeof a->xsave))
         return;
-    for (size_t at = 0; at < sizeof a->xsave; at += sizeof(uint64_t)) {
+    canonical_vectors(left, a->xsave);
+    canonical_vectors(right, b->xsave);
+    for (size_t at = 0; at < sizeof left; at += sizeof(uint64_t)) {
         uint64_t x, y;
-        memcpy(&x, a->xsave + at, sizeof x);
-        memcpy(&y, b->xsave + at, sizeof y);
+        memcpy(&x, left + at, sizeof x);
+        memcpy(&y, right + at, sizeof y);
         snprintf(name, sizeof name, "xsave[%zu]", at);
-        difference_add(d, name, x & compared_bits(at), y & compared_bits(at));
+        difference_add(d, name, x, y);
     }
 }
 
