@@ -13,7 +13,7 @@ fi
 target=$1 seconds=$2 folder=build/fuzz/$1
 case $target in
 # The translator's addresses are those of AddressSanitizer's shadow (engines/bt/layout.h), and its faults are its own.
-translate) kind=plain sanitize=fuzzer-no-link high=() handle=(-handle_segv=0 -handle_bus=0 -handle_ill=0 -handle_fpe=0) ;;
+translate) kind=plain sanitize=fuzzer-no-link high=() handle=(-handle_segv=0 -handle_bus=0 -handle_ill=0 -handle_fpe=0 -timeout=0) ;;
 *) kind=san sanitize=fuzzer-no-link,address,undefined high=(HIGH=) handle=() ;;
 esac
 

@@ -8,6 +8,8 @@
 // which interp has nevertheless).
 #include "tests/fuzz/fuzz.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@
 
 #define RAM_SIZE (2ull << 20)
 #define STEPS 64
+#define HANG_SECONDS 60
 #define CODE_MAX 192
 #define DEVICE 0x200000ull // guest-virtual; everything that is read there is made of the address
 #define DEVICE_GPA 0xd0000000ull
@@ -62,6 +65,23 @@ static struct x86_decoder decoder;
 static uint8_t *pristine; // RAM before each run, but for the code
 static const uint8_t *input;
 static size_t input_size;
+
+// ---- An input that does not end ----
+
+// libFuzzer's own timer would not do: its signal finds the guest's stack in rsp.
+static atomic_ulong inputs;
+
+static void *watch_inputs(void *unused)
+{
+    (void)unused;
+    for (unsigned long last = 0, idle = 0; idle < HANG_SECONDS; idle++) {
+        sleep(1);
+        unsigned long now = atomic_load(&inputs);
+        idle = now == last ? idle : 0;
+        last = now;
+    }
+    fuzz_failed("an input ends", __LINE__, input, input_size);
+}
 
 // ---- What the guest meets outside of RAM ----
 
@@ -167,7 +187,8 @@ const char *fuzz_start(void)
     if (!pristine || x86_decoder_open(&decoder) || make_side(&interp, &engine_interp) || make_side(&bt, &engine_bt))
         return "an engine cannot be made";
     make_tables();
-    return NULL;
+    pthread_t thread;
+    return pthread_create(&thread, NULL, watch_inputs, NULL) ? "no thread to watch it" : NULL;
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -464,6 +485,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_bytes b = {.data = data, .size = size};
     struct vcpu_state start;
     struct stretch all;
+    atomic_fetch_add(&inputs, 1);
     input = data;
     input_size = size;
     unsigned way = (unsigned)fuzz_take(&b, 1), cpl = way & 1 ? 3 : 0;
