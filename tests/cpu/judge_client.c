@@ -21,7 +21,7 @@
 
 extern const uint8_t judge_image[], judge_image_end[];
 
-enum { WAIT_MS = 100, HANG_WAITS = 200 };
+enum { WAIT_MS = 100, START_WAITS = 200, HANG_CPU_SECONDS = 5, HANG_WAITS = 1200 };
 
 static long futex_wait(uint32_t *at, uint32_t seen)
 {
@@ -63,7 +63,7 @@ static bool spawn(struct judge *j)
     }
     if (image >= 0)
         close(image);
-    for (unsigned i = 0; i < HANG_WAITS && j->pid > 0 && !__atomic_load_n(&j->shared->started, __ATOMIC_ACQUIRE); i++)
+    for (unsigned i = 0; i < START_WAITS && j->pid > 0 && !__atomic_load_n(&j->shared->started, __ATOMIC_ACQUIRE); i++)
         futex_wait(&j->shared->started, 0);
     return j->pid > 0 && j->shared->started;
 }
@@ -151,19 +151,32 @@ static bool replace(struct judge *j, enum judge_status why)
     return true;
 }
 
+// What the judge has had of a CPU, in seconds: on a loaded machine a case may wait long for its turn.
+static double cpu_seconds(const struct judge *j)
+{
+    clockid_t clock;
+    struct timespec t;
+    if (clock_getcpuclockid(j->pid, &clock) != 0 || clock_gettime(clock, &t) < 0)
+        return 0;
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 bool judge_wait(struct judge *j)
 {
     struct judge_shared *s = j->shared;
     uint32_t progress = s->progress;
+    double since = cpu_seconds(j);
     for (unsigned still = 0;;) {
         uint32_t finished = __atomic_load_n(&s->finished, __ATOMIC_ACQUIRE);
         if (finished == j->batch)
             return true;
         futex_wait(&s->finished, finished);
         bool dead = waitpid(j->pid, NULL, WNOHANG) == j->pid;
+        if (s->progress != progress)
+            since = cpu_seconds(j);
         still = s->progress == progress ? still + 1 : 0;
         progress = s->progress;
-        if (!dead && still < HANG_WAITS)
+        if (!dead && still < HANG_WAITS && cpu_seconds(j) - since < HANG_CPU_SECONDS)
             continue;
         if (dead)
             j->pid = 0;
@@ -173,5 +186,6 @@ bool judge_wait(struct judge *j)
             return false;
         still = 0;
         progress = s->progress;
+        since = cpu_seconds(j);
     }
 }

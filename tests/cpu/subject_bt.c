@@ -54,7 +54,7 @@ static bool bad_target(const struct test_case *t, const struct outcome *a, const
 // What find_difference() does not look at, as a host judge has it not. Where another vector may come, settle() says so.
 static bool same_frame(const struct bt_subject *s, const struct outcome *a, const struct outcome *b)
 {
-    bool frame = a->error == b->error && !((a->regs.flags ^ b->regs.flags) & FLAG_RF);
+    bool frame = (a->error == b->error || a->cr2 != b->cr2) && !((a->regs.flags ^ b->regs.flags) & FLAG_RF);
     return (frame || a->vector != b->vector) && s->bt.interrupt_taken == s->interp.interrupt_taken;
 }
 

@@ -142,8 +142,8 @@ static void vary_comparison_flags(const struct sides_of *s, struct difference *d
 
 static void vary_alignment_first(const struct sides_of *s, struct difference *d)
 {
-    int a = s->judge->vector, b = s->subject->vector;
-    if ((a == VEC_AC && b == VEC_PF) || (a == VEC_PF && b == VEC_AC))
+    int a = s->judge->vector, b = s->subject->vector, other = a == VEC_AC ? b : a;
+    if (a != b && (a == VEC_AC || b == VEC_AC) && (other == VEC_PF || other == VEC_SS || other == VEC_GP))
         d->fault = false;
 }
 
@@ -308,7 +308,7 @@ const struct variation variations[VARIATIONS] = {
     {"comparison-flags", vary_comparison_flags,
      "a fault in a repeated cmps or scas: the flags from before it (Intel) or of the last comparison (AMD)",
      "SDM vol. 2, REP/REPE/REPZ/REPNE/REPNZ, for Intel; not in AMD's manual: seen on Zen 4"},
-    {"alignment-first", vary_alignment_first, "#AC where the same operand raises #PF, too",
+    {"alignment-first", vary_alignment_first, "#AC where the same operand raises #PF, #SS or #GP, too",
      "SDM vol. 3, table 6-2: one class of priority"},
     {"cmps-operand-order", vary_two_operands, "cmps with two operands that fault: which one is read first",
      "not in the manuals: Zen 4 always [rsi], Sapphire Rapids often [rdi]"},
