@@ -13,7 +13,7 @@ RINGSIDE = os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside"))
 MODES = ["bt:user=translated", "bt:user=direct", "bt:user=auto:mmu=trace"]
 PROGRAMS = [("macro/boothalt", ""), ("micro/forkwait", "reps=4 cycles=30000000"), ("bantam/fork", ""),
             ("bantam/memory", ""), ("bantam/signals", ""), ("bantam/pipes", ""), ("bantam/preempt", ""),
-            ("bantam/hostile_state", "")]
+            ("bantam/hostile_state", ""), ("bantam/fpu", "")]
 EVERY = 0.0001  # seconds; as the host's scheduler lets it
 SWITCHES = int(os.environ.get("SWITCHES", "0"))
 FEWEST = 500  # in each mode, whatever the host is busy with
