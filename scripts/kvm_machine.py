@@ -5,6 +5,7 @@ libraries and the images, runs a list of commands there (kvm_init.sh) and hands 
 
 What hangs costs its own time limit and a reboot for what is left, no more. Only this process's own children are ended."""
 import base64
+import contextlib
 import glob
 import gzip
 import hashlib
@@ -16,6 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import tty
 
 FOLDER = "build/kvm"
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
@@ -230,7 +232,7 @@ def bochs_starter(model):
                                    env=dict(os.environ, TERM="xterm"))
         os.close(slave)
         os.set_blocking(master, False)
-        process.terminal = master
+        process.terminals = [master]
         return process
     return start
 
@@ -281,21 +283,36 @@ class Follower:
                 self.trouble = " ".join(words[1:])
 
 
+def terminals_of(pid):
+    """Open descriptors of the terminals whose other end a process holds: Debian's Bochs makes one for its display."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        if os.readlink(f"/proc/{pid}/fd/{fd}") in ("/dev/ptmx", "/dev/pts/ptmx"):
+            index = re.search(r"tty-index:\s*(\d+)", contents(f"/proc/{pid}/fdinfo/{fd}").decode())
+            found.append(os.open(f"/dev/pts/{index.group(1)}", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY))
+            tty.setraw(found[-1])
+    return found
+
+
 def drain(process):
-    """The display of an emulator that wants a terminal: nobody looks at it, but it must not fill up."""
-    try:
-        while os.read(process.terminal, 65536):
-            pass
-    except (AttributeError, OSError):
-        pass
+    """The display of an emulator: nobody looks at it, but where it fills up the emulator stands still."""
+    if not hasattr(process, "terminals"):
+        return
+    if len(process.terminals) == 1:
+        with contextlib.suppress(OSError):
+            process.terminals += terminals_of(process.pid)
+    for fd in process.terminals:
+        with contextlib.suppress(OSError):
+            while os.read(fd, 65536):
+                pass
 
 
 def stop(process):
     if process.poll() is None:
         process.kill()
     process.wait()
-    if hasattr(process, "terminal"):
-        os.close(process.terminal)
+    for fd in getattr(process, "terminals", []):
+        os.close(fd)
 
 
 def tail(path, lines=3):

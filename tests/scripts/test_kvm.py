@@ -6,9 +6,11 @@ import base64
 import gzip
 import json
 import os
+import pty
 import subprocess
 import sys
 import tempfile
+import time
 
 SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts")
 sys.path.insert(0, SCRIPTS)
@@ -70,6 +72,33 @@ def port():
     check("what runs now is known", follower.current == "b" and follower.ended)
     again = kvm_machine.Follower()
     check("a result of what was not started is none", not list(again.feed(b"done a 7 x y\n", 0)))
+
+
+# Like Bochs: makes a terminal for its display, and fills it before it goes on.
+DISPLAY = """
+import os, pty, sys
+master, slave = pty.openpty()
+os.close(slave)
+print("up", flush=True)
+for _ in range(300): os.write(master, b"\\x1b[?25h" * 100)
+"""
+
+
+def display():
+    process = subprocess.Popen([sys.executable, "-c", DISPLAY], stdout=subprocess.PIPE)
+    process.stdout.read(3)
+    master, slave = pty.openpty()
+    os.set_blocking(master, False)
+    process.terminals = [master]
+    for _ in range(500):
+        kvm_machine.drain(process)
+        if process.poll() is not None:
+            break
+        time.sleep(0.01)
+    check("an emulator's own display is emptied", process.poll() == 0 and len(process.terminals) == 2)
+    kvm_machine.stop(process)
+    process.stdout.close()
+    os.close(slave)
 
 
 def fake(item_seconds=1):
@@ -171,6 +200,7 @@ def going_on(folder):
 
 archive()
 port()
+display()
 with tempfile.TemporaryDirectory() as scratch:
     hanging(scratch)
     going_on(scratch)
