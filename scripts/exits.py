@@ -9,6 +9,7 @@ import argparse
 import datetime
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -18,10 +19,10 @@ import results
 import table
 import test
 
-NANO_N, PROCESS_N, REPS = 256, 8, 3
+NANO_N, PROCESS_N, REPS = 256, 32, 3
 MEASURED = {"nano": NANO_N, "micro": PROCESS_N, "macro": PROCESS_N}
-# The host's doing, not the benchmark's: how many there are goes by the time that the emulator takes.
-OF_THE_HOST = ("hw_interrupt",)
+# These go by time, not by what a benchmark does: interrupts of the host's, and those of the guest's timer.
+OF_THE_CLOCK = ("hw_interrupt", "hw_timer", "hw_window")
 ALL, PREFIX = "hw_exits", "hw_"
 NEARLY = 0.0005  # what a rate is rounded to
 KVM_EVENTS = ("kvm_pf_guest", "kvm_pf_fixed", "kvm_mmu_pte_write", "kvm_invlpg", "kvm_tlb_flush", "kvm_insn_emulation")
@@ -126,42 +127,46 @@ def measure(options):
 # ---- Tables ----
 
 def rates(run, suite, bench, engine):
-    """Event -> rates of every repetition of every process."""
+    """Event -> rates of every repetition of every process, but for each one's first: with n given there is no calibration, and
+    the first repetition is what warms up."""
     names = run.engines.get(engine, {}).get("counts") or []
     found = {}
     for sample in run.of(suite, bench, engine):
         for name, values in results.event_rates(sample, names).items():
-            found.setdefault(name, []).extend(values)
+            found.setdefault(name, []).extend(values[1:])
     return found
 
 
 def own(run, suite, bench, engine):
     """Reason -> rates, of the exits that are the benchmark's; {} where it was not counted."""
     return {name: values for name, values in rates(run, suite, bench, engine).items()
-            if name.startswith(PREFIX) and name != ALL and name not in OF_THE_HOST}
+            if name.startswith(PREFIX) and name != ALL and name not in OF_THE_CLOCK}
 
 
 def steady(values):
     return max(values) - min(values) < NEARLY
 
 
-def typical(values):
-    """The median; of an even number the lower one, so that it is a count that was seen."""
-    return sorted(values)[(len(values) - 1) // 2]
+def text_of(values):
+    """A count that repeats as it is, any other as a mean to one decimal."""
+    if not steady(values):
+        return f"{statistics.mean(values):.1f}"
+    text = table.rate_text(values[0])
+    return text.rstrip("0") if "." in text else text
 
 
 def cell(reasons):
-    """`1 (io)`, `3 (2 page fault, 1 cr)`, `0`; ~ where repetitions differ."""
+    """`1 (io)`, `3 (2 page fault, 1 cr)`, `0`; ~ and means where repetitions differ."""
     seen = {name.removeprefix(PREFIX).replace("_", " "): values for name, values in reasons.items()
-            if abs(typical(values)) >= NEARLY}
+            if text_of(values) not in ("0", "0.0", "-0.0")}
     total = [sum(values) for values in zip(*reasons.values())]
-    text = table.rate_text(typical(total)) + ("" if steady(total) else " ~")
+    text = text_of(total) + ("" if steady(total) else " ~")
     if not seen:
         return text
-    if len(seen) == 1 and abs(typical(next(iter(seen.values()))) - typical(total)) < NEARLY:
+    if len(seen) == 1:
         return f"{text} ({next(iter(seen))})"
-    parts = sorted(seen.items(), key=lambda part: -typical(part[1]))
-    return f"{text} ({', '.join(f'{table.rate_text(typical(values))} {name}' for name, values in parts)})"
+    parts = sorted(seen.items(), key=lambda part: -statistics.mean(part[1]))
+    return f"{text} ({', '.join(f'{text_of(values)} {name}' for name, values in parts)})"
 
 
 def engines(run):
@@ -193,9 +198,9 @@ def kvm_table(run, suites):
         for _, bench in run.benches(suite):
             for engine in engines(run):
                 found = rates(run, suite, bench, engine)
-                values = [typical(found[n]) if n in found else 0 for n in names]
-                if any(abs(v) >= NEARLY for v in values):
-                    rows.append([f"{bench}, {engine}"] + [table.rate_text(v) for v in values])
+                texts = [text_of(found[n]) if n in found else "0" for n in names]
+                if any(text not in ("0", "0.0", "-0.0") for text in texts):
+                    rows.append([f"{bench}, {engine}"] + texts)
     return table.markdown(["benchmark, back end"] + [n.removeprefix("kvm_") for n in names], rows)
 
 
@@ -231,7 +236,7 @@ def scope(run):
            f"{results.count_text(h.get('reps'), 'repetition')} of each benchmark on each back end; commit {(m.get('commit') or 'none')[:12]}"
            f"{' with local changes' if m.get('dirty') else ''}."]
     out += [f"{r['engine']}: Linux {r['kernel']}, {r['emulator']}." for r in run.kernels]
-    out.append(f"{cells - len(varying)} of {cells} counts are the same in every repetition of every process" +
+    out.append(f"{cells - len(varying)} of {cells} counts are the same in every repetition of every process but the first of each, which warms up" +
                (f"; not those of {', '.join(varying)}" if varying else "") + ".")
     out.append("In every run the reasons add up to all exits, and KVM's statistic says the same number." if not wrong else
                f"Reasons that do not add up: {'; '.join(wrong[:5])}.")

@@ -130,12 +130,12 @@ EXITS = {("nano", "idle"): ({}, {}), ("nano", "in"): ({"hw_io": 1}, {"hw_io": 1}
 
 
 def make_exits(path, wobble=0, wrong=0):
-    """Two processes on two back ends, two repetitions each. wobble: exits more in the second process's last repetition of
-    `pgfault`; wrong: exits that KVM's own statistic has too many of."""
+    """Two processes on two back ends, three repetitions each, of which the first has three exits more. wobble: exits more in
+    the second process's last repetition of `pgfault`; wrong: exits that KVM's own statistic has too many of."""
     counts = ["exits", "kvm_exits", "kvm_pf_fixed", "hw_exits", "hw_interrupt", "hw_page_fault", "hw_nested_fault", "hw_io", "hw_cr",
               "hw_other"]
     names = {"kvm_soft:npt=0": "shadow (npt=0)", "kvm_soft:npt=1": "nested (npt)"}
-    records = [{"type": "run", "version": 1, "tool": "exits", "time": "2026-01-02T03:04:05Z", "runs": 2, "reps": 2,
+    records = [{"type": "run", "version": 1, "tool": "exits", "time": "2026-01-02T03:04:05Z", "runs": 2, "reps": 3,
                 "machine": {"commit": "0123456789abcdef", "dirty": False}}]
     records += [{"type": "engine", "name": name, "available": True, "hardware": True, "backend": "kvm_soft", "paging": paging,
                  "column": f"kvm_soft, {paging}, Emulator", "counts": counts} for name, paging in names.items()]
@@ -156,8 +156,8 @@ def make_exits(path, wobble=0, wrong=0):
                     made["hw_exits"] = sum(made.values())
                     return dict(made, kvm_exits=made["hw_exits"] + wrong, exits=1, kvm_pf_fixed=made.get("hw_page_fault", 0))
                 records.append(dict(common, type="sample", n=10, t1=[], t2=[], e1=None, e2=None, cold=None, value=None,
-                                    counters_n=[window(1), window(1)],
-                                    counters_2n=[window(2), window(2, 10 * wobble if boot else 0)]))
+                                    counters_n=[window(1), window(1), window(1)],
+                                    counters_2n=[window(2, 30), window(2), window(2, 10 * wobble if boot else 0)]))
     return write(path, records + [{"type": "end", "complete": True, "seconds": 1}])
 
 
