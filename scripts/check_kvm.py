@@ -150,7 +150,7 @@ def check(machine, nested, options, programs, images):
     os.makedirs(kvm_machine.FOLDER, exist_ok=True)
     key = key_of(items, [*programs, *images, "scripts/kvm_init.sh"])
     records = [] if options.fresh else kept(path, key)
-    limits = test.known_limits(LIMITS[machine.name])
+    limits = test.known_limits("kvm") | test.known_limits(LIMITS[machine.name])
     before = {r["name"] for r in records}
     left = [item for item in items if item[0] not in before or item[0] == "engines"]
     start, done = time.monotonic(), len(before)
