@@ -25,6 +25,7 @@ MEASURED = {"nano": NANO_N, "micro": PROCESS_N, "macro": PROCESS_N}
 OF_THE_CLOCK = ("hw_interrupt", "hw_timer", "hw_window")
 ALL, PREFIX = "hw_exits", "hw_"
 NEARLY = 0.0005  # what a rate is rounded to
+NOISE = 0.25  # a mean of counts that vary and are rarer than this is the guest's timer at work
 KVM_EVENTS = ("kvm_pf_guest", "kvm_pf_fixed", "kvm_mmu_pte_write", "kvm_invlpg", "kvm_tlb_flush", "kvm_insn_emulation")
 
 
@@ -155,14 +156,17 @@ def text_of(values):
     return text.rstrip("0") if "." in text else text
 
 
+def happens(values):
+    return abs(values[0]) >= NEARLY if steady(values) else abs(statistics.mean(values)) >= NOISE
+
+
 def cell(reasons):
     """`1 (io)`, `3 (2 page fault, 1 cr)`, `0`; ~ and means where repetitions differ."""
-    seen = {name.removeprefix(PREFIX).replace("_", " "): values for name, values in reasons.items()
-            if text_of(values) not in ("0", "0.0", "-0.0")}
-    total = [sum(values) for values in zip(*reasons.values())]
-    text = text_of(total) + ("" if steady(total) else " ~")
+    seen = {name.removeprefix(PREFIX).replace("_", " "): values for name, values in reasons.items() if happens(values)}
+    mark = "" if all(map(steady, reasons.values())) else " ~"
     if not seen:
-        return text
+        return "0" + mark
+    text = text_of([sum(values) for values in zip(*seen.values())]) + mark
     if len(seen) == 1:
         return f"{text} ({next(iter(seen))})"
     parts = sorted(seen.items(), key=lambda part: -statistics.mean(part[1]))
@@ -198,8 +202,8 @@ def kvm_table(run, suites):
         for _, bench in run.benches(suite):
             for engine in engines(run):
                 found = rates(run, suite, bench, engine)
-                texts = [text_of(found[n]) if n in found else "0" for n in names]
-                if any(text not in ("0", "0.0", "-0.0") for text in texts):
+                texts = [text_of(found[n]) if n in found and happens(found[n]) else "0" for n in names]
+                if any(text != "0" for text in texts):
                     rows.append([f"{bench}, {engine}"] + texts)
     return table.markdown(["benchmark, back end"] + [n.removeprefix("kvm_") for n in names], rows)
 
@@ -237,7 +241,7 @@ def scope(run):
            f"{' with local changes' if m.get('dirty') else ''}."]
     out += [f"{r['engine']}: Linux {r['kernel']}, {r['emulator']}." for r in run.kernels]
     out.append(f"{cells - len(varying)} of {cells} counts are the same in every repetition of every process but the first of each, which warms up" +
-               (f"; not those of {', '.join(varying)}" if varying else "") + ".")
+               (f"; of {', '.join(dict.fromkeys(what.split(' ')[0] for what in varying))} not all" if varying else "") + ".")
     out.append("In every run the reasons add up to all exits, and KVM's statistic says the same number." if not wrong else
                f"Reasons that do not add up: {'; '.join(wrong[:5])}.")
     if not (run.end and run.end.get("complete")):
