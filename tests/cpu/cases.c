@@ -8,14 +8,36 @@
 #include "tests/cpu/stray.h"
 #include "x86/decode.h"
 
-struct insn_kind insn_kind(const uint8_t *bytes, unsigned n)
+static bool decode(const uint8_t *bytes, unsigned n, struct insn *insn)
 {
     static struct x86_decoder decoder;
-    struct insn insn;
     if (!decoder.scratch && x86_decoder_open(&decoder) < 0)
         abort();
-    bool ok = x86_decode(&decoder, bytes, n, INSN_AT, &insn);
+    return x86_decode(&decoder, bytes, n, INSN_AT, insn);
+}
+
+struct insn_kind insn_kind(const uint8_t *bytes, unsigned n)
+{
+    struct insn insn;
+    bool ok = decode(bytes, n, &insn);
     return ok ? (struct insn_kind){insn.length, insn.id} : (struct insn_kind){0, 0};
+}
+
+bool case_meets_code(const struct test_case *t)
+{
+    struct insn insn;
+    bool ok = decode(t->bytes, t->length, &insn), meets = false;
+    for (unsigned i = 0; ok && i < insn.operands; i++) {
+        const struct x86_operand *o = &insn.op[i];
+        uint64_t at = (uint64_t)o->mem.disp;
+        if (o->kind != OPERAND_MEM)
+            continue;
+        at += o->mem.base < 16 ? t->in.gpr[o->mem.base] : 0;
+        at += o->mem.index < 16 ? t->in.gpr[o->mem.index] << o->mem.shift : 0;
+        at = (insn.addr_size == 4 ? (uint32_t)at : at) + (o->mem.seg == SEG_GS ? GS_BASE : 0);
+        meets |= at + FPU_IMAGE_BYTES - CODE < PAGE + FPU_IMAGE_BYTES;
+    }
+    return meets;
 }
 
 static bool row_on_host(const struct row *row)

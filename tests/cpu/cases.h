@@ -31,6 +31,9 @@ struct insn_kind {
 };
 struct insn_kind insn_kind(const uint8_t *bytes, unsigned n);
 
+// Whether a memory operand of the case's only instruction lies in its own page, which holds other bytes for each side.
+bool case_meets_code(const struct test_case *t);
+
 // A case by itself, for looking at encodings: false where the row makes none this time.
 bool make_of_row(uint64_t *rng, unsigned row, struct test_case *t);
 

@@ -77,8 +77,10 @@ static bool make_stray(uint64_t *rng, struct test_case *t)
     for (unsigned n = 1 + one_in(rng, 4); n; n--)
         t->bytes[rng_below(rng, t->length < 6 ? t->length : 6)] ^= (uint8_t)(1u << rng_below(rng, 8));
     unsigned length = insn_kind(t->bytes, 15).length; // another one than before, perhaps
-    if (!length && t->length < 15)                    // whatever the host may find in it, it ends before the case does
+    if (!length && t->length < 15) {                  // whatever the host may find in it, it ends before the case does
         memset(t->bytes + t->length, 0x90, 15 - t->length);
+        length = insn_kind(t->bytes, 15).length;
+    }
     t->length = length ? length : 15;
     struct opcode s = opcode_parse(t->bytes, t->length);
     t->name = "stray";
@@ -86,8 +88,7 @@ static bool make_stray(uint64_t *rng, struct test_case *t)
     t->undefined_fsw = 0x4700;
     if (!t->vector)
         fill_fpu(rng, t, DATA_INT, false);
-    bool rip = (s.modrm & 0xc7) == 5; // may lead to the code page, whose other bytes are not the same everywhere
-    return !rip && stray_fit(&s);
+    return stray_fit(&s) && !case_meets_code(t);
 }
 
 #endif
