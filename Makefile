@@ -81,7 +81,7 @@ FUZZ_SRC := $(filter-out tests/fuzz/main.c,$(wildcard tests/fuzz/*.c))
 UNIT += $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz_%,$(FUZZ_SRC))
 TARGET ?= decode
 
-.PHONY: all setup images native bench bench-peers iso test check-cpu check-switch check-compare check-peers check-kvm-amd \
+.PHONY: all setup images native bench bench-peers iso test check-cpu check-switch check-compare check-peers check-kut check-kvm-amd \
     check-kvm-intel check-soak fuzz lint format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -272,6 +272,10 @@ check-switch: all ## 10,000 moves of a running guest between engines, in each mo
 
 check-compare: all ## interp and bt in step on every image, some seconds each
 	@COMPARE=all tests/cli/compare.py
+
+check-kut: setup ## kvm-unit-tests on every engine; DIR=a built checkout
+	@$(MAKE) --no-print-directory $(RINGSIDE)
+	@scripts/check_kut.py $(DIR)
 
 check-peers: setup ## the guest Unix's tests and programs in QEMU (TCG) and Bochs
 	@scripts/setup.sh --peers

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The ELF64 loader (System V ABI, chapters 4 and 5). It checks everything before it copies anything, and each refusal
-// is one line that names what is wrong.
+// The ELF loader (System V ABI, chapters 4 and 5): ELF64, and ELF32 with a Multiboot header, which is widened as it is
+// read. It checks everything before it copies anything, and each refusal is one line that names what is wrong.
 #include "machine/loader.h"
 
 #include <elf.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "include/guest_abi.h"
+#include "machine/multiboot.h"
 
 enum { MAX_PROGRAM_HEADERS = 64 };
 
@@ -18,6 +19,7 @@ struct loader {
     const struct guest_ram *ram;
     const uint8_t *image;
     size_t size;
+    bool narrow; // ELF32
     Elf64_Ehdr header;
     Elf64_Phdr load[MAX_PROGRAM_HEADERS]; // the PT_LOAD ones that occupy memory
     unsigned count;
@@ -41,7 +43,10 @@ static int check_ident(const struct loader *l)
         return refuse(l, "not an ELF file");
     if (l->size < sizeof(Elf64_Ehdr))
         return refuse(l, "truncated ELF file: %zu bytes are too few for the file header", l->size);
-    if (ident[EI_CLASS] != ELFCLASS64)
+    const char *problem = l->narrow ? multiboot_refuses(l->image, l->size) : NULL;
+    if (problem)
+        return refuse(l, "not a 64-bit ELF file, and a 32-bit one that cannot be started: %s", problem);
+    if (!l->narrow && ident[EI_CLASS] != ELFCLASS64)
         return refuse(l, "not a 64-bit ELF file (class %u)", ident[EI_CLASS]);
     if (ident[EI_DATA] != ELFDATA2LSB)
         return refuse(l, "not a little-endian ELF file (data encoding %u)", ident[EI_DATA]);
@@ -50,10 +55,55 @@ static int check_ident(const struct loader *l)
     return 0;
 }
 
+// ---- Both classes as one ----
+
+static size_t phdr_size(const struct loader *l)
+{
+    return l->narrow ? sizeof(Elf32_Phdr) : sizeof(Elf64_Phdr);
+}
+
+static void read_header(struct loader *l)
+{
+    Elf32_Ehdr h;
+    if (!l->narrow) {
+        memcpy(&l->header, l->image, sizeof l->header);
+        return;
+    }
+    memcpy(&h, l->image, sizeof h); // smaller than the other one, whose size has been checked
+    l->header = (Elf64_Ehdr){.e_type = h.e_type,
+                             .e_machine = h.e_machine,
+                             .e_version = h.e_version,
+                             .e_entry = h.e_entry,
+                             .e_phoff = h.e_phoff,
+                             .e_phentsize = h.e_phentsize,
+                             .e_phnum = h.e_phnum};
+}
+
+static Elf64_Phdr read_phdr(const struct loader *l, unsigned index)
+{
+    const uint8_t *at = l->image + l->header.e_phoff + index * phdr_size(l);
+    Elf64_Phdr wide;
+    Elf32_Phdr p;
+    if (!l->narrow) {
+        memcpy(&wide, at, sizeof wide);
+        return wide;
+    }
+    memcpy(&p, at, sizeof p);
+    return (Elf64_Phdr){.p_type = p.p_type,
+                        .p_flags = p.p_flags,
+                        .p_offset = p.p_offset,
+                        .p_vaddr = p.p_vaddr,
+                        .p_paddr = p.p_paddr,
+                        .p_filesz = p.p_filesz,
+                        .p_memsz = p.p_memsz};
+}
+
+// ---- Checks ----
+
 static int check_header(const struct loader *l)
 {
     const Elf64_Ehdr *h = &l->header;
-    if (h->e_machine != EM_X86_64)
+    if (h->e_machine != (l->narrow ? EM_386 : EM_X86_64))
         return refuse(l, "not for x86-64 (ELF machine %u)", h->e_machine);
     if (h->e_type == ET_DYN)
         return refuse(l, "a position-independent or shared ELF file; link the image as a fixed executable (-no-pie)");
@@ -65,11 +115,11 @@ static int check_header(const struct loader *l)
         return refuse(l, "unknown ELF version %u", h->e_version);
     if (!h->e_phnum)
         return refuse(l, "no program headers: nothing to load");
-    if (h->e_phentsize != sizeof(Elf64_Phdr))
-        return refuse(l, "program headers of %u bytes, not %zu", h->e_phentsize, sizeof(Elf64_Phdr));
+    if (h->e_phentsize != phdr_size(l))
+        return refuse(l, "program headers of %u bytes, not %zu", h->e_phentsize, phdr_size(l));
     if (h->e_phnum > MAX_PROGRAM_HEADERS)
         return refuse(l, "%u program headers, more than %d", h->e_phnum, MAX_PROGRAM_HEADERS);
-    uint64_t bytes = (uint64_t)h->e_phnum * sizeof(Elf64_Phdr);
+    uint64_t bytes = (uint64_t)h->e_phnum * phdr_size(l);
     if (h->e_phoff > l->size || bytes > l->size - h->e_phoff)
         return refuse(l, "truncated ELF file: the program headers at %#" PRIx64 " lie outside its %zu bytes",
                       h->e_phoff, l->size);
@@ -102,8 +152,7 @@ static int check_segment(const struct loader *l, const Elf64_Phdr *p, unsigned i
 static int collect_segments(struct loader *l)
 {
     for (unsigned i = 0; i < l->header.e_phnum; i++) {
-        Elf64_Phdr p;
-        memcpy(&p, l->image + l->header.e_phoff + i * sizeof(p), sizeof(p));
+        Elf64_Phdr p = read_phdr(l, i);
         if (p.p_type == PT_INTERP || p.p_type == PT_DYNAMIC)
             return refuse(l, "a dynamically linked executable; link the image statically");
         if (p.p_type != PT_LOAD || (!p.p_memsz && !p.p_filesz))
@@ -144,9 +193,10 @@ static int check_entry(const struct loader *l)
 int elf_load(const struct guest_ram *ram, const void *image, size_t size, uint64_t *entry, char *err, size_t err_size)
 {
     struct loader l = {.ram = ram, .image = image, .size = size, .err = err, .err_size = err_size};
+    l.narrow = multiboot_is_for(image, size);
     if (check_ident(&l))
         return -1;
-    memcpy(&l.header, image, sizeof(l.header));
+    read_header(&l);
     if (check_header(&l) || collect_segments(&l) || check_entry(&l))
         return -1;
 

@@ -10,15 +10,18 @@
 #include "machine/bus.h"
 #include "machine/clock.h"
 #include "machine/cpuid.h"
+#include "machine/fwcfg.h"
 #include "machine/ioapic.h"
 #include "machine/lapic.h"
 #include "machine/loader.h"
+#include "machine/multiboot.h"
 #include "machine/pic.h"
 #include "machine/pit.h"
 #include "machine/ports.h"
 #include "machine/ram.h"
 #include "machine/rtc.h"
 #include "machine/serial.h"
+#include "machine/testdev.h"
 #include "x86/regs.h"
 
 #define TIMER_PIN 2 // of the I/O APIC: where ISA IRQ 0 is wired, as on most PCs
@@ -33,6 +36,8 @@ struct machine {
     char *cmdline;
 
     struct ports ports;
+    struct fwcfg fwcfg;
+    struct testdev testdev;
     struct serial serial;
     struct rtc rtc;
     struct machine_clock clock;
@@ -274,6 +279,9 @@ static void add_devices(struct machine *m, const struct machine_config *config)
         add_irqchip(m, lines);
     ports_init(&m->ports, config->mark, config->ctx);
     ports_attach(&m->ports, &m->bus);
+    fwcfg_init(&m->fwcfg, m->ram.size);
+    fwcfg_attach(&m->fwcfg, &m->bus);
+    testdev_init(&m->testdev, isa_line, m);
     serial_init(&m->serial, lines, config->serial_out, config->ctx);
     serial_attach(&m->serial, &m->bus);
     rtc_init(&m->rtc, &m->clock, lines, config->clock ? clock_now(config->clock) : wall_clock(), config->ram_bytes);
@@ -390,8 +398,14 @@ int machine_load_elf(struct machine *m, const void *image, size_t size, char *er
 {
     uint64_t entry;
     struct vcpu_state state;
-    if (elf_load(&m->ram, image, size, &entry, err, err_size) ||
-        boot_prepare(&m->ram, m->cmdline, entry, &state, err, err_size))
+    if (elf_load(&m->ram, image, size, &entry, err, err_size))
+        return -1;
+    bool legacy = multiboot_is_for(image, size);
+    if (legacy)
+        testdev_attach(&m->testdev, &m->bus);
+    int prepared = legacy ? multiboot_prepare(&m->ram, m->cmdline, entry, &state, err, err_size)
+                          : boot_prepare(&m->ram, m->cmdline, entry, &state, err, err_size);
+    if (prepared)
         return -1;
     if (active(m)->engine->set_state(active(m), &state)) {
         snprintf(err, err_size, "%s", active(m)->error);

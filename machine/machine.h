@@ -48,7 +48,8 @@ struct vcpu *machine_engine(struct machine *m, unsigned number); // its vCPU, fo
 // in err, and the guest is lost.
 int machine_move(struct machine *m, unsigned to, char *err, size_t err_size);
 
-// Loads an ELF64 image and puts the vCPU at its entry (guest_abi.h, "Entry"). 0, or -1 with one line in err. Nothing in
+// Loads an image and puts the vCPU at its entry: ELF64 (guest_abi.h, "Entry"), or ELF32 for Multiboot, which starts in
+// 32-bit protected mode and needs an engine that has that. 0, or -1 with one line in err. Nothing in
 // the file is trusted. The image's bytes stay the caller's.
 int machine_load_elf(struct machine *m, const void *image, size_t size, char *err, size_t err_size);
 

@@ -9,6 +9,8 @@
 
 #include "include/guest_abi.h"
 #include "machine/machine.h"
+#include "machine/multiboot.h"
+#include "run/engines.h"
 #include "run/gdb.h"
 #include "run/pin.h"
 #include "run/variant.h"
@@ -28,6 +30,9 @@ struct run {
     struct run_outcome *outcome;
     struct machine *machine;
     struct vcpu *vcpu; // on the engine that the guest is on now
+    const struct switch_plan *plan;
+    struct switch_plan legacy_plan; // for a guest that starts in 32-bit mode, on an engine that cannot
+    bool starting;                  // it is in that mode still
     struct switcher switcher;
     struct watch *watch;
     struct gdb *gdb; // NULL: nobody debugs
@@ -77,7 +82,7 @@ static void on_mark(void *ctx, uint32_t value)
 static void count_all(struct run *r, struct counters *sum)
 {
     *sum = (struct counters){0};
-    for (unsigned i = 0; i < r->request->engines->count; i++) {
+    for (unsigned i = 0; i < r->plan->count; i++) {
         struct vcpu *v = machine_engine(r->machine, i);
         struct counters c;
         v->engine->counters(v, &c);
@@ -113,6 +118,40 @@ static void do_mark(struct run *r)
         for (size_t i = 0; m->pmu_counted && i < r->outcome->pmu.count; i++)
             m->pmu[i] = end.pmu[i] - begin->pmu[i];
     }
+}
+
+// ---- A start in 32-bit mode (machine/multiboot.h) ----
+// Where the engine does not have that mode, the interpreter runs the guest until it is in 64-bit mode; then the guest
+// moves to its engine, for good. An engine with interrupt controllers of its own cannot take it over, and has the mode.
+
+#define START_SLICE 1000 // instructions between two looks
+
+static bool in_64_bit_mode(struct run *r)
+{
+    struct vcpu_state *state = malloc(sizeof *state);
+    bool is = state && r->vcpu->engine->get_state(r->vcpu, state) == 0 && (state->efer & EFER_LMA) &&
+              (state->seg[SEG_CS].attr & SEG_L);
+    free(state);
+    return is;
+}
+
+static bool plan_start(struct run *r)
+{
+    const struct run_request *request = r->request;
+    r->plan = request->engines;
+    const struct engine *engine = r->plan->engine[0].engine;
+    if (!multiboot_is_for(request->image, request->image_size) || engine == &engine_interp || engine->irq_line)
+        return true;
+    if (r->plan->count > 1 || request->gdb) {
+        ends(r, STATUS_USAGE, "a guest that starts in 32-bit mode starts on interp: no --switch, no --gdb with others");
+        return false;
+    }
+    r->legacy_plan = (struct switch_plan){.engine = {{.engine = &engine_interp, .name = "interp"}, r->plan->engine[0]},
+                                          .count = 2,
+                                          .every_ns = INT64_MAX};
+    r->plan = &r->legacy_plan;
+    r->starting = true;
+    return true;
 }
 
 // ---- The loop ----
@@ -251,6 +290,10 @@ static enum vcpu_exit run_guest(struct run *r, uint64_t budget)
 {
     if (budget == UINT64_MAX)
         return VCPU_EXIT_BUDGET;
+    if (r->starting && (!budget || budget > START_SLICE)) {
+        enum vcpu_exit exit = r->vcpu->engine->run(r->vcpu, START_SLICE);
+        return exit == VCPU_EXIT_BUDGET ? VCPU_CONTINUE : exit;
+    }
     return r->gdb ? gdb_run(r->gdb, budget) : r->vcpu->engine->run(r->vcpu, budget);
 }
 
@@ -266,8 +309,10 @@ static enum exit_status loop(struct run *r)
                         (unsigned long long)r->request->serial_limit);
         if (handle_exit(r, exit, &status))
             return status;
-        if (switch_due(&r->switcher) && !move_on(r))
+        bool started = r->starting && in_64_bit_mode(r);
+        if ((started || switch_due(&r->switcher)) && !move_on(r))
             return STATUS_ENGINE_ERROR;
+        r->starting &= !started;
         if (wished_to_end(r, &status))
             return status;
     }
@@ -290,7 +335,7 @@ static void finish_counting(struct run *r)
 {
     r->outcome->switches = r->switcher.switches;
     count_all(r, &r->outcome->counters);
-    for (unsigned i = 0; i < r->request->engines->count; i++) {
+    for (unsigned i = 0; i < r->plan->count; i++) {
         struct vcpu *v = machine_engine(r->machine, i);
         if (v->engine->stats)
             v->engine->stats(v, add_stat, r->outcome);
@@ -299,7 +344,7 @@ static void finish_counting(struct run *r)
 
 static bool contain(struct run *r)
 {
-    for (unsigned i = 0; i < r->request->engines->count; i++) {
+    for (unsigned i = 0; i < r->plan->count; i++) {
         struct vcpu *v = machine_engine(r->machine, i);
         if (v->engine->contain && v->engine->contain(v)) {
             ends(r, STATUS_UNAVAILABLE, "%s: %s", v->engine->name, v->error);
@@ -346,7 +391,7 @@ static enum exit_status run_loaded(struct run *r)
 
 static bool probe_all(struct run *r)
 {
-    const struct switch_plan *plan = r->request->engines;
+    const struct switch_plan *plan = r->plan;
     for (size_t i = plan->count; i-- > 0;) { // what is said of the first stays
         const struct engine *engine = plan->engine[i].engine;
         engine->probe(&r->outcome->engine);
@@ -365,7 +410,9 @@ static enum exit_status prepare_and_run(struct run *r)
 {
     const struct run_request *request = r->request;
     struct run_outcome *outcome = r->outcome;
-    const struct variant *first = &request->engines->engine[0];
+    if (!plan_start(r))
+        return STATUS_USAGE;
+    const struct variant *first = &r->plan->engine[0];
     const struct machine_config config = {.ram_bytes = request->ram_bytes,
                                           .cmdline = request->cmdline,
                                           .settings = variant_settings(first->name),
@@ -378,8 +425,7 @@ static enum exit_status prepare_and_run(struct run *r)
     if (!probe_all(r))
         return STATUS_UNAVAILABLE;
     r->machine = machine_create(&config, first->engine, outcome->reason, sizeof outcome->reason);
-    if (!r->machine ||
-        switch_begin(&r->switcher, request->engines, r->machine, outcome->reason, sizeof outcome->reason))
+    if (!r->machine || switch_begin(&r->switcher, r->plan, r->machine, outcome->reason, sizeof outcome->reason))
         return STATUS_UNAVAILABLE;
     r->vcpu = machine_vcpu(r->machine);
     if (machine_load_elf(r->machine, request->image, request->image_size, outcome->reason, sizeof outcome->reason))

@@ -162,6 +162,10 @@
 #define MSR_GS_BASE 0xc0000101
 #define MSR_KERNEL_GS_BASE 0xc0000102
 #define MSR_TSC_AUX 0xc0000103
+// AMD's four performance counters and what they select, which have been there since its K7 whatever CPUID says (APM
+// vol. 2, 13.2): software takes a vendor that is not Intel for AMD. Here they count nothing, and read as 0.
+#define MSR_K7_EVNTSEL0 0xc0010000
+#define MSR_K7_PERFCTR3 0xc0010007
 
 #define APIC_BASE_BSP 0x100
 #define APIC_BASE_X2APIC 0x400

@@ -64,6 +64,8 @@ static bool read_msr(struct bt *bt, uint32_t index, uint64_t *v)
         return *v = bt->vcpu->apic_base, true;
     case MSR_MISC_ENABLE:
         return *v = MISC_ENABLE_FAST_STRINGS, true;
+    case MSR_K7_EVNTSEL0 ... MSR_K7_PERFCTR3:
+        return *v = 0, true;
     default:
         return field && (*v = *field, true);
     }
@@ -162,6 +164,8 @@ static bool write_msr(struct bt *bt, uint32_t index, uint64_t v)
         return write_efer(bt, v);
     case MSR_MISC_ENABLE:
         return true; // nothing in it can be changed
+    case MSR_K7_EVNTSEL0 ... MSR_K7_PERFCTR3:
+        return true;
     case MSR_SYSENTER_CS:
         v &= UINT32_MAX;
         break;

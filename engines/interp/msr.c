@@ -66,6 +66,8 @@ static bool read_msr(const struct cpu *c, uint32_t index, uint64_t *v)
         return *v = c->kernel_gs_base, true;
     case MSR_TSC_AUX:
         return *v = c->tsc_aux, has_tsc_aux(c);
+    case MSR_K7_EVNTSEL0 ... MSR_K7_PERFCTR3:
+        return *v = 0, true;
     default:
         return false;
     }
@@ -150,6 +152,8 @@ static bool write_msr(struct cpu *c, uint32_t index, uint64_t v)
         return write_canonical(&c->sysenter_eip, v);
     case MSR_MISC_ENABLE:
         return true; // nothing in it can be changed
+    case MSR_K7_EVNTSEL0 ... MSR_K7_PERFCTR3:
+        return true;
     case MSR_PAT:
         return write_pat(c, v);
     case MSR_EFER:

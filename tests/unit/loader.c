@@ -174,6 +174,107 @@ static void test_identity_entry(const struct guest_ram *ram)
     CHECK_EQ(load(ram, &i, sizeof(i)), 0);
 }
 
+// ---- ELF32 for Multiboot ----
+
+struct image32 {
+    Elf32_Ehdr header;
+    Elf32_Phdr segment;
+    uint32_t multiboot[3];
+    uint8_t text[TEXT_BYTES];
+};
+
+static struct image32 good_image32(void)
+{
+    struct image32 i = {
+        .header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB, EV_CURRENT},
+                   .e_type = ET_EXEC,
+                   .e_machine = EM_386,
+                   .e_version = EV_CURRENT,
+                   .e_entry = text_at + 8,
+                   .e_phoff = offsetof(struct image32, segment),
+                   .e_phentsize = sizeof(Elf32_Phdr),
+                   .e_phnum = 1},
+        .segment = {.p_type = PT_LOAD,
+                    .p_flags = PF_R | PF_X,
+                    .p_offset = offsetof(struct image32, text),
+                    .p_vaddr = text_at,
+                    .p_paddr = text_at,
+                    .p_filesz = TEXT_BYTES,
+                    .p_memsz = TEXT_BYTES + 16},
+        .multiboot = {0x1badb002, 2, 0u - 0x1badb002 - 2},
+    };
+    memset(i.text, 0xcc, sizeof i.text);
+    return i;
+}
+
+static void refused32(const struct guest_ram *ram, const struct image32 *i, const char *words)
+{
+    uint64_t entry;
+    message[0] = 0;
+    CHECK(elf_load(ram, i, sizeof *i, &entry, message, sizeof message) == -1 && one_line(message));
+    CHECK_SAY(strstr(message, words), words);
+}
+
+static void test_multiboot(const struct guest_ram *ram)
+{
+    struct image32 good = good_image32(), i = good;
+    uint64_t entry = 0;
+    memset(ram->base + text_at, 0xee, 0x1000);
+    CHECK_EQ(elf_load(ram, &good, sizeof good, &entry, message, sizeof message), 0);
+    CHECK(entry == text_at + 8 && memcmp(ram->base + text_at, good.text, TEXT_BYTES) == 0);
+    CHECK(ram->base[text_at + TEXT_BYTES] == 0 && ram->base[text_at + TEXT_BYTES + 16] == 0xee);
+    i.multiboot[0]++;
+    refused32(ram, &i, "no Multiboot header");
+    i = good, i.multiboot[2]++;
+    refused32(ram, &i, "no Multiboot header");
+    i = good, i.multiboot[1] = 4, i.multiboot[2] = 0u - i.multiboot[0] - 4;
+    refused32(ram, &i, "asks for something that is not there");
+    i = good, i.multiboot[1] = 0x10000, i.multiboot[2] = 0u - i.multiboot[0] - 0x10000;
+    refused32(ram, &i, "load addresses of its own");
+    i = good, i.header.e_machine = EM_X86_64;
+    refused32(ram, &i, "not for x86-64 (ELF machine 62)");
+    i = good, i.header.e_phentsize = sizeof(Elf64_Phdr);
+    refused32(ram, &i, "program headers of 56 bytes, not 32");
+    i = good, i.header.e_phoff = ~0u;
+    refused32(ram, &i, "lie outside");
+    i = good, i.segment.p_offset = ~0u;
+    refused32(ram, &i, "lie outside the file's");
+    i = good, i.segment.p_paddr = 0x8000;
+    refused32(ram, &i, "below 0x100000");
+}
+
+static void test_multiboot_state(void)
+{
+    const struct machine_config config = {.ram_bytes = RAM_BYTES, .cmdline = "a b"};
+    struct machine *m = fake_machine(&fake_engine, &config);
+    struct image32 i = good_image32();
+    CHECK_EQ(machine_load_elf(m, &i, sizeof i, message, sizeof message), 0);
+    const struct guest_ram *ram = machine_vcpu(m)->ram;
+    const struct vcpu_state *s = &fake_of(machine_vcpu(m))->state;
+    CHECK(s->rip == text_at + 8 && (uint32_t)s->gpr[RAX] == 0x2badb002 && s->rflags == FLAG_FIXED1);
+    CHECK(s->cr0 == (CR0_PE | CR0_ET) && s->cr4 == 0 && s->efer == 0);
+    CHECK(s->seg[SEG_CS].attr == 0xc9b && s->seg[SEG_CS].limit == UINT32_MAX && s->seg[SEG_DS].attr == 0xc93);
+    const uint32_t *info = ram_at(ram, gpa(s->gpr[RBX]), 88); // Multiboot 0.6.96, 3.3
+    CHECK(info[0] == 0x45 && info[1] == 639 && info[2] == (RAM_BYTES >> 10) - 1024);
+    CHECK_STR(ram_at(ram, gpa(info[4]), 16), "image a b");
+    CHECK_EQ(info[11], 2 * 24);
+    const uint32_t *map = ram_at(ram, gpa(info[12]), info[11]); // size, base, length, type
+    CHECK(map[0] == 20 && map[1] == 0 && map[3] == 639 << 10 && map[5] == 1);
+    CHECK(map[6] == 20 && map[7] == 0x100000 && map[9] == RAM_BYTES - 0x100000 && map[11] == 1);
+    // The test device, which only such guests have; and what a guest may ask of the firmware's port.
+    CHECK(out(m, 0xe0, 4, 0x12345678) == VCPU_CONTINUE && in(m, 0xe0, 4) == 0x12345678 && in(m, 0xe0, 2) == 0x5678);
+    CHECK(mmio_out(m, 0xff000ffc, 4, 0xabcd) == VCPU_CONTINUE && mmio_in(m, 0xff000ffc, 4) == 0xabcd);
+    CHECK_EQ(mmio_in(m, 0xff00fffe, 4), 0xffffffff);
+    out(m, 0x510, 2, 3);
+    uint64_t ram_bytes = 0;
+    for (unsigned n = 0; n < 8; n++)
+        ram_bytes |= (uint64_t)in(m, 0x511, 1) << (8 * n);
+    CHECK(ram_bytes == RAM_BYTES && in(m, 0x511, 1) == 0);
+    out(m, 0x510, 2, 5);
+    CHECK(in(m, 0x511, 1) == 1 && in(m, 0x511, 1) == 0);
+    machine_destroy(m);
+}
+
 // Random changes of headers and length: refused in one line or loaded, never a crash or a write outside RAM.
 static void test_mutations(const struct guest_ram *ram)
 {
@@ -292,8 +393,10 @@ int main(void)
     test_bad_segments(&ram);
     test_identity_entry(&ram);
     test_mutations(&ram);
+    test_multiboot(&ram);
     ram_destroy(&ram);
     test_entry_state();
+    test_multiboot_state();
     test_cmdline_length();
     return check_done("loader");
 }
