@@ -2,13 +2,14 @@
 // The translator's vCPU. Everything in engines/bt works on this one struct, which lies at BT_REGION, so that translated
 // code reaches its fields by rip-relative operands and signal handlers by a constant.
 //
-// Three worlds, two forms of translated code:
+// Four worlds, two forms of translated code:
 //   WORLD_FAST     CPL 0. Memory operands are the guest's own but for a gs prefix; rsp holds guest rsp + BT_BIAS.
 //                  Protection is the host's paging hardware: mappings made on hidden faults (map.h).
 //   WORLD_CHECKED  CPL 0 under --bt-checked. rsp holds the guest's rsp; every access is looked up in the guest's page
 //                  tables: in the translation cache (inline_tlb.c), or by a callout (memory.h). rcx, r14 and r15
 //                  are in memory where no instruction needs them (park.h).
 //   WORLD_USER     CPL 3, in the checked form; a world of its own because what may be executed differs.
+//   WORLD_COMPAT   Compatibility mode, in the checked form: 32-bit code, and what else has CS.L clear (compat.h).
 // In all, the other general registers and the arithmetic flags and DF are the guest's own, in the host's registers.
 #ifndef RINGSIDE_BT_BT_H
 #define RINGSIDE_BT_BT_H
@@ -26,7 +27,7 @@
 #include "x86/decode.h"
 #include "x86/regs.h"
 
-enum world { WORLD_FAST, WORLD_CHECKED, WORLD_USER, WORLDS };
+enum world { WORLD_FAST, WORLD_CHECKED, WORLD_USER, WORLD_COMPAT, WORLDS };
 
 struct direct;
 struct tc;
@@ -131,6 +132,7 @@ struct bt {
     bool once;                      // the next instruction is run on its own, in its checked form (no-adapt)
     bool stepping;                  // the code being executed is one instruction on its own (run.c)
     bool unfinished;                // ... and a repeated one that stopped in the middle
+    bool segmented;                 // WORLD_COMPAT: segments are not flat; each instruction on its own
     bool step_trap;                 // ... and the single-step trap comes behind it
     uint64_t step_rf;               // ... RF as it was before it, should it have to be run again
     bool debug_step;                // within bt_step(): breakpoints do not count

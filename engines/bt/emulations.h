@@ -26,16 +26,21 @@ static inline uint64_t operand_read(struct bt *bt, const struct insn *in, const 
     return o->kind == OPERAND_IMM ? (uint64_t)o->imm : reg_read(bt, o->reg, size);
 }
 
-// Operand size of far transfers and iret: 4 by default.
-static inline unsigned operand_size(const struct insn *in)
-{
-    return in->rex_w ? 8 : in->opsize ? 2 : 4;
-}
-// Operand size of the stack: 8, or 2 with prefix 66; there is no 4-byte form in 64-bit mode.
+// Operand size of the stack: in 64-bit mode 8, or 2 with prefix 66; there is no 4-byte form.
 static inline unsigned stack_size(const struct insn *in)
 {
-    return in->opsize && !in->rex_w ? 2 : 8;
+    return in->mode != X86_CODE64 ? in->op_size : in->opsize && !in->rex_w ? 2 : 8;
 }
+
+// ---- The stack (stack.c): rsp, or what SS.B leaves of it outside 64-bit mode ----
+uint64_t stack_mask(const struct bt *bt);
+// Address of what lies at sp, whose upper bits do not count; raises what SS says.
+uint64_t stack_at(struct bt *bt, uint64_t sp, unsigned size, bool write);
+void stack_move(struct bt *bt, uint64_t sp, uint64_t mask); // mask: as stack_mask() gave it
+
+// Sources and destinations of string instructions.
+uint64_t string_source(struct bt *bt, const struct insn *in, const struct x86_operand *o, unsigned size);
+uint64_t string_destination(struct bt *bt, const struct insn *in, unsigned size, bool write);
 
 // syscall at bt->rip, with the address behind it.
 void enter_by_syscall(struct bt *bt, uint64_t next);
@@ -108,6 +113,10 @@ emulate_fn emulate_cli, emulate_sti, emulate_clac, emulate_stac, emulate_hlt;
 // ---- stack.c ----
 emulate_fn emulate_push, emulate_pop, emulate_pushf, emulate_popf, emulate_enter, emulate_leave;
 emulate_fn emulate_call, emulate_jmp, emulate_ret;
+
+// ---- legacy.c: what 64-bit mode does not have, or has otherwise ----
+emulate_fn emulate_pusha, emulate_popa, emulate_aaa, emulate_daa, emulate_aam, emulate_aad, emulate_salc;
+emulate_fn emulate_into, emulate_bound, emulate_arpl, emulate_lea, emulate_branch;
 
 // ---- vector_state.c, vector_memory.c ----
 emulate_fn emulate_fxsave, emulate_fxrstor, emulate_xsave, emulate_xsaveopt, emulate_xrstor;

@@ -10,6 +10,8 @@ struct reader {
     const uint8_t *bytes;
     unsigned at, length;
     bool opsize, addrsize; // prefixes 66, 67
+    bool legacy;           // not 64-bit mode; opsize is: operands of 16 bits
+    uint8_t addr_size;
 };
 
 static uint8_t peek(const struct reader *r)
@@ -72,6 +74,7 @@ static unsigned immediate_one_byte(const struct reader *r, const struct encoding
     case 0x6a: // push
     case 0x6b: // imul
     case 0x80:
+    case 0x82: // as 80, not in 64-bit mode
     case 0x83: // arithmetic
     case 0xa8: // test
     case 0xc0:
@@ -136,7 +139,7 @@ static unsigned immediate_0f(const struct reader *r, const struct encoding *e, u
 // A REX that counts is right before the opcode; any other one is ignored (SDM vol. 2, 2.2.1).
 static bool at_rex(const struct reader *r)
 {
-    return (peek(r) & 0xf0) == 0x40;
+    return !r->legacy && (peek(r) & 0xf0) == 0x40;
 }
 
 // Legacy prefixes, with any ignored REX among them, then REX or VEX. False for what encoding_of's contract leaves out.
@@ -151,6 +154,8 @@ static bool read_prefixes(struct reader *r, struct encoding *e)
         r->addrsize |= peek(r) == 0x67;
     }
     e->prefixes = (uint8_t)r->at;
+    if (r->legacy && (r->at + 1 >= r->length || r->bytes[r->at + 1] < 0xc0)) // les and lds are there, and no REX
+        return true;
     if (at_rex(r)) {
         e->rex = r->bytes[r->at++];
         return true;
@@ -181,6 +186,12 @@ static uint8_t read_opcode(struct reader *r, struct encoding *e)
     return opcode;
 }
 
+// With 16-bit addresses (SDM vol. 2, table 2-1).
+static void read_short_address(struct reader *r, uint8_t mod, uint8_t rm)
+{
+    r->at += mod == 1 ? 1 : mod == 2 || rm == 6 ? 2 : 0;
+}
+
 // ModRM, SIB and displacement (SDM vol. 2, 2.1.5).
 static uint8_t read_address(struct reader *r, struct encoding *e, uint8_t opcode)
 {
@@ -189,6 +200,10 @@ static uint8_t read_address(struct reader *r, struct encoding *e, uint8_t opcode
     r->at++;
     if (mod == 3 || (e->map == 1 && !e->vex && opcode >= 0x20 && opcode <= 0x23)) // control registers: mod is ignored
         return modrm;
+    if (r->addr_size == 2) {
+        read_short_address(r, mod, rm);
+        return modrm;
+    }
     uint8_t base = rm;
     if (rm == 4) {
         base = peek(r) & 7;
@@ -200,17 +215,20 @@ static uint8_t read_address(struct reader *r, struct encoding *e, uint8_t opcode
 
 bool encoding_of(const uint8_t *bytes, const struct insn *in, struct encoding *e)
 {
-    struct reader r = {.bytes = bytes, .length = in->length};
+    struct reader r = {
+        .bytes = bytes, .length = in->length, .legacy = in->mode != X86_CODE64, .addr_size = in->addr_size};
     memset(e, 0, sizeof *e);
     if (!read_prefixes(&r, e))
         return false;
+    if (r.legacy)
+        r.opsize = in->op_size == 2;
     uint8_t opcode = read_opcode(&r, e), modrm = 0;
     if (e->map == 0 && (opcode == 0x62 || (opcode == 0x8f && (peek(&r) & 0x38) != 0))) // EVEX, XOP
         return false;
     if (has_modrm(e, opcode))
         modrm = read_address(&r, e, opcode);
     else if (e->map == 0 && opcode >= 0xa0 && opcode <= 0xa3)
-        r.at += r.addrsize ? 4 : 8;
+        r.at += r.legacy ? in->addr_size : r.addrsize ? 4 : 8;
     e->after_address = (uint8_t)r.at;
     r.at += e->map == 0   ? immediate_one_byte(&r, e, opcode, modrm)
             : e->map == 1 ? immediate_0f(&r, e, opcode)

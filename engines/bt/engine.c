@@ -67,6 +67,7 @@ static void reset(struct bt *bt)
     bt->not_ac = ~(uint64_t)FLAG_AC;
     bt->host_flags = FLAGS_ARITH | FLAG_DF;
     bt->left = (uint64_t)(uintptr_t)bt_world_left;
+    bt->seg[SEG_CS].attr = SEG_L;
     bt_mode_changed(bt);
 }
 
@@ -173,8 +174,8 @@ static int get_state(struct vcpu *v, struct vcpu_state *s)
 static int set_state(struct vcpu *v, const struct vcpu_state *s)
 {
     struct bt *bt = v->engine_data;
-    if (!(s->efer & EFER_LMA) || !(s->cr0 & CR0_PG) || !(s->seg[SEG_CS].attr & SEG_L)) {
-        snprintf(v->error, sizeof v->error, "bt: only 64-bit mode can be run, and this state is not in it");
+    if (!(s->efer & EFER_LMA) || !(s->cr0 & CR0_PG)) {
+        snprintf(v->error, sizeof v->error, "bt: only long mode can be run, and this state is not in it");
         return -1;
     }
     memcpy(bt->gpr, s->gpr, sizeof bt->gpr);

@@ -60,7 +60,7 @@ static uint32_t bits_of(const struct x86_operand *memory)
 
 static uint32_t table_of(enum world world)
 {
-    return BT_TLB + (uint32_t)(world == WORLD_USER ? offsetof(struct tlb, table[TLB_USER])
+    return BT_TLB + (uint32_t)(world >= WORLD_USER ? offsetof(struct tlb, table[TLB_USER])
                                                    : offsetof(struct tlb, table[TLB_KERNEL]));
 }
 

@@ -57,7 +57,7 @@ static void port_write(struct bt *bt, uint16_t port, unsigned size, uint32_t val
 // The last opcode bit is the width, 66 halves it; REX.W does nothing (SDM vol. 2, IN).
 static unsigned port_size(const struct insn *in)
 {
-    return in->opcode[0] & 1 ? (in->opsize ? 2 : 4) : 1;
+    return in->opcode[0] & 1 ? (in->op_size == 2 ? 2 : 4) : 1;
 }
 
 static uint16_t port_of(const struct bt *bt, const struct x86_operand *o)
@@ -89,8 +89,8 @@ static void ins_step(struct bt *bt, const struct insn *in)
 {
     uint16_t port = (uint16_t)bt->gpr[RDX];
     unsigned size = port_size(in);
-    uint64_t va = index_reg(bt, in, RDI);
     check_port(bt, port, size);
+    uint64_t va = string_destination(bt, in, size, true);
     mem_probe_write(bt, va, size, false); // the device must not be read in vain
     mem_write(bt, va, size, port_read(bt, port, size), false);
     advance(bt, in, RDI, stride(bt, size));
@@ -100,8 +100,8 @@ static void outs_step(struct bt *bt, const struct insn *in)
 {
     uint16_t port = (uint16_t)bt->gpr[RDX];
     unsigned size = port_size(in);
-    uint64_t va = index_reg(bt, in, RSI) + bt->seg_base[in->op[1].mem.seg];
     check_port(bt, port, size);
+    uint64_t va = string_source(bt, in, &in->op[1], size);
     port_write(bt, port, size, (uint32_t)mem_read(bt, va, size, false));
     advance(bt, in, RSI, stride(bt, size));
 }

@@ -8,6 +8,7 @@
 #include "engines/bt/debug.h"
 #include "engines/bt/direct.h"
 #include "engines/bt/map.h"
+#include "engines/bt/segment.h"
 #include "engines/bt/tc.h"
 #include "engines/bt/tlb.h"
 
@@ -535,14 +536,24 @@ void mem_invlpg(struct bt *bt, uint64_t va)
 
 // ---- Addresses ----
 
-uint64_t effective_address(const struct bt *bt, const struct insn *in, const struct x86_operand *o)
+static uint64_t offset_of(const struct bt *bt, const struct insn *in, const struct x86_operand *o)
 {
     uint64_t ea = (uint64_t)o->mem.disp;
     if (o->mem.base != X86_NO_REG)
         ea += bt->gpr[o->mem.base];
     if (o->mem.index != X86_NO_REG)
         ea += bt->gpr[o->mem.index] << o->mem.shift;
-    if (in->addr_size == 4)
-        ea = (uint32_t)ea;
-    return ea + bt->seg_base[o->mem.seg];
+    return in->addr_size == 8 ? ea : ea & (in->addr_size == 4 ? UINT32_MAX : 0xffff);
+}
+
+uint64_t effective_address64(const struct bt *bt, const struct insn *in, const struct x86_operand *o)
+{
+    return offset_of(bt, in, o) + bt->seg_base[o->mem.seg];
+}
+
+uint64_t effective_address(struct bt *bt, const struct insn *in, const struct x86_operand *o)
+{
+    if (in->mode != X86_CODE64)
+        return segment_linear(bt, o->mem.seg, offset_of(bt, in, o), o->size, o->written);
+    return effective_address64(bt, in, o);
 }

@@ -61,7 +61,8 @@ void mem_invlpg(struct bt *bt, uint64_t va);
 void mem_load_cr3(struct bt *bt, uint64_t cr3, bool keep);
 void mem_forget_pcid(struct bt *bt, uint64_t pcid); // that is not loaded
 
-// Effective address of a memory operand, segment base included.
-uint64_t effective_address(const struct bt *bt, const struct insn *in, const struct x86_operand *o);
+// Linear address of a memory operand: segment base included, and outside 64-bit mode what its limit and type raise.
+uint64_t effective_address64(const struct bt *bt, const struct insn *in, const struct x86_operand *o); // raises nothing
+uint64_t effective_address(struct bt *bt, const struct insn *in, const struct x86_operand *o);
 
 #endif

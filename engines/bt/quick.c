@@ -30,11 +30,11 @@ const void *bt_access_quickly(struct bt *bt)
 {
     const struct site *site = tc_site(bt->tc, bt->site);
     if (site->kind != SITE_ACCESS || !site->live || site->guilty || bt->stepping || bt->break_data ||
-        bt->options.trace_tables || mem_checks_alignment(bt))
+        bt->options.trace_tables || site->insn.mode != X86_CODE64 || mem_checks_alignment(bt))
         return NULL;
     bt_registers_home(bt);
     const struct x86_operand *o = &site->insn.op[site->operand];
-    uint64_t va = effective_address(bt, &site->insn, o);
+    uint64_t va = effective_address64(bt, &site->insn, o);
     void *host = may_be_refused(&site->insn, o, va) ? NULL : mem_quick(bt, va, o->size, site->writes);
     if (!host)
         return NULL;

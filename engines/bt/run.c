@@ -15,6 +15,7 @@
 #include "engines/bt/map.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/region.h"
+#include "engines/bt/segment.h"
 #include "engines/bt/signal.h"
 #include "engines/bt/tc.h"
 #include "engines/bt/tlb.h"
@@ -70,10 +71,18 @@ _Noreturn void raise_engine_error(struct bt *bt, const char *format, ...)
 
 // ---- Worlds ----
 
+static enum world world_of(const struct bt *bt)
+{
+    if (code_mode(bt) != X86_CODE64)
+        return WORLD_COMPAT;
+    return bt->cpl == 3 ? WORLD_USER : bt->options.checked || bt->break_data ? WORLD_CHECKED : WORLD_FAST;
+}
+
 void bt_mode_changed(struct bt *bt)
 {
     enum world before = bt->world;
-    bt->world = bt->cpl == 3 ? WORLD_USER : bt->options.checked || bt->break_data ? WORLD_CHECKED : WORLD_FAST;
+    bt->world = world_of(bt);
+    bt->segmented = bt->world == WORLD_COMPAT && (bt->cpl != 3 || !segments_are_flat(bt));
     if (bt->world != WORLD_FAST && bt->world != bt->stack_world) {
         tlb_forget_stack();
         bt->stack_world = bt->world;
@@ -121,9 +130,9 @@ void bt_state_to_world(struct bt *bt)
 // May the guest go on without the run loop looking?
 static bool calm(const struct bt *bt)
 {
-    return !bt->stepping && !bt->user_direct && !bt->attention && bt->exit == VCPU_CONTINUE && !bt->event.pending &&
-           !bt->halted && !bt->inhibit && !bt->debug_hits && !(bt->rflags & (FLAG_TF | FLAG_RF)) &&
-           !(bt->interrupt_flag && bt->interrupt_waits);
+    return !bt->stepping && !bt->segmented && !bt->user_direct && !bt->attention && bt->exit == VCPU_CONTINUE &&
+           !bt->event.pending && !bt->halted && !bt->inhibit && !bt->debug_hits &&
+           !(bt->rflags & (FLAG_TF | FLAG_RF)) && !(bt->interrupt_flag && bt->interrupt_waits);
 }
 
 // The guest goes on behind the site, with its vector registers live if the code there takes them to be.
@@ -362,7 +371,7 @@ static void go(struct bt *bt)
 {
     if (!bt->break_at) // there is nothing that RF could hold off
         bt->rflags &= ~(uint64_t)FLAG_RF;
-    if ((bt->rflags & (FLAG_TF | FLAG_RF)) || bt->inhibit || bt->once || bt->budget) {
+    if ((bt->rflags & (FLAG_TF | FLAG_RF)) || bt->inhibit || bt->once || bt->budget || bt->segmented) {
         bt->once = false;
         if (!bt->debug_step && breakpoint_at(&bt->breakpoints, bt->rip))
             bt->exit = VCPU_EXIT_BREAKPOINT;

@@ -116,11 +116,13 @@ static void load_segment(struct bt *bt, unsigned seg, uint16_t selector)
 {
     if (seg != SEG_SS) {
         segment_load_data(bt, seg, selector);
-        return;
+    } else {
+        if (selector_is_null(selector) && (selector & 3u) != bt->cpl) // SDM vol. 2, MOV
+            raise_error(bt, VEC_GP, 0);
+        bt->seg[SEG_SS] = segment_check_stack(bt, selector, bt->cpl);
     }
-    if (selector_is_null(selector) && (selector & 3u) != bt->cpl) // SDM vol. 2, MOV
-        raise_error(bt, VEC_GP, 0);
-    bt->seg[SEG_SS] = segment_check_stack(bt, selector, bt->cpl);
+    if (bt->world == WORLD_COMPAT) // it may be flat no more, or again
+        bt_mode_changed(bt);
 }
 
 // ---- Code segments, privilege, flags ----
@@ -142,8 +144,12 @@ void code_check_mode(struct bt *bt, const struct descriptor *d)
         raise_error(bt, VEC_GP, selector_error(d->selector));
     if (!(attr & SEG_P))
         raise_error(bt, VEC_NP, selector_error(d->selector));
-    if (!(attr & SEG_L))
-        raise_engine_error(bt, "bt: compatibility mode is not supported (code segment %#x)", d->selector);
+}
+
+void code_check_rip(struct bt *bt, const struct descriptor *d, uint64_t rip)
+{
+    if (descriptor_attr(d) & SEG_L ? !canonical(rip) : rip > descriptor_limit(d))
+        raise_error(bt, VEC_GP, 0);
 }
 
 void code_load(struct bt *bt, const struct descriptor *d, unsigned cpl)
@@ -163,6 +169,52 @@ void flags_load(struct bt *bt, uint64_t f, uint64_t mask)
 {
     mask &= ~(uint64_t)(FLAG_RF | FLAG_VM);
     flags_write(bt, (flags_read(bt) & ~mask) | (f & mask));
+}
+
+// ---- Outside 64-bit mode ----
+
+enum x86_mode code_mode(const struct bt *bt)
+{
+    unsigned attr = bt->seg[SEG_CS].attr;
+    return attr & SEG_L ? X86_CODE64 : attr & SEG_DB ? X86_CODE32 : X86_CODE16;
+}
+
+static bool is_expand_down(unsigned attr)
+{
+    return !attr_is_code(attr) && (attr & SEG_TYPE_EXPAND_DOWN);
+}
+
+static bool is_flat(const struct segment *s)
+{
+    return !s->unusable && s->base == 0 && s->limit == UINT32_MAX;
+}
+
+static bool is_flat_data(const struct segment *s)
+{
+    return is_flat(s) && attr_is_writable(s->attr) && !is_expand_down(s->attr);
+}
+
+bool segments_are_flat(const struct bt *bt)
+{
+    return code_mode(bt) == X86_CODE32 && is_flat(&bt->seg[SEG_CS]) && is_flat_data(&bt->seg[SEG_DS]) &&
+           is_flat_data(&bt->seg[SEG_ES]) && is_flat_data(&bt->seg[SEG_SS]) && (bt->seg[SEG_SS].attr & SEG_DB);
+}
+
+uint64_t segment_linear(struct bt *bt, unsigned seg, uint64_t offset, unsigned size, bool write)
+{
+    const struct segment *s = &bt->seg[seg];
+    uint64_t base = seg == SEG_FS || seg == SEG_GS ? bt->seg_base[seg] : s->base;
+    // With a base of 0, an access that goes on behind the last of 4 GiB wraps around (seen on Intel's processors; SDM
+    // vol. 3, 5.3, leaves it to the processor).
+    uint64_t low = 0, high = s->limit == UINT32_MAX && base == 0 ? UINT64_MAX : s->limit, last = offset + size - 1;
+    if (is_expand_down(s->attr)) {
+        low = (uint64_t)s->limit + 1;
+        high = s->attr & SEG_DB ? UINT32_MAX : 0xffff;
+    }
+    bool allowed = !s->unusable && (write ? attr_is_writable(s->attr) : attr_is_readable(s->attr));
+    if (!allowed || offset < low || last > high)
+        raise_error(bt, seg == SEG_SS ? VEC_SS : VEC_GP, 0);
+    return (uint32_t)(base + offset);
 }
 
 // ---- MOV to and from segment registers, POP of FS and GS, LFS LGS LSS ----
@@ -191,17 +243,24 @@ void emulate_mov_from_seg(struct bt *bt, const struct insn *in)
 
 void emulate_pop_seg(struct bt *bt, const struct insn *in)
 {
-    unsigned size = stack_size(in);
-    segment_load_data(bt, in->op[0].reg, (uint16_t)mem_read(bt, bt->gpr[RSP], size, true));
-    bt->gpr[RSP] += size;
+    unsigned size = stack_size(in), seg = in->op[0].reg;
+    uint64_t behind = bt->gpr[RSP] + size, mask = stack_mask(bt); // by the old SS
+    load_segment(bt, seg, (uint16_t)mem_read(bt, stack_at(bt, bt->gpr[RSP], size, false), size, true));
+    stack_move(bt, behind, mask);
+    if (seg == SEG_SS)
+        bt->inhibit = bt->inhibit_debug = true;
     bt_next(bt, in);
 }
 
 // m16:16, m16:32, m16:64; no shadow after LSS (SDM vol. 2, LDS/LES/LFS/LGS/LSS).
 void emulate_load_far(struct bt *bt, const struct insn *in)
 {
-    unsigned seg = in->id == X86_INS_LSS ? SEG_SS : in->id == X86_INS_LFS ? SEG_FS : SEG_GS;
-    unsigned size = operand_size(in);
+    unsigned seg = in->id == X86_INS_LSS   ? SEG_SS
+                   : in->id == X86_INS_LFS ? SEG_FS
+                   : in->id == X86_INS_LGS ? SEG_GS
+                   : in->id == X86_INS_LDS ? SEG_DS
+                                           : SEG_ES;
+    unsigned size = in->op_size;
     uint64_t va = effective_address(bt, in, &in->op[1]);
     uint64_t offset = mem_read(bt, va, size, in->stack_segment);
     load_segment(bt, seg, (uint16_t)mem_read(bt, va + size, 2, in->stack_segment));

@@ -75,10 +75,19 @@ struct segment segment_check_stack(struct bt *bt, uint16_t selector, unsigned cp
 
 // The descriptor of a code segment that control is to go to: not null, within its table, code; else #GP.
 struct descriptor code_descriptor(struct bt *bt, uint16_t selector, uint32_t ext);
-// The rest, once privilege is checked: present (#NP), 64-bit.
+// The rest, once privilege is checked: #GP where both L and D are set, #NP where it is not present.
 void code_check_mode(struct bt *bt, const struct descriptor *d);
 // Loads CS with RPL = cpl, marks the descriptor accessed.
 void code_load(struct bt *bt, const struct descriptor *d, unsigned cpl);
+
+// ---- Outside 64-bit mode ----
+enum x86_mode code_mode(const struct bt *bt); // by CS (SDM vol. 3, 3.4.5); EFER.LMA is always set
+// Do base and limit of CS, SS, DS and ES say nothing, and is it 32-bit code and stack?
+bool segments_are_flat(const struct bt *bt);
+// Linear address of [offset, offset + size) in a segment, or what its limit and type raise (SDM vol. 3, 5.3, 5.5).
+uint64_t segment_linear(struct bt *bt, unsigned seg, uint64_t offset, unsigned size, bool write);
+// #GP(0) where rip cannot be gone to in this code segment: beyond its limit; in a 64-bit one, not canonical.
+void code_check_rip(struct bt *bt, const struct descriptor *d, uint64_t rip);
 
 // Changes the privilege level (the same one is fine), and with it the world.
 void set_cpl(struct bt *bt, unsigned cpl);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engines/bt/emulations.h"
+#include "engines/bt/segment.h"
 
 // ---- Addresses: the source in ds or an override, the destination in es, whose base is 0 ----
 
@@ -13,15 +14,31 @@ static unsigned element_size(const struct insn *in)
     return in->op[0].size;
 }
 
-static uint64_t source(const struct bt *bt, const struct insn *in)
+uint64_t string_source(struct bt *bt, const struct insn *in, const struct x86_operand *o, unsigned size)
 {
-    const struct x86_operand *o = in->op[0].mem.base == RSI ? &in->op[0] : &in->op[1];
-    return index_reg(bt, in, RSI) + bt->seg_base[o->mem.seg];
+    uint64_t offset = index_reg(bt, in, RSI);
+    if (in->mode != X86_CODE64)
+        return segment_linear(bt, o->mem.seg, offset, size, false);
+    return offset + bt->seg_base[o->mem.seg];
 }
 
-static uint64_t destination(const struct bt *bt, const struct insn *in)
+uint64_t string_destination(struct bt *bt, const struct insn *in, unsigned size, bool write)
 {
-    return index_reg(bt, in, RDI);
+    uint64_t offset = index_reg(bt, in, RDI);
+    return in->mode != X86_CODE64 ? segment_linear(bt, SEG_ES, offset, size, write) : offset;
+}
+
+static uint64_t source(struct bt *bt, const struct insn *in)
+{
+    const struct x86_operand *o = in->op[0].kind == OPERAND_MEM && in->op[0].mem.base == RSI ? &in->op[0] : &in->op[1];
+    return string_source(bt, in, o, element_size(in));
+}
+
+// Where movs and stos write; scas and cmps only read there.
+static uint64_t destination(struct bt *bt, const struct insn *in)
+{
+    return string_destination(bt, in, element_size(in),
+                              in->opcode[0] < 0xa6 || in->opcode[0] == 0xaa || in->opcode[0] == 0xab);
 }
 
 // ---- One element ----
@@ -29,7 +46,8 @@ static uint64_t destination(const struct bt *bt, const struct insn *in)
 static void movs_one(struct bt *bt, const struct insn *in)
 {
     unsigned size = element_size(in);
-    mem_write(bt, destination(bt, in), size, mem_read(bt, source(bt, in), size, false), false);
+    uint64_t value = mem_read(bt, source(bt, in), size, false);
+    mem_write(bt, destination(bt, in), size, value, false);
     advance(bt, in, RSI, stride(bt, size));
     advance(bt, in, RDI, stride(bt, size));
 }
@@ -233,9 +251,8 @@ void emulate_scas(struct bt *bt, const struct insn *in)
 // al = [rbx + al] (SDM vol. 2, XLAT)
 void emulate_xlat(struct bt *bt, const struct insn *in)
 {
-    uint64_t offset = bt->gpr[RBX] + (uint8_t)bt->gpr[RAX];
-    if (in->addr_size == 4)
-        offset = (uint32_t)offset;
-    reg_write(bt, RAX, 1, mem_read(bt, offset + bt->seg_base[in->op[0].mem.seg], 1, false));
+    struct x86_operand o = in->op[0];
+    o.mem.disp += (uint8_t)bt->gpr[RAX];
+    reg_write(bt, RAX, 1, mem_read(bt, effective_address(bt, in, &o), 1, false));
     bt_next(bt, in);
 }

@@ -300,7 +300,7 @@ static struct ccf *find_and_wake(struct bt *bt, uint64_t rip, bool polls)
 static struct ccf *find(struct bt *bt, uint64_t rip, bool polls)
 {
     struct ccf *ccf = find_awake(bt, rip, polls);
-    return ccf || bt->world != WORLD_USER ? ccf : find_and_wake(bt, rip, polls);
+    return ccf || bt->world < WORLD_USER ? ccf : find_and_wake(bt, rip, polls);
 }
 
 static struct ccf *new_ccf(struct tc *tc)
@@ -490,7 +490,7 @@ static bool stays_with(const struct ccf *from, const struct tu *tu)
 static bool may_elide(const struct bt *bt, const struct site *site)
 {
     const struct tc *tc = bt->tc;
-    if (bt->options.no_elision || bt->options.no_chaining || (bt->world == WORLD_USER && !same_page(site)))
+    if (bt->options.no_elision || bt->options.no_chaining || (bt->world >= WORLD_USER && !same_page(site)))
         return false;
     return site->from && site->field && site->field + 4 == tc->hot.at && site->field[-1] == 0xe9 && !site->backward;
 }
@@ -508,7 +508,7 @@ static bool worth_a_copy(struct bt *bt, uint64_t rip)
 static bool elide(struct bt *bt, struct site *site, const struct tu *tu)
 {
     struct tc *tc = bt->tc;
-    if (!may_elide(bt, site) || (bt->world == WORLD_USER && !stays_with(site->from, tu)))
+    if (!may_elide(bt, site) || (bt->world >= WORLD_USER && !stays_with(site->from, tu)))
         return false;
     if (tu->vectors & bt->vectors & ~site->live) // there is a guard to come by
         return false;

@@ -25,7 +25,7 @@ static struct ccf **next_on_page(struct ccf *ccf, uint64_t page)
 
 static unsigned cpl_of(const struct ccf *ccf)
 {
-    return ccf->world == WORLD_USER ? 3 : 0;
+    return ccf->world >= WORLD_USER ? 3 : 0;
 }
 
 static void rest_on_pages(struct bt *bt, struct ccf *ccf)

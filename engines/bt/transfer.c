@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Far transfers in 64-bit mode: software interrupts, iret, far ret, call and jmp with call gates, syscall and sysret.
-// sysenter and sysexit are #UD, for CPUID does not announce them. Targets are 64-bit code segments; compatibility mode
-// ends the run with an error (code_check_mode).
+// Far transfers in long mode: software interrupts, iret, far ret, call and jmp with call gates, syscall and sysret.
+// sysenter and sysexit are #UD, for CPUID does not announce them.
 #include "engines/bt/debug.h"
 #include "engines/bt/deliver.h"
 #include "engines/bt/emulations.h"
@@ -70,9 +69,10 @@ static void return_to(struct bt *bt, const struct descriptor *cs, uint64_t rip)
 {
     unsigned cpl = cs->selector & 3, old = bt->cpl;
     bt->rip = rip;
-    set_cpl(bt, cpl);
+    bt->cpl = cpl;
     if (cpl != old)
         drop_privileged_segments(bt);
+    bt_mode_changed(bt);
 }
 
 static uint64_t iret_flags(const struct bt *bt, unsigned size)
@@ -87,50 +87,63 @@ static uint64_t iret_flags(const struct bt *bt, unsigned size)
     return mask;
 }
 
-// SDM vol. 2, IRET. From 64-bit mode it always pops SS:RSP. It ends the masking of NMIs even where it faults.
+// SDM vol. 2, IRET. From 64-bit mode it always pops SS:RSP, else only to another privilege level. It ends the masking
+// of NMIs even where it faults.
 void emulate_iret(struct bt *bt, const struct insn *in)
 {
-    unsigned size = operand_size(in);
+    unsigned size = in->op_size;
     bt->nmi_masked = false;
     if (bt->rflags & FLAG_NT)
         raise_error(bt, VEC_GP, 0);
-    uint64_t frame[5]; // rip, cs, rflags, rsp, ss
-    for (unsigned i = 0; i < 5; i++)
-        frame[i] = mem_read(bt, bt->gpr[RSP] + i * size, size, true);
+    uint64_t frame[5] = {0}, sp = bt->gpr[RSP]; // rip, cs, rflags, rsp, ss
+    for (unsigned i = 0; i < 3; i++)
+        frame[i] = mem_read(bt, stack_at(bt, sp + i * size, size, false), size, true);
 
     struct descriptor cs = return_segment(bt, (uint16_t)frame[1]);
     unsigned cpl = cs.selector & 3;
-    struct segment ss = segment_check_stack(bt, (uint16_t)frame[4], cpl);
-    check_target(bt, frame[0]);
+    struct segment ss = bt->seg[SEG_SS];
+    bool stack = in->mode == X86_CODE64 || cpl != bt->cpl;
+    uint64_t mask = stack_mask(bt);
+    if (stack) {
+        for (unsigned i = 3; i < 5; i++)
+            frame[i] = mem_read(bt, stack_at(bt, sp + i * size, size, false), size, true);
+        ss = segment_check_stack(bt, (uint16_t)frame[4], cpl);
+        mask = UINT64_MAX;
+    } else {
+        frame[3] = sp + 3 * size;
+    }
+    code_check_rip(bt, &cs, frame[0]);
     code_load(bt, &cs, cpl);
     bt->seg[SEG_SS] = ss;
     flags_load(bt, frame[2], iret_flags(bt, size));
     if (bt->break_at && size > 2) // RF means nothing else, and is gone behind the next instruction
         bt->rflags |= frame[2] & FLAG_RF;
-    bt->gpr[RSP] = frame[3];
+    stack_move(bt, frame[3], mask);
     return_to(bt, &cs, frame[0]);
 }
 
 // SDM vol. 2, RET, far. The immediate is dropped from the inner and from the outer stack.
 void emulate_far_ret(struct bt *bt, const struct insn *in)
 {
-    unsigned size = operand_size(in);
+    unsigned size = in->op_size;
     uint64_t drop = in->operands ? in->op[0].imm & 0xffff : 0, rsp = bt->gpr[RSP];
-    uint64_t rip = mem_read(bt, rsp, size, true);
-    uint16_t selector = (uint16_t)mem_read(bt, rsp + size, size, true);
+    uint64_t rip = mem_read(bt, stack_at(bt, rsp, size, false), size, true), mask = stack_mask(bt);
+    uint16_t selector = (uint16_t)mem_read(bt, stack_at(bt, rsp + size, size, false), size, true);
     struct descriptor cs = return_segment(bt, selector);
     unsigned cpl = selector & 3;
     struct segment ss = bt->seg[SEG_SS];
     rsp += 2 * size + drop;
     if (cpl != bt->cpl) {
-        uint64_t outer = mem_read(bt, rsp, size, true);
-        ss = segment_check_stack(bt, (uint16_t)mem_read(bt, rsp + size, size, true), cpl);
+        uint64_t outer = mem_read(bt, stack_at(bt, rsp, size, false), size, true);
+        uint16_t stack = (uint16_t)mem_read(bt, stack_at(bt, rsp + size, size, false), size, true);
+        ss = segment_check_stack(bt, stack, cpl);
         rsp = outer + drop;
+        mask = UINT64_MAX;
     }
-    check_target(bt, rip);
+    code_check_rip(bt, &cs, rip);
     code_load(bt, &cs, cpl);
     bt->seg[SEG_SS] = ss;
-    bt->gpr[RSP] = rsp;
+    stack_move(bt, rsp, mask);
     return_to(bt, &cs, rip);
 }
 
@@ -150,7 +163,7 @@ static struct far_target direct_target(struct bt *bt, const struct descriptor *d
     if (!allowed)
         raise_error(bt, VEC_GP, selector_error(d->selector));
     code_check_mode(bt, d);
-    check_target(bt, rip);
+    code_check_rip(bt, d, rip);
     return (struct far_target){.cs = *d, .rip = rip, .cpl = bt->cpl};
 }
 
@@ -178,12 +191,14 @@ static struct far_target gate_target(struct bt *bt, struct descriptor gate, bool
 
 static struct far_target far_target(struct bt *bt, const struct insn *in, bool call)
 {
-    if (in->op[0].kind != OPERAND_MEM) // the direct forms do not exist in 64-bit mode
+    bool direct = in->op[0].kind == OPERAND_IMM; // selector and offset, which do not exist in 64-bit mode
+    if (in->op[0].kind != OPERAND_MEM && (!direct || in->mode == X86_CODE64))
         raise_exception(bt, VEC_UD);
-    unsigned size = operand_size(in);
-    uint64_t va = effective_address(bt, in, &in->op[0]);
-    uint64_t rip = mem_read(bt, va, size, in->stack_segment);
-    uint16_t selector = (uint16_t)mem_read(bt, va + size, 2, in->stack_segment);
+    unsigned size = in->op_size;
+    uint64_t va = direct ? 0 : effective_address(bt, in, &in->op[0]);
+    uint64_t rip = direct ? (uint64_t)in->op[1].imm : mem_read(bt, va, size, in->stack_segment);
+    uint16_t selector = (uint16_t)(direct ? (uint64_t)in->op[0].imm : mem_read(bt, va + size, 2, in->stack_segment));
+    rip &= UINT64_MAX >> (64 - 8 * size);
     if (selector_is_null(selector))
         raise_error(bt, VEC_GP, 0);
     struct descriptor d = descriptor_read(bt, selector, VEC_GP, 0);
@@ -200,25 +215,30 @@ void emulate_far_jmp(struct bt *bt, const struct insn *in)
     struct far_target t = far_target(bt, in, false);
     code_load(bt, &t.cs, t.cpl);
     bt->rip = t.rip;
+    bt_mode_changed(bt);
 }
 
 void emulate_far_call(struct bt *bt, const struct insn *in)
 {
     struct far_target t = far_target(bt, in, true);
-    unsigned size = t.gate ? 8 : operand_size(in);
-    uint64_t rsp, next = bt->rip + in->length;
+    unsigned size = in->op_size;
+    uint64_t rsp, next = bt->rip + in->length, mask = UINT64_MAX;
     if (t.cpl != bt->cpl) {
         const uint64_t frame[4] = {bt->seg[SEG_SS].selector, bt->gpr[RSP], bt->seg[SEG_CS].selector, next};
         rsp = push_frame(bt, tss_stack(bt, TSS_RSP(t.cpl), 0), t.cpl, frame, 4, 0);
+    } else if (t.gate) { // into 64-bit code, which it pushes as
+        const uint64_t frame[2] = {bt->seg[SEG_CS].selector, next};
+        rsp = push_frame(bt, bt->gpr[RSP], t.cpl, frame, 2, 0);
     } else {
         rsp = bt->gpr[RSP] - 2 * size;
-        mem_write(bt, rsp + size, size, bt->seg[SEG_CS].selector, true);
-        mem_write(bt, rsp, size, next, true);
+        mem_write(bt, stack_at(bt, rsp + size, size, true), size, bt->seg[SEG_CS].selector, true);
+        mem_write(bt, stack_at(bt, rsp, size, true), size, next, true);
+        mask = stack_mask(bt);
     }
     code_load(bt, &t.cs, t.cpl);
     if (t.cpl != bt->cpl)
         bt->seg[SEG_SS] = segment_null((uint16_t)t.cpl, t.cpl);
-    bt->gpr[RSP] = rsp;
+    stack_move(bt, rsp, mask);
     bt->rip = t.rip;
     set_cpl(bt, t.cpl);
 }
@@ -227,12 +247,12 @@ void emulate_far_call(struct bt *bt, const struct insn *in)
 
 #define FLAT_ATTR (SEG_S | SEG_P | SEG_G | SEG_TYPE_ACCESSED | SEG_TYPE_WRITABLE)
 
-// Flat segments, made up without looking at a table: code at `code`, stack at `stack`.
-static void load_flat(struct bt *bt, unsigned code, unsigned stack, unsigned cpl)
+// Flat segments, made up without looking at a table: code at `code`, of the kind SEG_L or SEG_DB, stack at `stack`.
+static void load_flat(struct bt *bt, unsigned code, unsigned kind, unsigned stack, unsigned cpl)
 {
     unsigned attr = FLAT_ATTR | cpl << SEG_DPL_SHIFT;
     bt->seg[SEG_CS] = (struct segment){
-        .limit = UINT32_MAX, .selector = (uint16_t)code, .attr = (uint16_t)(attr | SEG_TYPE_CODE | SEG_L)};
+        .limit = UINT32_MAX, .selector = (uint16_t)code, .attr = (uint16_t)(attr | SEG_TYPE_CODE | kind)};
     bt->seg[SEG_SS] =
         (struct segment){.limit = UINT32_MAX, .selector = (uint16_t)stack, .attr = (uint16_t)(attr | SEG_DB)};
 }
@@ -245,7 +265,7 @@ void enter_by_syscall(struct bt *bt, uint64_t next)
     bt->gpr[RCX] = next;
     bt->gpr[R11] = flags_read(bt) & ~(uint64_t)FLAG_RF;
     flags_load(bt, 0, bt->sfmask & UINT32_MAX);
-    load_flat(bt, cs, cs + 8, 0);
+    load_flat(bt, cs, SEG_L, cs + 8, 0);
     bt->rip = bt->lstar;
     count(bt, EV_syscalls);
     bt->step_trap = bt->rflags & FLAG_TF;
@@ -254,6 +274,8 @@ void enter_by_syscall(struct bt *bt, uint64_t next)
 
 void emulate_syscall(struct bt *bt, const struct insn *in)
 {
+    if (in->mode != X86_CODE64) // as on Intel's processors; AMD's go to CSTAR
+        raise_exception(bt, VEC_UD);
     enter_by_syscall(bt, bt->rip + in->length);
 }
 
@@ -266,13 +288,15 @@ void emulate_sysret(struct bt *bt, const struct insn *in)
     if (!(bt->efer & EFER_SCE))
         raise_exception(bt, VEC_UD);
     need_cpl0(bt);
-    if (!in->rex_w)
-        raise_engine_error(bt, "bt: compatibility mode is not supported (sysret to 32-bit code)");
-    check_target(bt, bt->gpr[RCX]);
+    uint64_t rip = in->rex_w ? bt->gpr[RCX] : (uint32_t)bt->gpr[RCX];
+    check_target(bt, rip);
     unsigned base = (unsigned)(bt->star >> 48);
     flags_load(bt, bt->gpr[R11], loaded);
-    load_flat(bt, (base + 16) | 3, (base + 8) | 3, 3);
-    bt->rip = bt->gpr[RCX];
+    if (in->rex_w)
+        load_flat(bt, (base + 16) | 3, SEG_L, (base + 8) | 3, 3);
+    else
+        load_flat(bt, base | 3, SEG_DB, (base + 8) | 3, 3);
+    bt->rip = rip;
     set_cpl(bt, 3);
     bt->step_trap = false;
     debug_trap(bt, bt->rflags & FLAG_TF); // at once, before the first instruction there

@@ -4,6 +4,7 @@
 // instructions; and ours: explicit uses of the biased rsp, and the checked form of memory operands (checked.c).
 #include "engines/bt/translate.h"
 
+#include "engines/bt/compat.h"
 #include "engines/bt/emulate.h"
 #include "engines/bt/kinds.h"
 #include "engines/bt/translator.h"
@@ -51,7 +52,7 @@ bool put_callout(struct translator *t, emulate_fn *emulate)
     if (emulate == system_emulation(&t->in->insn))
         site->event = EV_callout_privileged;
     put_leave_inline(t, t->hot, site);
-    if (ends_tu(&t->in->insn))
+    if (t->in->ends)
         return false;
     site->resume = t->hot->at;
     return true;
@@ -70,7 +71,7 @@ static bool put_trap(struct translator *t, emulate_fn *emulate)
     add_point(t, RECOVER_TRAP, 0);
     put_bytes(t->hot, "\xf4", 1);
     put_bytes(t->hot, &number, sizeof number);
-    return !ends_tu(&t->in->insn);
+    return !t->in->ends;
 }
 
 bool put_privileged(struct translator *t, emulate_fn *emulate)
@@ -235,7 +236,7 @@ static bool translate_vector(struct translator *t)
     return translate_ident(t);
 }
 
-static bool translate_insn(struct translator *t)
+bool translate_insn(struct translator *t)
 {
     const struct insn *in = &t->in->insn;
     struct bt *bt = t->bt;
@@ -325,6 +326,8 @@ static bool translate_one(struct translator *t, bool undefined)
         park_home(t);
         return put_raise(t, t->tu->too_long ? VEC_GP : VEC_UD, t->tu->too_long);
     }
+    if (t->in->legacy)
+        return translate_compat(t);
     return t->bt->world == WORLD_FAST ? translate_insn(t) : translate_parked(t);
 }
 

@@ -11,8 +11,12 @@
 struct tu_insn {
     struct insn insn;
     uint8_t bytes[X86_MAX_INSN];
-    uint8_t offset;  // from the TU's start
-    bool flags_live; // somebody may read the flags as they are behind this instruction
+    bool ends;           // nothing of the same TU can follow
+    bool legacy;         // not of 64-bit mode (compat.h): insn and bytes are what is carried over, and the guest's is
+    struct insn guest;   // this; or
+    emulate_fn *emulate; // it is done in C
+    uint8_t offset;      // from the TU's start
+    bool flags_live;     // somebody may read the flags as they are behind this instruction
 };
 
 struct tu {

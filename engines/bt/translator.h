@@ -30,6 +30,9 @@ static inline bool wants_check(const struct translator *t)
 // May the vector instruction at hand be carried over, and not only by C code?
 bool vector_can_run(const struct translator *t);
 
+// translate.c: an instruction, its operand looked up where the world wants that.
+bool translate_insn(struct translator *t);
+
 void add_point(struct translator *t, enum recover recover, unsigned reg);
 struct site *add_site(struct translator *t, enum site_kind kind); // rip is the instruction's
 void put_leave_inline(struct translator *t, struct code *code, struct site *site);

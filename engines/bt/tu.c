@@ -3,16 +3,23 @@
 // instruction across two), and which flags somebody may still read behind each.
 #include <string.h>
 
+#include "engines/bt/compat.h"
 #include "engines/bt/debug.h"
 #include "engines/bt/kinds.h"
 #include "engines/bt/memory.h"
+#include "engines/bt/segment.h"
 #include "engines/bt/translate.h"
 #include "engines/bt/vectors.h"
+
+static bool decode(struct bt *bt, const uint8_t *bytes, unsigned n, uint64_t rip, struct insn *in)
+{
+    return x86_decode_mode(&bt->decoder, code_mode(bt), bytes, n, rip, in);
+}
 
 static bool fits(struct bt *bt, const uint8_t *bytes, unsigned left)
 {
     struct insn in;
-    return left >= X86_MAX_INSN || x86_decode(&bt->decoder, bytes, left, 0, &in);
+    return left >= X86_MAX_INSN || decode(bt, bytes, left, 0, &in);
 }
 
 // Flags as Capstone's eflags word has them: what the instruction last decoded reads and surely writes.
@@ -79,30 +86,53 @@ static void note_flags(struct tu *tu, const uint64_t *eflags)
     }
 }
 
+// What the translator cannot take apart does not exist for the guest.
+static bool known(struct bt *bt, struct tu_insn *t, const uint8_t *bytes, unsigned n, uint64_t rip, unsigned *length)
+{
+    struct encoding encoding;
+    if (!decode(bt, bytes, n, rip, &t->insn))
+        return false;
+    *length = t->insn.length;
+    if (t->insn.mode != X86_CODE64)
+        return compat_read(bt, t, bytes);
+    memcpy(t->bytes, bytes, *length);
+    t->ends = ends_tu(&t->insn);
+    return encoding_of(bytes, &t->insn, &encoding);
+}
+
+// Outside 64-bit mode code has a limit, too.
+static uint64_t code_address(struct bt *bt, uint64_t rip)
+{
+    const struct segment *cs = &bt->seg[SEG_CS];
+    if (bt->world != WORLD_COMPAT)
+        return rip;
+    if (rip > cs->limit)
+        raise_error(bt, VEC_GP, 0);
+    return (uint32_t)(cs->base + rip);
+}
+
 static bool read_insn(struct bt *bt, struct tu *tu, const uint8_t *bytes, unsigned left, uint64_t *eflags)
 {
     struct tu_insn *t = &tu->insn[tu->count];
     unsigned n = left < X86_MAX_INSN ? left : X86_MAX_INSN;
     t->offset = (uint8_t)tu->bytes;
-    struct encoding encoding; // what the translator cannot take apart does not exist for the guest
-    if (!x86_decode(&bt->decoder, bytes, n, tu->rip + tu->bytes, &t->insn) ||
-        !encoding_of(bytes, &t->insn, &encoding)) {
+    unsigned length = 1;
+    if (!known(bt, t, bytes, n, tu->rip + tu->bytes, &length)) {
         struct insn in;
         tu->undefined = true;
-        tu->too_long = left > X86_MAX_INSN && x86_decode(&bt->decoder, bytes + 1, X86_MAX_INSN, 0, &in) &&
-                       in.length == X86_MAX_INSN;
+        tu->too_long = left > X86_MAX_INSN && decode(bt, bytes + 1, X86_MAX_INSN, 0, &in) && in.length == X86_MAX_INSN;
         memset(&t->insn, 0, sizeof t->insn);
         t->insn.length = 1;
+        t->legacy = false;
         *eflags = 0;
     } else {
-        memcpy(t->bytes, bytes, t->insn.length);
         *eflags = bt->decoder.scratch->detail->x86.eflags;
     }
     tu->count++;
-    tu->bytes += t->insn.length;
+    tu->bytes += length;
     if (!tu->undefined && vectors_announced(bt, &t->insn))
         tu->vectors |= vectors_needed(&t->insn);
-    return tu->undefined || ends_tu(&t->insn) || changes_vectors(&t->insn);
+    return tu->undefined || t->ends || changes_vectors(&t->insn);
 }
 
 // Nothing may come between sti and the instruction behind it, so one that fills the TU takes that one in, too.
@@ -121,8 +151,9 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
 {
     uint64_t eflags[TU_MAX_INSNS + 1];
     memset(tu, 0, sizeof *tu);
+    uint64_t at = code_address(bt, bt->rip);
     tu->rip = bt->rip;
-    tu->gpa = mem_fetch(bt, bt->rip).v;
+    tu->gpa = mem_fetch(bt, at).v;
     tu->second_page = NO_PAGE;
     struct x86_code s = x86_code_at(bt->ram, gpa(tu->gpa));
     bool ended;
@@ -130,7 +161,7 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
         ended = read_insn(bt, tu, s.bytes, s.left, &eflags[0]);
     } else {
         uint8_t both[X86_MAX_INSN];
-        gpa_t second = mem_fetch(bt, (tu->rip & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE);
+        gpa_t second = mem_fetch(bt, (at & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE);
         struct x86_code tail = x86_code_at(bt->ram, second);
         memcpy(both, s.bytes, s.left);
         memcpy(both + s.left, tail.bytes, X86_MAX_INSN - s.left);
@@ -138,6 +169,8 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
         read_insn(bt, tu, both, X86_MAX_INSN, &eflags[0]);
         ended = true;
     }
+    if (bt->segmented)
+        code_address(bt, tu->rip + tu->bytes - 1);
     while (!ended && (tu->count < max || goes_on(tu, max)) && tu->bytes < s.left && may_go_on(bt, tu) &&
            fits(bt, s.bytes + tu->bytes, s.left - tu->bytes))
         ended = read_insn(bt, tu, s.bytes + tu->bytes, s.left - tu->bytes, &eflags[tu->count]);

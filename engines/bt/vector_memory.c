@@ -130,7 +130,7 @@ static bool has_wide_index(const struct insn *in)
            in->id == X86_INS_VGATHERQPD;
 }
 
-static uint64_t gather_address(const struct bt *bt, const struct insn *in, const uint8_t *indices, unsigned element)
+static uint64_t gather_address(struct bt *bt, const struct insn *in, const uint8_t *indices, unsigned element)
 {
     struct x86_operand o = in->op[1];
     unsigned size = has_wide_index(in) ? 8 : 4;
