@@ -93,9 +93,14 @@ static void on_mark(void *side, uint32_t value)
 static struct compare_place *note_place(struct pair *p)
 {
     struct compare_place *place = &p->outcome->path[p->places++ % COMPARE_PATH];
-    *place = (struct compare_place){.rip = p->side[0].state.rip};
-    place->code_bytes =
-        (uint8_t)guest_read(p->side[0].vcpu->ram, &p->side[0].state, place->rip, place->code, sizeof place->code);
+    const struct side *side = &p->side[0];
+    const struct vcpu_state *s = &side->state;
+    const struct segment *cs = &s->seg[SEG_CS];
+    bool legacy = !(s->efer & EFER_LMA) || !(cs->attr & SEG_L);
+    *place = (struct compare_place){.rip = s->rip, .rflags = s->rflags};
+    place->mode = !legacy ? X86_CODE64 : cs->attr & SEG_DB ? X86_CODE32 : X86_CODE16;
+    uint64_t at = legacy ? (uint32_t)(cs->base + s->rip) : s->rip;
+    place->code_bytes = (uint8_t)guest_read(side->vcpu->ram, s, at, place->code, sizeof place->code);
     return place;
 }
 
@@ -169,14 +174,15 @@ static bool make_mistake(struct pair *p)
     return true;
 }
 
-// The guest reads steps for the TSC. Only where the instruction was executed: it is two or three bytes and prefixes.
+// The guest reads steps for the TSC. Only where the instruction was executed: it is two or three bytes and prefixes, or
+// a single-step trap came behind it.
 static bool same_time(struct pair *p, const struct compare_place *place, uint64_t rcx)
 {
     if (!reads_tsc(place, rcx))
         return true;
     for (int i = 0; i < 2; i++) {
         struct side *s = &p->side[i];
-        if (s->state.rip - place->rip > COMPARE_CODE)
+        if (s->state.rip - place->rip > COMPARE_CODE && !(place->rflags & FLAG_TF))
             continue;
         s->state.gpr[RAX] = (uint32_t)p->now;
         s->state.gpr[RDX] = p->now >> 32;
@@ -192,9 +198,11 @@ static bool same_chance(struct pair *p, const struct compare_place *place)
     const struct vcpu_state *from = &p->side[0].state;
     struct vcpu_state *to = &p->side[1].state;
     struct insn in;
-    bool random = place->code_bytes >= 3 && x86_decode(&p->decoder, place->code, place->code_bytes, place->rip, &in) &&
+    bool random = place->code_bytes >= 3 &&
+                  x86_decode_mode(&p->decoder, place->mode, place->code, place->code_bytes, place->rip, &in) &&
                   (in.id == X86_INS_RDRAND || in.id == X86_INS_RDSEED);
-    if (!random || from->rip != to->rip || from->rip != place->rip + in.length)
+    bool executed = from->rip == place->rip + in.length || (place->rflags & FLAG_TF);
+    if (!random || from->rip != to->rip || !executed)
         return true;
     to->gpr[in.op[0].reg] = from->gpr[in.op[0].reg];
     to->rflags = (to->rflags & ~(uint64_t)FLAG_CF) | (from->rflags & FLAG_CF);
@@ -205,7 +213,7 @@ static bool same_flags(struct pair *p, const struct compare_place *place)
 {
     uint64_t unequal = p->side[0].state.rflags ^ p->side[1].state.rflags;
     struct insn in;
-    if (!unequal || !x86_decode(&p->decoder, place->code, place->code_bytes, place->rip, &in) ||
+    if (!unequal || !x86_decode_mode(&p->decoder, place->mode, place->code, place->code_bytes, place->rip, &in) ||
         (unequal & ~undefined_flags(&in)))
         return true;
     p->outcome->undefined++;

@@ -11,6 +11,7 @@
 #include "run/compare_state.h"
 #include "run/exit_status.h"
 #include "run/variant.h"
+#include "x86/decode.h"
 
 enum { COMPARE_PATH = 16, COMPARE_CODE = 15 };
 
@@ -33,6 +34,8 @@ struct compare_request {
 
 struct compare_place {
     uint64_t rip;
+    uint64_t rflags; // before the step
+    enum x86_mode mode;
     uint8_t code[COMPARE_CODE];
     uint8_t code_bytes; // as far as they are mapped
 };

@@ -41,6 +41,12 @@ static const struct {
     {X86_INS_BLSMSK, FLAG_AF | FLAG_PF},
     {X86_INS_BZHI, FLAG_AF | FLAG_PF},
     {X86_INS_BEXTR, FLAG_AF | FLAG_SF | FLAG_PF},
+    {X86_INS_AAA, FLAG_OF | FLAG_SF | FLAG_ZF | FLAG_PF},
+    {X86_INS_AAS, FLAG_OF | FLAG_SF | FLAG_ZF | FLAG_PF},
+    {X86_INS_DAA, FLAG_OF},
+    {X86_INS_DAS, FLAG_OF},
+    {X86_INS_AAM, FLAG_OF | FLAG_AF | FLAG_CF},
+    {X86_INS_AAD, FLAG_OF | FLAG_AF | FLAG_CF},
 };
 
 uint64_t undefined_flags(const struct insn *in)
