@@ -38,9 +38,12 @@ void debug_changed(struct bt *bt)
 
 // ---- What matches ----
 
+// Addresses are linear: outside 64-bit mode the code segment's base counts.
 static unsigned at_instruction(const struct bt *bt, uint64_t rip)
 {
     unsigned hits = 0;
+    if (bt->world == WORLD_COMPAT)
+        rip = (uint32_t)(bt->seg[SEG_CS].base + rip);
     for (unsigned n = 0; n < BREAKPOINTS; n++)
         if (bt->dr[n] == rip)
             hits |= bt->break_at & 1u << n;
