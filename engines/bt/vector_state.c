@@ -73,11 +73,26 @@ static void need_x87(struct bt *bt)
         raise_exception(bt, VEC_NM);
 }
 
+enum { FXSAVE_WHOLE = 512 };
+
+// Processors look at the last byte of an image first, so that a fault is there.
+static void look_to_write(struct bt *bt, const struct insn *in, uint64_t va)
+{
+    uint8_t byte;
+    mem_read_rmw_block(bt, va, &byte, 1, in->stack_segment);
+}
+static void look_to_read(struct bt *bt, const struct insn *in, uint64_t va)
+{
+    uint8_t byte;
+    mem_read_block(bt, va, &byte, 1, in->stack_segment);
+}
+
 void emulate_fxsave(struct bt *bt, const struct insn *in)
 {
     uint8_t image[FXSAVE_BYTES];
     need_x87(bt);
     uint64_t va = aligned_address(bt, in, ALIGN_FXSAVE);
+    look_to_write(bt, in, va + FXSAVE_WHOLE - 1);
     memcpy(image, vectors_image(bt), sizeof image);
     narrow_pointers(in, image);
     mem_write_block(bt, va, image, sizeof image, in->stack_segment);
@@ -89,6 +104,7 @@ void emulate_fxrstor(struct bt *bt, const struct insn *in)
     uint8_t image[XSAVE_LEGACY];
     need_x87(bt);
     uint64_t va = aligned_address(bt, in, ALIGN_FXSAVE);
+    look_to_read(bt, in, va + FXSAVE_WHOLE - 1);
     mem_read_block(bt, va, image, sizeof image, in->stack_segment);
     check_mxcsr(bt, image);
     load_x87(bt, in, image);
@@ -144,6 +160,8 @@ static void save(struct bt *bt, const struct insn *in, bool optimized)
     uint64_t asked = xsave_components(bt, optimized ? FEATURE_XSAVEOPT : FEATURE_XSAVE), header;
     uint64_t va = aligned_address(bt, in, ALIGN_XSAVE);
     uint8_t image[XSAVE_BYTES];
+    look_to_write(bt, in, va + (asked & XSTATE_AVX ? XSAVE_BYTES : XSAVE_YMM) - 1);
+    look_to_write(bt, in, va);
     mem_read_rmw_block(bt, va + XSAVE_HEADER, &header, sizeof header, in->stack_segment);
     for (unsigned i = 0; i < PIECES; i++) // that all can be written
         if (pieces[i].components & asked)
@@ -186,6 +204,9 @@ void emulate_xrstor(struct bt *bt, const struct insn *in)
     uint64_t asked = xsave_components(bt, FEATURE_XSAVE);
     uint64_t va = aligned_address(bt, in, ALIGN_XSAVE);
     uint8_t image[XSAVE_BYTES];
+    look_to_read(bt, in, va + XSAVE_HEADER + 8);
+    look_to_read(bt, in, va + (asked & XSTATE_AVX ? XSAVE_BYTES : XSAVE_YMM) - 1);
+    look_to_read(bt, in, va);
     if (asked & (XSTATE_SSE | XSTATE_AVX)) // before the header is looked at
         mem_read_block(bt, va + XSAVE_MXCSR, image + XSAVE_MXCSR, 4, in->stack_segment);
     uint64_t loaded = asked & read_header(bt, in, va);
