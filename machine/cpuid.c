@@ -4,6 +4,7 @@
 // are not its own. No hypervisor leaf: guests do not ask which engine they run on.
 #include "machine/cpuid.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define BIT(n) (1u << (n))
@@ -44,6 +45,13 @@ enum ext1_edx {
 };
 enum ext7_edx { X7D_INVARIANT_TSC = BIT(8) };
 
+// XSAVE areas in the standard form (SDM vol. 1, 13.4): the legacy region with the header, and the upper halves of ymm
+#define XCR0_X87 1u
+#define XCR0_SSE 2u
+#define XCR0_AVX 4u
+#define XSAVE_LEGACY_BYTES 576u
+#define XSAVE_AVX_BYTES 256u
+
 // "RingsideVCPU", in the order ebx, edx, ecx
 #define VENDOR_EBX CHARS('R', 'i', 'n', 'g')
 #define VENDOR_EDX CHARS('s', 'i', 'd', 'e')
@@ -51,7 +59,7 @@ enum ext7_edx { X7D_INVARIANT_TSC = BIT(8) };
 
 // Whatever the host is.
 static const struct cpuid_leaf base[] = {
-    {.leaf = 0x0, .eax = 0x7, .ebx = VENDOR_EBX, .ecx = VENDOR_ECX, .edx = VENDOR_EDX},
+    {.leaf = 0x0, .eax = 0xd, .ebx = VENDOR_EBX, .ecx = VENDOR_ECX, .edx = VENDOR_EDX},
     {.leaf = 0x1,
      .eax = FAMILY_6_MODEL_0,
      .ebx = 1u << 16 | CLFLUSH_BYTES / 8 << 8, // one logical processor, APIC ID 0
@@ -59,6 +67,9 @@ static const struct cpuid_leaf base[] = {
      .edx = L1D_DE | L1D_PSE | L1D_TSC | L1D_MSR | L1D_PAE | L1D_CX8 | L1D_APIC | L1D_PGE | L1D_CMOV | L1D_PAT |
             L1D_CLFLUSH},
     {.leaf = 0x7, .ebx = L7B_FSGSBASE | L7B_SMEP | L7B_ERMS | L7B_INVPCID | L7B_SMAP},
+    {.leaf = 0xd},
+    {.leaf = 0xd, .subleaf = 1},
+    {.leaf = 0xd, .subleaf = 2},
     {.leaf = 0x80000000, .eax = 0x80000008, .ebx = VENDOR_EBX, .ecx = VENDOR_ECX, .edx = VENDOR_EDX},
     {.leaf = 0x80000001, .edx = X1D_SYSCALL | X1D_NX | X1D_1GB | X1D_RDTSCP | X1D_LM},
     {.leaf = 0x80000002,
@@ -74,12 +85,34 @@ static const struct cpuid_leaf base[] = {
 
 _Static_assert(sizeof base / sizeof base[0] <= MACHINE_CPUID_LEAVES, "room for every leaf");
 
-// What both interp and bt do. crc32 is there, but only SSE4.2's bit could announce it.
-#define ENGINES_DO                                                                                                     \
-    (X86_FEATURE_BIT(CX16) | X86_FEATURE_BIT(MOVBE) | X86_FEATURE_BIT(POPCNT) | X86_FEATURE_BIT(BMI1) |                \
-     X86_FEATURE_BIT(BMI2) | X86_FEATURE_BIT(ADX) | X86_FEATURE_BIT(LAHF) | X86_FEATURE_BIT(LZCNT) |                   \
-     X86_FEATURE_BIT(RDRAND) | X86_FEATURE_BIT(RDSEED) | X86_FEATURE_BIT(RDPID) | X86_FEATURE_BIT(CLFLUSHOPT) |        \
-     X86_FEATURE_BIT(CLWB))
+// What of x86/features.def both interp and bt do: all of it.
+#define ENGINES_DO (~(x86_feature_set)0)
+
+// XSAVE's components need each other (SDM vol. 1, 13.2 and 14.3): without XSAVE there is no AVX, and without AVX
+// nothing that uses its registers.
+static x86_feature_set consistent(x86_feature_set set)
+{
+    const x86_feature_set avx =
+        X86_FEATURE_BIT(AVX) | X86_FEATURE_BIT(AVX2) | X86_FEATURE_BIT(FMA) | X86_FEATURE_BIT(F16C);
+    if (!(set & X86_FEATURE_BIT(XSAVE)))
+        set &= ~X86_FEATURE_BIT(XSAVEOPT);
+    return set & X86_FEATURE_BIT(XSAVE) && set & X86_FEATURE_BIT(AVX) ? set : set & ~avx;
+}
+
+// Leaf 0dh: which components XCR0 may have, and how many bytes they take (ebx is for those that it has: the engines').
+static void describe_xsave(struct cpuid_leaf *leaf, x86_feature_set set)
+{
+    if (!(set & X86_FEATURE_BIT(XSAVE)))
+        return;
+    bool avx = set & X86_FEATURE_BIT(AVX);
+    leaf->eax = avx ? XCR0_X87 | XCR0_SSE | XCR0_AVX : XCR0_X87 | XCR0_SSE;
+    leaf->ebx = XSAVE_LEGACY_BYTES;
+    leaf->ecx = avx ? XSAVE_LEGACY_BYTES + XSAVE_AVX_BYTES : XSAVE_LEGACY_BYTES;
+    if (avx) { // its own subleaf
+        leaf[2].eax = XSAVE_AVX_BYTES;
+        leaf[2].ebx = XSAVE_LEGACY_BYTES;
+    }
+}
 
 static struct cpuid_leaf *find(struct cpuid_leaf *leaves, size_t count, uint32_t leaf, uint32_t subleaf)
 {
@@ -92,9 +125,10 @@ static struct cpuid_leaf *find(struct cpuid_leaf *leaves, size_t count, uint32_t
 
 struct cpuid_table machine_cpuid(struct cpuid_leaf leaves[MACHINE_CPUID_LEAVES], x86_feature_set host)
 {
-    x86_feature_set set = host & ENGINES_DO;
+    x86_feature_set set = consistent(host & ENGINES_DO);
     size_t count = sizeof base / sizeof base[0];
     memcpy(leaves, base, sizeof base);
+    describe_xsave(find(leaves, count, 0xd, 0), set);
 #define X86_FEATURE(name, l, s, reg, bit)                                                                              \
     if (set & X86_FEATURE_BIT(name))                                                                                   \
         find(leaves, count, l, s)->reg |= BIT(bit);

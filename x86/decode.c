@@ -422,7 +422,9 @@ bool x86_decode_mode(struct x86_decoder *d, enum x86_mode mode, const uint8_t *b
     uint64_t at = address;
     enum vector_result vector = vector_decode(d, mode, bytes, left, address, insn);
     if (vector == VECTOR_DECODED) {
+        bool w = insn->rex_w; // VEX has its own
         read_prefixes(insn, bytes, count_prefixes(mode, bytes, left));
+        insn->rex_w = w;
         note_written(insn);
     }
     if (vector != VECTOR_NONE)
@@ -454,6 +456,8 @@ bool x86_decode_mode(struct x86_decoder *d, enum x86_mode mode, const uint8_t *b
         add_xlat_operand(insn, override);
     note_written(insn);
     mend_far_pointer(insn);
+    if ((insn->id == X86_INS_ADCX && !insn->opsize) || (insn->id == X86_INS_ADOX && !insn->rep)) // 67 is no 66
+        return false;
     if (mode != X86_CODE64)
         mend_legacy(insn, ordered, address + insn->length);
     return select_by_prefix(insn);

@@ -66,7 +66,7 @@ struct insn {
     uint8_t opcode[3]; // after the prefixes; with VEX, which has no 0f, 0f 38 and 0f 3a, as if they were there
     uint8_t modrm;     // where there is one, else 0
     uint8_t mode;      // enum x86_mode
-    bool rex_w;        // REX.W
+    bool rex_w;        // REX.W or VEX.W
     bool opsize;       // prefix 66
     uint8_t op_size;   // 2, 4 or 8: by the code segment, prefix 66 and REX.W
     bool lock, rep, repne;

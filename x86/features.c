@@ -36,7 +36,10 @@ x86_feature_set x86_host_features(void)
     set |= (uint64_t)(leaf_##leaf##_##subleaf.reg >> (bit)&1) << X86_FEATURE_##name;
 #include "x86/features.def"
 #undef X86_FEATURE
-    if ((host_xcr0() & XCR0_SSE_AVX) != XCR0_SSE_AVX)
+    uint32_t saved = host_xcr0();
+    if (!saved)
+        set &= ~(X86_FEATURE_BIT(XSAVE) | X86_FEATURE_BIT(XSAVEOPT));
+    if ((saved & XCR0_SSE_AVX) != XCR0_SSE_AVX)
         set &= ~(X86_FEATURE_BIT(AVX) | X86_FEATURE_BIT(AVX2) | X86_FEATURE_BIT(FMA) | X86_FEATURE_BIT(F16C));
     return set;
 }

@@ -501,6 +501,7 @@ enum vector_result vector_decode(const struct x86_decoder *d, enum x86_mode mode
     insn->id = h.vex ? row->vex : row->legacy;
     insn->vex = h.vex;
     insn->vex_l = h.vex_l;
+    insn->rex_w = h.w;
     insn->addr_size = h.addr_size;
     insn->modrm = row->rules & BARE ? 0 : h.modrm;
     note_opcode(&h, insn);

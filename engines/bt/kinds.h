@@ -18,6 +18,7 @@ enum kind {
     KIND_SSE42,
     KIND_AES,
     KIND_PCLMUL,
+    KIND_SHA,
     KIND_AVX,
     KIND_AVX_INT, // AVX on 128 bits, AVX2 on 256
     KIND_AVX2,

@@ -62,7 +62,7 @@ bool vectors_announced(const struct bt *bt, const struct insn *in)
         [KIND_SSSE3] = FEATURE_SSSE3, [KIND_SSE41] = FEATURE_SSE41,   [KIND_SSE42] = FEATURE_SSE42,
         [KIND_AES] = FEATURE_AES,     [KIND_PCLMUL] = FEATURE_PCLMUL, [KIND_AVX] = FEATURE_AVX,
         [KIND_AVX_INT] = FEATURE_AVX, [KIND_AVX2] = FEATURE_AVX2,     [KIND_FMA] = FEATURE_FMA,
-        [KIND_F16C] = FEATURE_F16C,
+        [KIND_F16C] = FEATURE_F16C,   [KIND_SHA] = FEATURE_SHA,
     };
     enum kind kind = kind_of(in);
     if (!is_vector(kind))

@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Ports, devices in memory, and the two registers that the local APIC shares with the CPU.
+// Ports, devices in memory, and the two registers that the local APIC shares with the CPU. Devices may compute with
+// floating point: they get the host's MXCSR.
 #include "engines/interp/bus.h"
+
+#include "engines/interp/mxcsr.h"
+
+#define OUTSIDE(...)                                                                                                   \
+    do {                                                                                                               \
+        mxcsr_leave(c);                                                                                                \
+        __VA_ARGS__;                                                                                                   \
+        mxcsr_enter(c);                                                                                                \
+    } while (0)
 
 // What the machine answered to an access; `event` is the exit's kind.
 static void note_exit(struct cpu *c, enum vcpu_exit exit, enum event event)
@@ -25,14 +35,14 @@ uint32_t bus_port_read(struct cpu *c, uint16_t port, unsigned size)
 {
     const struct vcpu_bus *bus = &c->vcpu->bus;
     uint32_t value = UINT32_MAX;
-    note_port_exit(c, bus->pio_read(bus->machine, port, size, &value));
+    OUTSIDE(note_port_exit(c, bus->pio_read(bus->machine, port, size, &value)));
     return value;
 }
 
 void bus_port_write(struct cpu *c, uint16_t port, unsigned size, uint32_t value)
 {
     const struct vcpu_bus *bus = &c->vcpu->bus;
-    note_port_exit(c, bus->pio_write(bus->machine, port, size, value));
+    OUTSIDE(note_port_exit(c, bus->pio_write(bus->machine, port, size, value)));
 }
 
 // Devices see naturally aligned accesses of 1, 2, 4 or 8 bytes; anything else reaches them byte by byte.
@@ -45,14 +55,14 @@ static uint64_t device_read(struct cpu *c, gpa_t at, unsigned size)
 {
     const struct vcpu_bus *bus = &c->vcpu->bus;
     uint64_t value = 0;
-    note_exit(c, bus->mmio_read(bus->machine, at, size, &value), EV_exit_mmio);
+    OUTSIDE(note_exit(c, bus->mmio_read(bus->machine, at, size, &value), EV_exit_mmio));
     return value;
 }
 
 static void device_write(struct cpu *c, gpa_t at, unsigned size, uint64_t value)
 {
     const struct vcpu_bus *bus = &c->vcpu->bus;
-    note_exit(c, bus->mmio_write(bus->machine, at, size, value), EV_exit_mmio);
+    OUTSIDE(note_exit(c, bus->mmio_write(bus->machine, at, size, value), EV_exit_mmio));
 }
 
 uint64_t bus_memory_read(struct cpu *c, gpa_t at, unsigned size)
@@ -77,10 +87,17 @@ void bus_memory_write(struct cpu *c, gpa_t at, unsigned size, uint64_t value)
 
 void bus_tpr_lowered(struct cpu *c)
 {
-    c->vcpu->bus.tpr_lowered(c->vcpu->bus.machine);
+    OUTSIDE(c->vcpu->bus.tpr_lowered(c->vcpu->bus.machine));
 }
 
 void bus_apic_base_written(struct cpu *c, uint64_t value)
 {
-    c->vcpu->bus.apic_base_written(c->vcpu->bus.machine, value);
+    OUTSIDE(c->vcpu->bus.apic_base_written(c->vcpu->bus.machine, value));
+}
+
+int bus_interrupt_acknowledge(struct cpu *c)
+{
+    int vector;
+    OUTSIDE(vector = c->vcpu->bus.interrupt_acknowledge(c->vcpu->bus.machine));
+    return vector;
 }

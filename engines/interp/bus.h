@@ -14,6 +14,7 @@ void bus_port_write(struct cpu *c, uint16_t port, unsigned size, uint32_t value)
 uint64_t bus_memory_read(struct cpu *c, gpa_t at, unsigned size);
 void bus_memory_write(struct cpu *c, gpa_t at, unsigned size, uint64_t value);
 void bus_tpr_lowered(struct cpu *c);
+int bus_interrupt_acknowledge(struct cpu *c); // vector, or -1
 void bus_apic_base_written(struct cpu *c, uint64_t value);
 
 #endif

@@ -74,8 +74,8 @@ static void write_cr3(struct cpu *c, const struct op *op, uint64_t v)
 static uint64_t cr4_allowed(const struct cpu *c)
 {
     return CR4_ALWAYS | (cpuid_has(c, FEATURE_FSGSBASE) ? CR4_FSGSBASE : 0) |
-           (cpuid_has(c, FEATURE_PCID) ? CR4_PCIDE : 0) | (cpuid_has(c, FEATURE_SMEP) ? CR4_SMEP : 0) |
-           (cpuid_has(c, FEATURE_SMAP) ? CR4_SMAP : 0);
+           (cpuid_has(c, FEATURE_XSAVE) ? CR4_OSXSAVE : 0) | (cpuid_has(c, FEATURE_PCID) ? CR4_PCIDE : 0) |
+           (cpuid_has(c, FEATURE_SMEP) ? CR4_SMEP : 0) | (cpuid_has(c, FEATURE_SMAP) ? CR4_SMAP : 0);
 }
 
 static void write_cr4(struct cpu *c, const struct op *op, uint64_t v)
@@ -218,11 +218,13 @@ bool lower_smsw(struct lower *l, const struct insn *in, unsigned arg)
     const struct x86_operand *o = &in->op[0];
     if (o->kind == OPERAND_MEM) {
         emit_mem(l, arg == MSW_LOAD ? op_lmsw_mem : op_smsw_mem, in, o);
+        l->checked_sse = l->checked_avx = false; // lmsw may set TS
         return true;
     }
     struct op *op = emit(l, arg == MSW_LOAD ? op_lmsw : op_smsw);
     op->src = op->dst = o->reg;
     op->aux = o->size;
+    l->checked_sse = l->checked_avx = false;
     return true;
 }
 

@@ -12,6 +12,7 @@
 #include "engines/interp/x87_state.h"
 #include "include/vcpu.h"
 #include "x86/decode.h"
+#include "x86/features.h"
 #include "x86/regs.h"
 
 struct op;
@@ -61,6 +62,12 @@ struct cpu_event {
     uint8_t type; // enum event_type
     bool has_error;
     uint32_t error;
+};
+
+// ---- Vector registers: xmm is the lower half ----
+typedef long long v128 __attribute__((vector_size(16), may_alias));
+struct vreg {
+    v128 lo, hi;
 };
 
 struct cpu {
@@ -115,8 +122,15 @@ struct cpu {
     struct seg_window window[SEG_COUNT][2];
 
     struct x87 x87;
-    uint8_t xsave[4096]
-        __attribute__((aligned(64))); // x87 (stale, see above), SSE and AVX state: kept, not yet executed on
+    // SSE and AVX (simd.h, mxcsr.h)
+    struct vreg ymm[16];
+    struct vreg operand;      // a memory operand that is not plain memory within one page
+    uint32_t mxcsr;           // while the guest runs, its flags are in the host's
+    uint32_t host_mxcsr;      // the host's own, meanwhile
+    bool mxcsr_unmasked;      // any exception is
+    uint8_t mxcsr_pass;       // mxcsr_again()
+    uint32_t mxcsr_flags;     // likewise
+    x86_feature_set features; // of the host, and announced to the guest
 
     bool halted;
     bool nmi_masked, nmi_pending;

@@ -4,8 +4,10 @@
 
 #include "engines/interp/lower.h"
 #include "engines/interp/op.h"
+#include "engines/interp/xsave.h"
 
 #define LEAF1_EDX_APIC (1u << 9)
+#define LEAF1_ECX_OSXSAVE (1u << 27)
 
 // Leaves whose answer depends on ecx; all others have one row for any.
 static bool has_subleaves(uint32_t leaf)
@@ -33,6 +35,19 @@ bool cpuid_has(const struct cpu *c, uint32_t leaf, enum cpuid_register reg, unsi
     return regs[reg] >> bit & 1;
 }
 
+x86_feature_set cpuid_features(const struct cpu *c)
+{
+    x86_feature_set set = 0;
+#define X86_FEATURE(name, number, sub, reg, bit)                                                                       \
+    {                                                                                                                  \
+        const struct cpuid_leaf *l = find(c, number, sub);                                                             \
+        set |= l && l->reg >> (bit)&1 ? X86_FEATURE_BIT(name) : 0;                                                     \
+    }
+#include "x86/features.def"
+#undef X86_FEATURE
+    return set;
+}
+
 unsigned cpuid_physical_bits(const struct cpu *c)
 {
     const struct cpuid_leaf *l = find(c, 0x80000008, 0);
@@ -50,6 +65,10 @@ struct cpuid_leaf cpuid_query(const struct cpu *c, uint32_t leaf, uint32_t suble
     struct cpuid_leaf answer = found ? *found : (struct cpuid_leaf){.leaf = leaf};
     if (leaf == 1 && !(c->vcpu->apic_base & APIC_BASE_ENABLE))
         answer.edx &= ~LEAF1_EDX_APIC;
+    if (leaf == 1 && c->cr4 & CR4_OSXSAVE)
+        answer.ecx |= LEAF1_ECX_OSXSAVE;
+    if (leaf == 0xd && subleaf == 0 && found)
+        answer.ebx = xsave_bytes(c->xcr0);
     return answer;
 }
 

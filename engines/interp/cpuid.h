@@ -9,6 +9,7 @@
 enum cpuid_register { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 #define CPUID_BIT(leaf, reg, bit) (leaf), CPUID_##reg, (bit)
 #define FEATURE_PCID CPUID_BIT(1, ECX, 17)
+#define FEATURE_XSAVE CPUID_BIT(1, ECX, 26)
 #define FEATURE_RDRAND CPUID_BIT(1, ECX, 30)
 #define FEATURE_FSGSBASE CPUID_BIT(7, EBX, 0)
 #define FEATURE_SMEP CPUID_BIT(7, EBX, 7)
@@ -22,7 +23,8 @@ enum cpuid_register { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 #define FEATURE_RDTSCP CPUID_BIT(0x80000001, EDX, 27)
 
 bool cpuid_has(const struct cpu *c, uint32_t leaf, enum cpuid_register reg, unsigned bit);
-unsigned cpuid_physical_bits(const struct cpu *c); // of an address: MAXPHYADDR
+x86_feature_set cpuid_features(const struct cpu *c); // of x86/features.def
+unsigned cpuid_physical_bits(const struct cpu *c);   // of an address: MAXPHYADDR
 
 // What CPUID gives for a leaf and subleaf, out-of-range ones included.
 struct cpuid_leaf cpuid_query(const struct cpu *c, uint32_t leaf, uint32_t subleaf);

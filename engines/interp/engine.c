@@ -5,14 +5,14 @@
 #include <string.h>
 
 #include "engines/interp/block.h"
+#include "engines/interp/cpuid.h"
 #include "engines/interp/debug.h"
 #include "engines/interp/flags.h"
 #include "engines/interp/mmu.h"
+#include "engines/interp/mxcsr.h"
 #include "engines/interp/run.h"
 #include "engines/interp/segment.h"
-
-// In an XSAVE area: which components it holds, the others being in their initial configuration (SDM vol. 1, 13.4.2).
-enum { XSTATE_BV = 512, XSTATE_X87 = 1 };
+#include "engines/interp/xsave.h"
 
 static void probe(struct engine_info *info)
 {
@@ -34,6 +34,8 @@ static void reset(struct cpu *c)
     c->dr7 = 0x400;
     c->xcr0 = 1;
     x87_reset(&c->x87);
+    c->mxcsr = MXCSR_INIT;
+    c->features = x86_host_features() & cpuid_features(c);
     c->link_generation = 1;
     c->delivering = NOT_DELIVERING;
     c->filled = TLB_FLUSH_FEW + 1; // nothing is known about the entries yet: flush them all
@@ -128,9 +130,7 @@ static int get_state(struct vcpu *v, struct vcpu_state *s)
     s->event_type = c->event.type;
     s->event_has_error = c->event.has_error;
     s->event_error = c->event.error;
-    memcpy(s->xsave, c->xsave, sizeof s->xsave);
-    x87_to_image(&c->x87, s->xsave, true);
-    s->xsave[XSTATE_BV] |= XSTATE_X87;
+    xsave_all(c, s->xsave);
     return 0;
 }
 
@@ -194,11 +194,7 @@ static int set_state(struct vcpu *v, const struct vcpu_state *s)
                                   .type = s->event_type,
                                   .has_error = s->event_has_error,
                                   .error = s->event_error};
-    memcpy(c->xsave, s->xsave, sizeof c->xsave);
-    if (s->xsave[XSTATE_BV] & XSTATE_X87)
-        x87_from_image(&c->x87, s->xsave, true);
-    else
-        x87_reset(&c->x87);
+    xrstor_all(c, s->xsave);
     mmu_flush(c);
     mmu_mode_changed(c);
     c->debug_hits = 0;

@@ -9,6 +9,7 @@
 #include "engines/interp/insn_args.h"
 #include "engines/interp/lowering.h"
 #include "engines/interp/mmx.h"
+#include "engines/interp/simd_args.h"
 #include "engines/interp/window.h"
 
 struct row {
@@ -19,7 +20,27 @@ struct row {
 static const struct row rows[X86_INS_ENDING] = {
 #define INSN(mnemonic, fn, arg) [X86_INS_##mnemonic] = {fn, arg},
 #define INSN_MMX(mnemonic, fn, arg)
+#define INSN_VEX(mnemonic, fn, arg) INSN(mnemonic, fn, arg) INSN(V##mnemonic, fn, arg)
 #include "engines/interp/insns.def"
+#undef INSN_VEX
+#define SIMD(name, ...) INSN_SIMD(name) INSN_SIMD_VEX(name)
+#define SIMD_VEX(name, ...) INSN_SIMD(name)
+#define SIMD_LEGACY(name, ...) INSN_SIMD(name)
+#define FMA(name, ...) INSN_SIMD(name)
+#define INSN_SIMD(name) INSN(name, lower_simd_int, SIMD_##name)
+#define INSN_SIMD_VEX(name) INSN(V##name, lower_simd_int, SIMD_##name)
+#include "engines/interp/simd_int.def"
+#undef INSN_SIMD
+#undef INSN_SIMD_VEX
+#define INSN_SIMD(name) INSN(name, lower_simd_float, SIMD_##name)
+#define INSN_SIMD_VEX(name) INSN(V##name, lower_simd_float, SIMD_##name)
+#include "engines/interp/simd_float.def"
+#undef INSN_SIMD
+#undef INSN_SIMD_VEX
+#undef SIMD
+#undef SIMD_VEX
+#undef SIMD_LEGACY
+#undef FMA
 #undef INSN
 #undef INSN_MMX
 };
@@ -27,8 +48,10 @@ static const struct row rows[X86_INS_ENDING] = {
 static const struct row mmx_rows[X86_INS_ENDING] = {
 #define INSN(mnemonic, fn, arg)
 #define INSN_MMX(mnemonic, fn, arg) [X86_INS_##mnemonic] = {fn, arg},
+#define INSN_VEX(mnemonic, fn, arg)
 #include "engines/interp/insns.def"
 #undef INSN
+#undef INSN_VEX
 #undef INSN_MMX
 };
 

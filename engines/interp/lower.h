@@ -14,7 +14,8 @@ struct lower {
     uint16_t off;
     uint8_t nth;
     uint8_t len;
-    bool ends; // set by the lowering function: the block ends with this instruction
+    bool ends;                     // set by the lowering function: the block ends with this instruction
+    bool checked_sse, checked_avx; // an op of the block has looked at the control bits (simd.h)
 
     // The instruction before this one in the block and its op, where it has a single one; else NULL (fuse.h).
     struct insn last;
@@ -58,7 +59,18 @@ lower_fn lower_string;                                                          
 lower_fn lower_jmp, lower_jcc, lower_jrcxz, lower_call, lower_ret, lower_loop;              // branch.c
 lower_fn lower_x87, lower_x87_control;                                                      // x87.c, x87_control.c
 lower_fn lower_mmx_binary, lower_mmx_immediate, lower_mmx_move, lower_mmx_word, lower_maskmovq, lower_emms; // mmx.c
-lower_fn lower_nop, lower_ud, lower_hint_mem;                                                               // misc.c
+lower_fn lower_simd_int, lower_simd_float, lower_simd_compare;                         // simd_int.c, simd_float.c
+lower_fn lower_simd_move, lower_lddqu, lower_movntdqa, lower_movd, lower_simd_element; // simd_move.c
+lower_fn lower_simd_from_int, lower_simd_to_int, lower_simd_comis, lower_simd_test, lower_simd_mask, lower_simd_blendv,
+    lower_sha256rnds2; // simd_scalar.c
+lower_fn lower_broadcast, lower_broadcast128, lower_insert128, lower_extract128, lower_perm2, lower_permq, lower_permd,
+    lower_permil, lower_cvtph2ps, lower_cvtps2ph, lower_vzero;                            // simd_avx.c
+lower_fn lower_gather, lower_maskmov, lower_maskmovdqu;                                   // simd_gather.c
+lower_fn lower_pcmpstr;                                                                   // simd_string.c
+lower_fn lower_simd_mmx;                                                                  // simd_mmx.c
+lower_fn lower_mxcsr;                                                                     // mxcsr.c
+lower_fn lower_xsave, lower_xcr;                                                          // xsave.c
+lower_fn lower_nop, lower_ud, lower_hint_mem;                                             // misc.c
 lower_fn lower_int, lower_iret, lower_far_ret, lower_far_call, lower_far_jmp;             // transfer.c
 lower_fn lower_syscall, lower_sysret, lower_into;                                         // transfer.c
 lower_fn lower_mov_seg, lower_push_seg, lower_pop_seg, lower_load_far;                    // segment.c

@@ -142,6 +142,7 @@ bool lower_mmx_immediate(struct lower *l, const struct insn *in, unsigned arg)
     static HANDLER(from_mmx##bits##_m)                                                                                 \
     {                                                                                                                  \
         mmx_ready(c, op);                                                                                              \
+        c->x87.top = 0; /* even where the store faults: seen on processors */                                          \
         store##bits(c, op, ea(c, op), mmx_get(c, op->src));                                                            \
         mmx_used(c);                                                                                                   \
         NEXT;                                                                                                          \
@@ -234,12 +235,12 @@ static HANDLER(maskmovq)
 {
     mmx_ready(c, op);
     uint64_t va = ea(c, op), value = mmx_get(c, op->dst), mask = mmx_get(c, op->src);
+    mmx_used(c);
     mem_probe_write(c, op, va, 8);
     for (unsigned i = 0; i < 8; i++) {
         if (mask >> (8 * i + 7) & 1)
             store8(c, op, va + i, value >> 8 * i);
     }
-    mmx_used(c);
     NEXT;
 }
 

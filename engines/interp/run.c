@@ -5,9 +5,11 @@
 #include "engines/interp/run.h"
 
 #include "engines/interp/block.h"
+#include "engines/interp/bus.h"
 #include "engines/interp/debug.h"
 #include "engines/interp/deliver.h"
 #include "engines/interp/fault.h"
+#include "engines/interp/mxcsr.h"
 
 void account_instructions(struct cpu *c)
 {
@@ -67,7 +69,7 @@ static void take_interrupt(struct cpu *c)
         c->nmi_pending = false;
         deliver(c, (struct cpu_event){.vector = VEC_NMI, .type = EVENT_NMI});
     } else if (c->intr && (c->rflags & FLAG_IF)) {
-        int vector = c->vcpu->bus.interrupt_acknowledge(c->vcpu->bus.machine);
+        int vector = bus_interrupt_acknowledge(c);
         if (vector >= 0)
             deliver(c, (struct cpu_event){.vector = (uint8_t)vector, .type = EVENT_EXTERNAL});
     }
@@ -142,6 +144,7 @@ enum vcpu_exit interp_run(struct vcpu *v, uint64_t budget)
 {
     struct cpu *c = v->engine_data;
     c->budget_end = budget ? c->icount + budget : UINT64_MAX;
+    mxcsr_enter(c);
     if (setjmp(c->fault)) {
         c->stepping = false;
         c->inhibit = c->inhibit_debug = false;
@@ -150,8 +153,10 @@ enum vcpu_exit interp_run(struct vcpu *v, uint64_t budget)
     }
     for (;;) {
         enum vcpu_exit exit = between_blocks(c);
-        if (exit != VCPU_CONTINUE)
+        if (exit != VCPU_CONTINUE) {
+            mxcsr_leave(c);
             return exit;
+        }
         debug_trap(c, false); // what a delivery met comes before its handler's first instruction
         if (!c->event.pending)
             run_blocks(c);

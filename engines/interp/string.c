@@ -9,6 +9,7 @@
 #include "engines/interp/fault.h"
 #include "engines/interp/flags.h"
 #include "engines/interp/forms.h"
+#include "engines/interp/simd_args.h"
 
 // ---- Index and count registers by address size ----
 INLINE uint64_t index_reg(const struct cpu *c, const struct op *op, unsigned reg)
@@ -233,7 +234,7 @@ bool lower_string(struct lower *l, const struct insn *in, unsigned arg)
         [STRING_SCAS] = {SIZES(scas, alone), SIZES(scas, rep)},
     };
     if (!is_string_opcode(in))
-        return false;
+        return arg == STRING_MOVS ? lower_simd_move(l, in, MOVE_SD) : lower_simd_compare(l, in, SIMD_CMPSD);
     const struct x86_operand *src = in->op[0].mem.base == RSI ? &in->op[0] : &in->op[1];
     struct op *op = emit(l, table[arg][in->rep || in->repne][size_index(in->op[0].size)]);
     op->aux = in->addr_size;

@@ -7,6 +7,7 @@
 #include "engines/interp/x87.h"
 
 #include <string.h>
+#include <xmmintrin.h>
 
 #include "engines/interp/flags.h"
 
@@ -52,7 +53,6 @@ __asm__(".text\n"
         "    ret\n");
 
 #define MXCSR_AT 24
-#define MXCSR_DEFAULT 0x1f80u
 #define FOP_OPCODE(fop) ((fop) >> 8 & 7)
 #define FOP_MODRM(fop) ((fop)&0xff)
 
@@ -68,7 +68,7 @@ static unsigned alignment(unsigned size)
 static uint64_t run(struct cpu *c, unsigned fop, uint8_t *image, void *memory)
 {
     unsigned opcode = FOP_OPCODE(fop), modrm = FOP_MODRM(fop);
-    const uint32_t mxcsr = MXCSR_DEFAULT; // fxrstor loads the host's xmm registers as well, which nobody uses now
+    const uint32_t mxcsr = _mm_getcsr(); // fxrstor loads it, and the xmm registers, which nobody uses now
     const uint8_t *insn =
         modrm >= 0xc0 ? x87_register_forms[opcode][modrm - 0xc0] : x87_memory_forms[opcode][modrm >> 3 & 7];
     memset(image + X87_IMAGE_BYTES, 0, 512 - X87_IMAGE_BYTES);

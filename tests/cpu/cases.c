@@ -155,6 +155,8 @@ bool case_announced(const struct test_case *t, uint64_t rip, const struct cpuid_
     const struct row *row = stray_row(&s);
     if (!row)
         return false;
+    if (s.vex && row->set == SET_VECTOR && row->form & (s.l ? L0 : L1)) // VAES and its kind are not the row's
+        return false;
     return row->set == SET_INTEGER || guest_has((enum need)(s.vex ? row->vex_need : row->need), table);
 }
 

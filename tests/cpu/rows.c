@@ -133,6 +133,7 @@ static const struct need_row {
     [NEED_POPCNT] = {"popcnt", {{1, ECX, 23}}},
     [NEED_FSGSBASE] = {"fsgsbase", {{7, EBX, 0}}},
     [NEED_CLFLUSHOPT] = {"clflushopt", {{7, EBX, 23}}},
+    [NEED_SHA] = {"sha", {{7, EBX, 29}}},
     [NEED_CLWB] = {"clwb", {{7, EBX, 24}}},
 };
 

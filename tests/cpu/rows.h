@@ -122,6 +122,7 @@ enum need {
     NEED_SSE41,
     NEED_SSE42,
     NEED_AES,
+    NEED_SHA,
     NEED_PCLMUL,
     NEED_XSAVE,
     NEED_AVX,

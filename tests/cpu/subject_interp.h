@@ -11,6 +11,8 @@
 #include "engines/interp/block.h"
 #include "engines/interp/flags.h"
 #include "engines/interp/mmu.h"
+#include "engines/interp/mxcsr.h"
+#include "engines/interp/xsave.h"
 #include "machine/cpuid.h"
 #include "tests/cpu/case.h"
 
@@ -77,10 +79,11 @@ static inline void subject_stop(struct subject_guest *s)
     free(s->ram.base);
 }
 
-static inline void subject_load_fpu(struct cpu *c, const struct test_case *t)
+static inline void subject_load_fpu(struct subject_guest *s, const struct test_case *t)
 {
-    fpu_to_image(&t->fpu, c->xsave, c->xcr0);
-    x87_from_image(&c->x87, c->xsave, true);
+    struct cpu *c = s->vcpu.engine_data;
+    fpu_to_image(&t->fpu, s->state.xsave, c->xcr0);
+    xrstor_all(c, s->state.xsave);
 }
 
 static inline void subject_store_fpu(struct subject_guest *s, struct fpu *f)
@@ -92,8 +95,6 @@ static inline void subject_store_fpu(struct subject_guest *s, struct fpu *f)
 
 static inline void subject_load(struct cpu *c, const struct test_case *t)
 {
-    if (t->vector)
-        subject_load_fpu(c, t);
     memcpy(c->gpr, t->in.gpr, sizeof t->in.gpr);
     c->rip = INSN_AT;
     flags_load_arith(c, t->in.flags);
@@ -151,12 +152,16 @@ static inline void subject_run(struct subject_guest *s, const struct test_case *
     struct cpu *c = s->vcpu.engine_data;
     subject_code(s, t);
     subject_load(c, t);
+    if (t->vector)
+        subject_load_fpu(s, t);
     memset(out, 0, sizeof *out);
+    mxcsr_enter(c);
     if (setjmp(c->fault) == 0) {
         if (t->insns > 1)
             subject_blocks(c);
         subject_step(c);
     }
+    mxcsr_leave(c);
     if (c->event.vector == VEC_GP && c->rip == INSN_AT + t->length)
         c->event.pending = false;
     memcpy(out->regs.gpr, c->gpr, sizeof out->regs.gpr);

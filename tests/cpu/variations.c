@@ -286,6 +286,15 @@ static void vary_conversion_store(const struct sides_of *s, struct difference *d
         d->fault = false;
 }
 
+// MXCSR's precision flag beside an overflow or underflow that is not masked.
+static void vary_precision(const struct sides_of *s, struct difference *d)
+{
+    const uint32_t precision = 0x20, range = 0x18;
+    uint32_t a = s->judge->fpu.mxcsr;
+    if (s->judge->vector == VEC_XM && s->subject->vector == VEC_XM && a & range & ~(a >> 7))
+        d->mxcsr &= ~precision;
+}
+
 static void vary_split_store(const struct sides_of *s, struct difference *d)
 {
     struct opcode o;
@@ -332,6 +341,10 @@ const struct variation variations[VARIATIONS] = {
     {"conversion-store-fault", vary_conversion_store,
      "vcvtps2ph whose store faults: whether MXCSR has the conversion's exceptions, and whether #XM comes first",
      "SDM vol. 2, VCVTPS2PH does not say; seen on Sapphire Rapids"},
+    {"precision-flag", vary_precision,
+     "#XM of an overflow or underflow: whether the precision flag is set, too, where the result were exact with an "
+     "exponent without bounds",
+     "SDM vol. 1, 4.9.1.4 and 4.9.1.5, where it is not: interp, which computes with exceptions masked, sets it"},
     {"split-store-fault", vary_split_store,
      "an x87 store across pages that faults in the second one: whether the first part is written",
      "SDM vol. 1, 8.6 does not say; seen on Sapphire Rapids"},

@@ -13,10 +13,22 @@ static const struct mnemonic {
 } mnemonics[] = {
 #define INSN(mnemonic, ...) {X86_INS_##mnemonic, #mnemonic},
 #define INSN_MMX(mnemonic, ...) {X86_INS_##mnemonic, #mnemonic},
+#define INSN_VEX(mnemonic, ...) INSN(mnemonic) INSN(V##mnemonic)
+#define SIMD(mnemonic, ...) INSN(mnemonic) INSN(V##mnemonic)
+#define SIMD_VEX(mnemonic, ...) INSN(mnemonic)
+#define SIMD_LEGACY(mnemonic, ...) INSN(mnemonic)
+#define FMA(mnemonic, ...) INSN(mnemonic)
 #include "engines/bt/insns.def"
 #include "engines/interp/insns.def"
+#include "engines/interp/simd_float.def"
+#include "engines/interp/simd_int.def"
 #undef INSN
 #undef INSN_MMX
+#undef INSN_VEX
+#undef SIMD
+#undef SIMD_VEX
+#undef SIMD_LEGACY
+#undef FMA
 };
 enum { MNEMONICS = sizeof mnemonics / sizeof mnemonics[0] };
 

@@ -40,14 +40,14 @@ static void test_ranges(const struct cpuid_table *t)
 static void test_features(const struct cpuid_table *t)
 {
     const struct cpuid_leaf *one = find(t, 1), *seven = find(t, 7), *ext = find(t, 0x80000001);
-    CHECK(ext->edx & 1u << 29);      // long mode
-    CHECK(ext->edx & 1u << 20);      // NX
-    CHECK(one->edx & 1u << 6);       // PAE
-    CHECK(!(one->edx & 1u << 0));    // no x87
-    CHECK(!(one->edx & (3u << 25))); // no SSE
-    CHECK(!(one->ecx & (3u << 26))); // no XSAVE
-    CHECK(!(one->ecx & 1u << 31));   // no hypervisor
-    CHECK(!(one->ecx & 1u << 24));   // no TSC-deadline timer, no x2APIC
+    CHECK(ext->edx & 1u << 29);    // long mode
+    CHECK(ext->edx & 1u << 20);    // NX
+    CHECK(one->edx & 1u << 6);     // PAE
+    CHECK(one->edx & 1u << 0);     // x87
+    CHECK(one->edx & 3u << 25);    // SSE, SSE2
+    CHECK(!(one->ecx & 1u << 27)); // OSXSAVE is the engines' to add
+    CHECK(!(one->ecx & 1u << 31)); // no hypervisor
+    CHECK(!(one->ecx & 1u << 24)); // no TSC-deadline timer, no x2APIC
     CHECK(!(one->ecx & 1u << 21));
     CHECK(seven->ebx & 1u << 20);              // SMAP
     CHECK(find(t, 0x80000007)->edx & 1u << 8); // invariant TSC
@@ -66,6 +66,14 @@ static void test_host(void)
     CHECK(!(find(&bare, 1)->ecx & 1u << 23));
     CHECK(!(find(&bare, 7)->ebx & (1u << 3 | 1u << 8 | 1u << 19))); // BMI1, BMI2, ADX
     CHECK_EQ(find(&bare, 0x80000001)->ecx, 0);
+    CHECK_EQ(find(&with, 0xd)->eax, 7);
+    CHECK_EQ(find(&with, 0xd)->ecx, 832);
+    CHECK_EQ(find(&bare, 0xd)->eax, 0);
+
+    // AVX is nothing without XSAVE, nor AVX2 without AVX.
+    struct cpuid_table no_xsave = machine_cpuid(less, ~X86_FEATURE_BIT(XSAVE));
+    CHECK(!(find(&no_xsave, 1)->ecx & (1u << 12 | 1u << 26 | 1u << 28 | 1u << 29)));
+    CHECK(!(find(&no_xsave, 7)->ebx & 1u << 5));
     test_order(&bare);
     test_ranges(&bare);
 }
