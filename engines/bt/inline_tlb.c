@@ -28,6 +28,7 @@
 
 #include "engines/bt/emulate.h"
 #include "engines/bt/kinds.h"
+#include "engines/bt/vectors.h"
 
 #define INLINE_MOST 32 // bytes of an operand
 #define RCX_BIT (1u << RCX)
@@ -356,7 +357,7 @@ static bool inline_vector(struct translator *t)
 {
     const struct insn *in = &t->in->insn;
     bool masked = plain_emulation(in) && in->id != X86_INS_WAIT;
-    return vector_can_run(t) && !masked && inline_plain(t);
+    return vector_can_run(t) && !masked && !vectors_left_to_c(t->bt, in) && inline_plain(t);
 }
 
 static bool inline_lea(struct translator *t)

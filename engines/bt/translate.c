@@ -5,7 +5,7 @@
 #include "engines/bt/translate.h"
 
 #include "engines/bt/compat.h"
-#include "engines/bt/emulate.h"
+#include "engines/bt/emulations.h"
 #include "engines/bt/kinds.h"
 #include "engines/bt/translator.h"
 #include "engines/bt/vectors.h"
@@ -229,6 +229,8 @@ static bool translate_vector(struct translator *t)
         return put_callout(t, emulate);
     if (!vector_can_run(t))
         return put_refused(t);
+    if (vectors_left_to_c(t->bt, in))
+        return put_callout(t, emulate_ldmxcsr);
     if (t->bt->world == WORLD_FAST && names_rsp(in))
         return translate_vector_rsp(t);
     if (emulate && in->id != X86_INS_WAIT)

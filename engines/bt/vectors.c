@@ -16,6 +16,16 @@ static void set_live(struct bt *bt, unsigned classes)
         bt->dead[needed] = needed & ~classes;
 }
 
+static uint32_t host_mxcsr_mask(void)
+{
+    uint8_t image[XSAVE_LEGACY] __attribute__((aligned(16)));
+    uint32_t mask;
+    memset(image, 0, sizeof image);
+    __asm__ volatile("fxsave64 (%0)" : : "r"(image) : "memory");
+    memcpy(&mask, image + XSAVE_MXCSR_MASK, sizeof mask);
+    return mask;
+}
+
 void vectors_reset(struct bt *bt)
 {
     const uint16_t fcw = FCW_RESET;
@@ -25,6 +35,7 @@ void vectors_reset(struct bt *bt)
     memcpy(bt->xsave + XSAVE_MXCSR, &mxcsr, sizeof mxcsr);
     memcpy(bt->xsave + XSAVE_MXCSR_MASK, &mask, sizeof mask);
     bt->mxcsr_reset = MXCSR_RESET;
+    bt->more_mxcsr = host_mxcsr_mask() & ~MXCSR_ALL;
     set_live(bt, 0);
     vectors_mode_changed(bt);
 }
@@ -70,6 +81,11 @@ bool vectors_announced(const struct bt *bt, const struct insn *in)
     if (in->vex && !cpuid_has(bt, FEATURE_AVX))
         return false;
     return cpuid_has(bt, kind == KIND_AVX_INT && in->vex_l ? FEATURE_AVX2 : features[kind]);
+}
+
+bool vectors_left_to_c(const struct bt *bt, const struct insn *in)
+{
+    return bt->more_mxcsr && (in->id == X86_INS_LDMXCSR || in->id == X86_INS_VLDMXCSR);
 }
 
 bool vectors_aligned(const struct insn *in, const struct x86_operand *memory)

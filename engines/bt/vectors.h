@@ -27,6 +27,8 @@ unsigned vectors_of(const struct insn *in);
 unsigned vectors_needed(const struct insn *in);
 // Does CPUID announce it? True for those that need no class.
 bool vectors_announced(const struct bt *bt, const struct insn *in);
+// Is it ldmxcsr, on a host that would take bits which are #GP for the guest?
+bool vectors_left_to_c(const struct bt *bt, const struct insn *in);
 // Does its operand in memory have to be aligned? (SDM vol. 2, 2.4: exception types 1 and 2; legacy ones of type 4)
 bool vectors_aligned(const struct insn *in, const struct x86_operand *memory);
 // Does RFLAGS.AC never ask that? (SDM vol. 2, table 2-27: type 11 has no #AC)
