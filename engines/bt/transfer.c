@@ -93,6 +93,7 @@ void emulate_iret(struct bt *bt, const struct insn *in)
 {
     unsigned size = in->op_size;
     bt->nmi_masked = false;
+    bt->attention |= bt->nmi_pending; // one that has waited comes now
     if (bt->rflags & FLAG_NT)
         raise_error(bt, VEC_GP, 0);
     uint64_t frame[5] = {0}, sp = bt->gpr[RSP]; // rip, cs, rflags, rsp, ss
