@@ -54,6 +54,10 @@ static const struct {
     {{0x66, 0xad}, 2, 0, 1},                       // lodsw
     {{0xa6}, 1, 0, 1},                             // cmpsb
     {{0x48, 0x8d, 0x47, 0}, 4, 3, 1},              // leaq m, %rax: no access
+    {{0x0f, 0x11, 0x47, 0}, 4, 3, 1},              // movups %xmm0, m
+    {{0x0f, 0x10, 0x47, 0}, 4, 3, 1},              // movups m, %xmm0
+    {{0x66, 0x0f, 0xd6, 0x47, 0}, 5, 4, 1},        // movq %xmm0, m
+    {{0xdd, 0x47, 0}, 3, 2, 1},                    // fldl m
     {{0x0f, 0x18, 0x4f, 0}, 4, 3, 1},              // prefetcht0 m: none
 };
 enum { KINDS = sizeof insns / sizeof insns[0] };
@@ -183,6 +187,8 @@ static void host_give(const uint64_t gpr[GPR_COUNT])
     r.eflags = FLAG_FIXED1;
     r.orig_rax = -1ull; // not in a system call
     ptrace(PTRACE_SETREGS, child, 0, &r);
+    struct user_fpregs_struct f = {.cwd = 0x37f, .mxcsr = 0x1f80}; // as the engines begin
+    ptrace(PTRACE_SETFPREGS, child, 0, &f);
 }
 
 static void host_take(uint64_t gpr[GPR_COUNT], uint64_t *rip)
@@ -234,6 +240,7 @@ static bool engine_run(struct system *s, unsigned cpl, const struct work *w, str
     first_registers(at->gpr);
     memcpy(at->dr, w->dr, sizeof at->dr);
     at->dr7 |= w->dr7;
+    at->cr4 |= CR4_OSFXSR;
     for (;;) {
         enum vcpu_exit exit;
         at->dr6 = 0xffff0ff0;
