@@ -241,9 +241,9 @@ BOCHS_TOOLS = ("bochs", "grub-mkrescue", "xorriso", "mformat")
 MACHINES = {
     "amd": Machine("amd", "QEMU TCG", "kvm-amd", "npt", "qemu-system-x86", ("qemu-system-x86_64",), start_qemu, 180, 240),
     "intel": Machine("intel", "Bochs, Sandy Bridge", "kvm-intel", "ept", "bochs", BOCHS_TOOLS,
-                     bochs_starter("corei7_sandy_bridge_2600k"), 600, 900),
+                     bochs_starter("corei7_sandy_bridge_2600k"), 600, 600),
     "amd-bochs": Machine("amd-bochs", "Bochs, Bulldozer", "kvm-amd", "npt", "bochs", BOCHS_TOOLS,
-                         bochs_starter("zambezi"), 600, 900),
+                         bochs_starter("zambezi"), 600, 600),
 }
 
 
