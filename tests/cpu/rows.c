@@ -192,7 +192,7 @@ static void announce(struct cpuid_leaf *leaves, unsigned count, const struct fea
 void announce_all(struct cpuid_leaf *leaves, unsigned count)
 {
     for (unsigned need = NEED_FPU; need < NEEDS; need++)
-        for (unsigned i = 0; i < 2 && need != NEED_XSAVE && host_has((enum need)need); i++) // CPUID shows CR4.OSXSAVE
+        for (unsigned i = 0; i < 2 && host_has((enum need)need); i++)
             if (needs[need].bit[i].leaf)
                 announce(leaves, count, &needs[need].bit[i]);
 }

@@ -251,12 +251,15 @@ static void vary_masked_store(const struct sides_of *s, struct difference *d)
         *d = (struct difference){.flags = d->flags, .gpr = d->gpr, .mxcsr = d->mxcsr, .ymm = d->ymm, .fcw = d->fcw};
 }
 
-static void vary_image_tail(const struct sides_of *s, struct difference *d)
+static void vary_image_parts(const struct sides_of *s, struct difference *d)
 {
     struct opcode o;
     const struct outcome *fault;
-    bool fxsave = faults_alone(s, &o, &fault) && !o.vex && o.map == 1 && o.opcode == 0xae && !(o.modrm & 0x38);
-    if (fxsave && fault->vector == VEC_PF && fault->cr2 % PAGE < 512)
+    if (!faults_alone(s, &o, &fault) || o.vex || o.map != 1 || o.opcode != 0xae || fault->vector != VEC_PF)
+        return;
+    unsigned digit = o.modrm >> 3 & 7;
+    bool parts = (digit == 4 || digit == 5) && (s->t->in.gpr[RAX] & 7) != 7; // xsave, xrstor: not all components
+    if (digit == 0 || parts)
         *d = (struct difference){.flags = d->flags, .gpr = d->gpr, .mxcsr = d->mxcsr, .ymm = d->ymm, .fcw = d->fcw};
 }
 
@@ -293,6 +296,18 @@ static void vary_precision(const struct sides_of *s, struct difference *d)
     uint32_t a = s->judge->fpu.mxcsr;
     if (s->judge->vector == VEC_XM && s->subject->vector == VEC_XM && a & range & ~(a >> 7))
         d->mxcsr &= ~precision;
+}
+
+// The products' exceptions come before the sums are made, or all of them at the end.
+static void vary_dot_product(const struct sides_of *s, struct difference *d)
+{
+    uint64_t at = s->judge->rip - INSN_AT;
+    bool both = s->judge->vector == VEC_XM && s->subject->vector == VEC_XM && s->judge->rip == s->subject->rip;
+    if (!both || at >= s->t->length)
+        return;
+    struct opcode o = opcode_parse(s->t->bytes + at, s->t->length - (unsigned)at);
+    if (o.map == 3 && (o.opcode == 0x40 || o.opcode == 0x41))
+        d->mxcsr &= ~0x3fu;
 }
 
 static void vary_split_store(const struct sides_of *s, struct difference *d)
@@ -333,8 +348,9 @@ const struct variation variations[VARIATIONS] = {
      "SDM vol. 3, 4.7 does not say which; seen on Sapphire Rapids"},
     {"masked-store", vary_masked_store, "maskmovq and maskmovdqu: a fault of bytes that the mask leaves out",
      "SDM vol. 2, MASKMOVQ, MASKMOVDQU: implementation dependent"},
-    {"fxsave-tail", vary_image_tail, "fxsave with a fault of the image's last 96 bytes, which are not written",
-     "SDM vol. 1, 10.5.1 does not say; Sapphire Rapids faults"},
+    {"image-parts", vary_image_parts,
+     "fxsave, and xsave or xrstor of some components: a fault of bytes that are not written or read",
+     "SDM vol. 1, 10.5.1 and 13.7 do not say; Sapphire Rapids faults for fxsave's last 96 bytes"},
     {"canonical-edge", vary_canonical_edge,
      "an operand that crosses the end of the canonical addresses: #GP, or the first part's #PF",
      "SDM vol. 3, table 6-2: one class of priority"},
@@ -345,6 +361,9 @@ const struct variation variations[VARIATIONS] = {
      "#XM of an overflow or underflow: whether the precision flag is set, too, where the result were exact with an "
      "exponent without bounds",
      "SDM vol. 1, 4.9.1.4 and 4.9.1.5, where it is not: interp, which computes with exceptions masked, sets it"},
+    {"dot-product-flags", vary_dot_product, "#XM of dpps or dppd: whether MXCSR has the later steps' exceptions, too",
+     "SDM vol. 2, DPPS: unmasked exceptions are reported after each step; interp, which computes with them masked, has "
+     "all"},
     {"split-store-fault", vary_split_store,
      "an x87 store across pages that faults in the second one: whether the first part is written",
      "SDM vol. 1, 8.6 does not say; seen on Sapphire Rapids"},
