@@ -81,6 +81,21 @@ static void drop_empty(struct kvm_cpuid2 *guest)
     guest->nent = kept;
 }
 
+// A software back end overwrites leaf 7, where that is there, and leaf 0xd, where it is not beyond the highest, with
+// the host's: with SMAP and xsave, whose instructions its emulator does not know at CPL 0, where a kernel uses them.
+static void drop_extensions(struct kvm_cpuid2 *guest)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < guest->nent; i++) {
+        struct kvm_cpuid_entry2 e = guest->entries[i];
+        if (e.function == 0 && e.eax > 0x7)
+            e.eax = 0x7;
+        if (e.function != 0x7 && e.function != 0xd)
+            guest->entries[kept++] = e;
+    }
+    guest->nent = kept;
+}
+
 static void note_differences(struct vtx *x, struct kvm_cpuid2 *wanted, struct kvm_cpuid2 *got)
 {
     for (size_t i = 0; i < FEATURE_REGS; i++) {
@@ -136,6 +151,8 @@ static int set_cpuid(struct vcpu *v, struct kvm_cpuid2 *wanted, struct kvm_cpuid
         return -1;
     intersect(guest, supported);
     drop_empty(guest);
+    if (!x->hardware)
+        drop_extensions(guest);
     if (VTX_IOCTL(v, x->cpu, KVM_SET_CPUID2, guest) < 0)
         return -1;
     guest->nent = MAX_ENTRIES;

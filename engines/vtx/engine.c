@@ -108,6 +108,7 @@ static int create_all(struct vcpu *v)
     if (!info.available)
         return vtx_fail(v, "%s", info.reason);
     memcpy(x->backend, info.backend, sizeof x->backend);
+    x->hardware = info.hardware;
     if (vtx_options_parse(&x->options, v->settings, v->error, sizeof v->error))
         return -1;
 

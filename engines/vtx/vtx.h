@@ -44,6 +44,7 @@ struct vtx {
     struct kvm_run *run;
     size_t run_size;
     char backend[32];    // for error lines: who failed
+    bool hardware;       // VT-x or SVM stands behind it
     bool has_tsc_offset; // KVM_VCPU_TSC_OFFSET (Linux 5.16 and later)
     bool has_xcrs;       // KVM_CAP_XCRS: the CPU has XSAVE, and the guest therefore an xcr0
 
