@@ -164,6 +164,8 @@ def judging():
     check("a skip of the image's own", judged("test/x", checks=[], skipped=[{"bench": "x", "reason": "no SMAP"}]).skipped == ["no SMAP"])
     hung = check_kvm.judge_image(kvm_machine.Result("test/x", None, "", "nothing for 9 s", 9), {}, False)
     check("what hung is a failure", hung.failed == ["the machine hung: nothing for 9 s"] and not hung.passed)
+    known = check_kvm.judge_image(kvm_machine.Result("test/x", None, "", "", 9), {("x", "hang"): "emu: known"}, False)
+    check("where that is a known limit, a skip", known.skipped == ["emu: known"] and not known.failed and not known.passed)
     crashed = check_kvm.judge_image(kvm_machine.Result("test/x", 139, "", "", 9), {}, False)
     check("a crash is a failure", crashed.failed == ["exit status 139: no JSON"])
     record = check_kvm.record_of(kvm_machine.Result("test/x", 0, json.dumps(document()), "", 1.23), judged("test/x"))
