@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Ports, devices in memory, and the two registers that the local APIC shares with the CPU. Devices may compute with
-// floating point: they get the host's MXCSR.
+// Ports, devices in memory, and the two registers that the local APIC shares with the CPU. The devices compute with
+// integers, but what they hand on of a port write, text and marks, may reach code that does not: it gets the host's
+// MXCSR.
 #include "engines/interp/bus.h"
 
 #include "engines/interp/mxcsr.h"
-
-#define OUTSIDE(...)                                                                                                   \
-    do {                                                                                                               \
-        mxcsr_leave(c);                                                                                                \
-        __VA_ARGS__;                                                                                                   \
-        mxcsr_enter(c);                                                                                                \
-    } while (0)
 
 // What the machine answered to an access; `event` is the exit's kind.
 static void note_exit(struct cpu *c, enum vcpu_exit exit, enum event event)
@@ -35,14 +29,16 @@ uint32_t bus_port_read(struct cpu *c, uint16_t port, unsigned size)
 {
     const struct vcpu_bus *bus = &c->vcpu->bus;
     uint32_t value = UINT32_MAX;
-    OUTSIDE(note_port_exit(c, bus->pio_read(bus->machine, port, size, &value)));
+    note_port_exit(c, bus->pio_read(bus->machine, port, size, &value));
     return value;
 }
 
 void bus_port_write(struct cpu *c, uint16_t port, unsigned size, uint32_t value)
 {
     const struct vcpu_bus *bus = &c->vcpu->bus;
-    OUTSIDE(note_port_exit(c, bus->pio_write(bus->machine, port, size, value)));
+    mxcsr_leave(c);
+    note_port_exit(c, bus->pio_write(bus->machine, port, size, value));
+    mxcsr_enter(c);
 }
 
 // Devices see naturally aligned accesses of 1, 2, 4 or 8 bytes; anything else reaches them byte by byte.
@@ -55,14 +51,14 @@ static uint64_t device_read(struct cpu *c, gpa_t at, unsigned size)
 {
     const struct vcpu_bus *bus = &c->vcpu->bus;
     uint64_t value = 0;
-    OUTSIDE(note_exit(c, bus->mmio_read(bus->machine, at, size, &value), EV_exit_mmio));
+    note_exit(c, bus->mmio_read(bus->machine, at, size, &value), EV_exit_mmio);
     return value;
 }
 
 static void device_write(struct cpu *c, gpa_t at, unsigned size, uint64_t value)
 {
     const struct vcpu_bus *bus = &c->vcpu->bus;
-    OUTSIDE(note_exit(c, bus->mmio_write(bus->machine, at, size, value), EV_exit_mmio));
+    note_exit(c, bus->mmio_write(bus->machine, at, size, value), EV_exit_mmio);
 }
 
 uint64_t bus_memory_read(struct cpu *c, gpa_t at, unsigned size)
@@ -87,17 +83,15 @@ void bus_memory_write(struct cpu *c, gpa_t at, unsigned size, uint64_t value)
 
 void bus_tpr_lowered(struct cpu *c)
 {
-    OUTSIDE(c->vcpu->bus.tpr_lowered(c->vcpu->bus.machine));
+    c->vcpu->bus.tpr_lowered(c->vcpu->bus.machine);
 }
 
 void bus_apic_base_written(struct cpu *c, uint64_t value)
 {
-    OUTSIDE(c->vcpu->bus.apic_base_written(c->vcpu->bus.machine, value));
+    c->vcpu->bus.apic_base_written(c->vcpu->bus.machine, value);
 }
 
 int bus_interrupt_acknowledge(struct cpu *c)
 {
-    int vector;
-    OUTSIDE(vector = c->vcpu->bus.interrupt_acknowledge(c->vcpu->bus.machine));
-    return vector;
+    return c->vcpu->bus.interrupt_acknowledge(c->vcpu->bus.machine);
 }

@@ -11,13 +11,15 @@
 void mxcsr_enter(struct cpu *c)
 {
     c->host_mxcsr = _mm_getcsr();
-    _mm_setcsr(c->mxcsr | MXCSR_MASKS);
+    if (c->host_mxcsr != (c->mxcsr | MXCSR_MASKS)) // loading it takes longer than looking
+        _mm_setcsr(c->mxcsr | MXCSR_MASKS);
 }
 
 void mxcsr_leave(struct cpu *c)
 {
     c->mxcsr = mxcsr_read(c);
-    _mm_setcsr(c->host_mxcsr);
+    if (((c->mxcsr | MXCSR_MASKS) ^ c->host_mxcsr) & ~MXCSR_FLAGS) // flags alone disturb nobody
+        _mm_setcsr(c->host_mxcsr);
 }
 
 uint32_t mxcsr_read(struct cpu *c)

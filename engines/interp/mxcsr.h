@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // MXCSR and SIMD floating-point exceptions (SDM vol. 1, 10.2.3 and 11.5). While the guest runs, the host's MXCSR has
 // the guest's rounding, FTZ, DAZ and flags, and all exceptions masked: so a masked exception, which is the rule, costs
-// a handler nothing. Around everything of the host's that might compute with floating point (devices, and whoever
-// called run()) mxcsr_leave() and mxcsr_enter() exchange it for the host's own.
+// a handler nothing. Around everything of the host's that might compute with floating point (what port writes
+// lead to, whoever called run()) mxcsr_leave() and mxcsr_enter() exchange it for the host's own.
 //
 // With any exception unmasked every instruction is run on its own, flags cleared, and looked at (mxcsr_again).
 #ifndef RINGSIDE_INTERP_MXCSR_H
