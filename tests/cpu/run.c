@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SHOWN = 20, HANG_SECONDS = 60, TICK_US = 200000, NOT_HERE = 77 };
+enum { SHOWN = 20, HANG_CPU_SECONDS = 30, HANG_SECONDS = 600, TICK_US = 200000, NOT_HERE = 77 };
 
 static double now(void)
 {
@@ -70,7 +70,7 @@ struct worker {
     pid_t pid; // 0: done
     uint64_t end;
     uint64_t seen; // case that it was last seen at
-    double since;
+    double since, cpu_since;
 };
 
 static volatile sig_atomic_t interrupts;
@@ -79,6 +79,16 @@ static void on_interrupt(int number)
 {
     (void)number;
     interrupts = interrupts + 1;
+}
+
+// What the process has had of a CPU: on a loaded machine a case may wait long for its turn.
+static double cpu_seconds(pid_t pid)
+{
+    clockid_t clock;
+    struct timespec t;
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) < 0)
+        return 0;
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static void start_worker(const struct run *r, struct worker *w, unsigned i, uint64_t first)
@@ -93,6 +103,7 @@ static void start_worker(const struct run *r, struct worker *w, unsigned i, uint
         work(r, i, first, w->end);
     w->seen = first;
     w->since = now();
+    w->cpu_since = 0;
 }
 
 static void say_lost(const struct run *r, const char *how, int signal_number, uint64_t number)
@@ -107,8 +118,8 @@ static bool look_after(struct run *r, struct worker *w, unsigned i)
     int status;
     uint64_t at = r->totals[i].number;
     if (at != w->seen)
-        w->seen = at, w->since = now();
-    bool hung = now() - w->since > HANG_SECONDS;
+        w->seen = at, w->since = now(), w->cpu_since = cpu_seconds(w->pid);
+    bool hung = now() - w->since > HANG_SECONDS || cpu_seconds(w->pid) - w->cpu_since > HANG_CPU_SECONDS;
     if (hung)
         kill(w->pid, SIGKILL);
     if (waitpid(w->pid, &status, hung ? 0 : WNOHANG) != w->pid)
