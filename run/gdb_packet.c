@@ -80,7 +80,7 @@ static enum gdb_input checksum(struct gdb_parser *p, uint8_t byte)
     int value = digit((char)byte);
     p->broken = p->broken || value < 0;
     if (p->state == GDB_SUM_HIGH) {
-        p->given = (uint8_t)(value << 4);
+        p->given = (uint8_t)((unsigned)value << 4);
         p->state = GDB_SUM_LOW;
         return GDB_NOTHING;
     }
