@@ -241,17 +241,24 @@ def endless(engine):
 
 
 def breakout(files):
-    """A kernel that writes its own code over bt's translation cache, to make a file named `canary`."""
+    """A kernel that writes its own code over bt's translation of it, to make a file named `canary`.
+
+    Where that is it finds by a constant of its own, in all memory from the engine's region on: it knows no layout.
+    """
     shell = (b"\x48\x8d\x3d" + struct.pack("<i", 29) +           # lea canary(%rip), %rdi
              b"\xbe\x41\0\0\0\xba\xa4\1\0\0\xb8\2\0\0\0\x0f\5"  # open(canary, O_CREAT | O_WRONLY, 0644)
              b"\xbf\x4d\0\0\0\xb8\xe7\0\0\0\x0f\5canary\0")     # exit_group(77)
-    cache = 0xD040000000  # BT_REGION as the guest sees it
-    code = (b"\x48\x8d\x35" + struct.pack("<i", 39) +            # lea shell(%rip), %rsi
-            b"\x48\xbf" + struct.pack("<Q", cache + 0x280000) +   # movabs $..., %rdi
-            b"\xb9" + struct.pack("<I", len(shell)) + b"\xf3\xa4"  # mov $..., %ecx; rep movsb
-            b"\x48\xbf" + struct.pack("<Q", cache + 0x27FFFF) +
-            b"\xb9" + struct.pack("<I", 0x90000) + b"\xb0\x90\xfd\xf3\xaa"  # mov $0x90, %al; std; rep stosb
-            b"\x0f\x0b" + shell)
+    region = 0xD040000000  # BT_REGION as the guest sees it
+    mark = b"\xde\xc0\xad\x8b", b"\x0d\xf0\xfe\xca"
+    strike = (b"\xf3\xa4\x48\xb8" + mark[0] + mark[1] +       # rep movsb; movabs $mark, %rax
+              b"\x31\xc0")                                    # xor %eax, %eax: no register has the mark for long
+    find = (b"\x48\xbf" + struct.pack("<Q", region) +          # movabs $region, %rdi
+            b"\x48\xff\xc7\x81\x3f" + mark[0] + b"\x75\xf5"   # 1: inc %rdi; cmpl $..., (%rdi); jne 1b
+            b"\x81\x7f\4" + mark[1] + b"\x75\xec"             # cmpl $..., 4(%rdi); jne 1b
+            b"\x48\x83\xef\2\xb9" + struct.pack("<I", len(shell)))  # sub $2, %rdi: to movabs; mov $..., %ecx
+    code = b"\x31\xc9" + strike + find                         # xor %ecx, %ecx: translated, but nothing moved yet
+    code += b"\x48\x8d\x35\2\0\0\0\xeb"                       # lea shell(%rip), %rsi; jmp strike
+    code += struct.pack("b", 2 - len(code) - 1) + shell
     path = files("breakout", elf(code))
     with tempfile.TemporaryDirectory() as folder:
         canary = os.path.join(folder, "canary")
