@@ -155,10 +155,10 @@ static uint64_t iret_flags(const struct cpu *c, unsigned size)
     return mask;
 }
 
-// The stack segment that iret goes to; outside 64-bit mode SS:ESP have not been read yet.
+// The stack segment that iret goes to, whose part of the frame is not looked at before CS is good.
 static struct segment iret_stack(struct cpu *c, const struct op *op, uint64_t frame[5], unsigned cpl)
 {
-    for (unsigned i = 3; i < 5 && c->mode != X86_CODE64; i++)
+    for (unsigned i = 3; i < 5; i++)
         frame[i] = frame_read(c, op, i * op->aux, op->aux);
     return segment_check_stack(c, op, (uint16_t)frame[4], cpl);
 }
@@ -173,13 +173,8 @@ static WORK uint64_t iret(struct cpu *c, const struct op *op)
         return_to_task(c, op);
     uint64_t frame[5]; // rip, cs, rflags, rsp, ss
     bool is_long = c->mode == X86_CODE64;
-    if (LIKELY(is_long)) {
-        for (unsigned i = 0; i < 5; i++)
-            frame[i] = load_sized(c, op, c->gpr[RSP] + i * size, size);
-    } else {
-        for (unsigned i = 0; i < 3; i++)
-            frame[i] = frame_read(c, op, i * size, size);
-    }
+    for (unsigned i = 0; i < 3; i++)
+        frame[i] = frame_read(c, op, i * size, size);
 
     struct descriptor cs = return_segment(c, op, (uint16_t)frame[1]);
     unsigned cpl = cs.selector & 3;

@@ -15,6 +15,7 @@ CODE_BYTES(sti_nop, "sti; nop; nop; hlt");
 CODE_BYTES(load_ss, "movl $0x10, %eax; sti; nop; movl %eax, %ss; nop; hlt");
 CODE_BYTES(system_call, "syscall; nop; hlt");
 CODE_BYTES(system_return, "sysretq");
+CODE_BYTES(interrupt_return, "iretq");
 
 static struct guest g;
 
@@ -183,6 +184,23 @@ static void nmi(void)
     CHECK_EQ(frame(&g, F_RIP), CODE);
 }
 
+// CS is judged before SS:RSP are read: seen on Intel's processors, which do not come to the page that is not there.
+static void iret_order(void)
+{
+    const uint64_t end = 0x400000, rsp = end - 24;
+    for (unsigned good = 0; good < 2; good++) {
+        START(&g, 3, interrupt_return);
+        put(&g, rsp, USER_CODE);
+        put(&g, rsp + 8, good ? CS3 : SS3);
+        put(&g, rsp + 16, FLAG_FIXED1);
+        g.s.gpr[RSP] = rsp;
+        CHECK_EQ(guest_vector(&g), good ? VEC_PF : VEC_GP);
+        CHECK_EQ(get(&g, g.s.gpr[RSP]), good ? PF_USER : SS3 & ~3);
+        CHECK_EQ(g.s.cr2, good ? end : 0);
+        CHECK_EQ(frame_after_error(&g, F_RSP), rsp);
+    }
+}
+
 static void interrupt_waits(void)
 {
     g.vector = 0x40;
@@ -270,6 +288,7 @@ int main(void)
     double_faults();
     smap();
     nmi();
+    iret_order();
     shadows();
     single_steps();
     guest_free(&g);
