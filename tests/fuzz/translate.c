@@ -382,13 +382,14 @@ static bool is_announced(const struct insn *in)
 }
 
 // Where two right engines differ, and what they saw is in memory already: undefined flags that a trap behind the
-// instruction has pushed, those of a repeated cmps or scas that faults (AMD's and Intel's processors differ as well),
-// and branch targets that are not canonical, at which bt faults, and not at the branch (docs/bt.md).
+// instruction has pushed, a random rsp that it has pushed or pushed to (rdrand: SDM vol. 2), those of a repeated cmps
+// or scas that faults (AMD's and Intel's processors differ as well), and branch targets that are not canonical, at
+// which bt faults, and not at the branch (docs/bt.md).
 static bool goes_its_own_way(const struct insn *in, bool traced)
 {
     bool string = (in->rep || in->repne) && strchr("\xa6\xa7\xae\xaf", in->opcode[0]) && in->opcode[0];
     bool moved = interp.state.rip >= HANDLERS && interp.state.rip < HANDLERS + 0x1000;
-    return (traced && undefined_flags(in)) || (string && moved) || !canonical(bt.state.rip);
+    return (traced && (undefined_flags(in) || from_outside(in))) || (string && moved) || !canonical(bt.state.rip);
 }
 
 struct stretch {
