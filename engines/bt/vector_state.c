@@ -23,14 +23,21 @@ static uint64_t *present(struct bt *bt) // components that are not in their init
     return (uint64_t *)(void *)(bt->xsave + XSAVE_HEADER);
 }
 
-// Operands of these are aligned; where alignment is checked anyway, of doublewords first.
-static uint64_t aligned_address(struct bt *bt, const struct insn *in, unsigned alignment)
+// Before anything about the operand's pages, as on Intel's processors (SDM vol. 3, table 6-2, leaves #AC and #PF open).
+static uint64_t checked_address(struct bt *bt, const struct insn *in, unsigned alignment)
 {
     uint64_t va = effective_address(bt, in, &in->op[0]);
     if (!canonical(va))
         raise_error(bt, in->stack_segment ? VEC_SS : VEC_GP, 0);
-    if (va % ALIGN_CHECKED && mem_checks_alignment(bt))
+    if (va % alignment && mem_checks_alignment(bt))
         raise_error(bt, VEC_AC, 0);
+    return va;
+}
+
+// Operands of these are aligned; where alignment is checked anyway, of doublewords first.
+static uint64_t aligned_address(struct bt *bt, const struct insn *in, unsigned alignment)
+{
+    uint64_t va = checked_address(bt, in, ALIGN_CHECKED);
     if (va % alignment)
         raise_error(bt, VEC_GP, 0);
     return va;
@@ -345,9 +352,7 @@ void emulate_x87_environment(struct bt *bt, const struct insn *in)
     vectors_home(bt);
     if (!stores && vectors_pending(bt))
         raise_exception(bt, VEC_MF);
-    uint64_t va = effective_address(bt, in, o);
-    if (va % (has_16_bits(in) ? 2 : 4) && mem_checks_alignment(bt))
-        raise_error(bt, VEC_AC, 0);
+    uint64_t va = checked_address(bt, in, has_16_bits(in) ? 2 : 4);
     if (stores) {
         mem_probe_write(bt, va, o->size, in->stack_segment);
         memcpy(pointers, vectors_image(bt), sizeof pointers);

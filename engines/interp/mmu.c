@@ -224,6 +224,13 @@ static void write_bytes(struct cpu *c, struct target t, const uint8_t *from, uns
     }
 }
 
+void mem_check_area(struct cpu *c, const struct op *op, uint64_t va, unsigned align)
+{
+    if (!canonical(va))
+        raise_error(c, op, op->stack ? VEC_SS : VEC_GP, 0);
+    check_alignment(c, op, c->tlb_mode, va, align);
+}
+
 void mem_read_bytes(struct cpu *c, const struct op *op, uint64_t va, void *to, unsigned size, unsigned align)
 {
     const void *p = mem_ptr_read(c, va, size);

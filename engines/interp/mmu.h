@@ -76,6 +76,10 @@ MEM_ACCESS(64)
 uint64_t sys_read(struct cpu *c, const struct op *op, uint64_t va, unsigned size);
 void sys_write(struct cpu *c, const struct op *op, uint64_t va, unsigned size, uint64_t value);
 
+// What an area is checked for before its pages are: raises #GP or #SS where va is not canonical, and #AC where it does
+// not have this alignment and is asked to. (SDM vol. 3, table 6-2, leaves #AC and #PF to the processor; Intel's do so.)
+void mem_check_area(struct cpu *c, const struct op *op, uint64_t va, unsigned align);
+
 static inline bool canonical(uint64_t va)
 {
     return (uint64_t)((int64_t)(va << 16) >> 16) == va;

@@ -129,6 +129,14 @@ static void get_environment(struct x87 *f, const uint8_t *from, bool words)
     x87_loaded(f);
 }
 
+// Where the operand is (SDM vol. 3, table 6-7, for its alignment).
+static uint64_t area(struct cpu *c, const struct op *op)
+{
+    uint64_t va = ea(c, op);
+    mem_check_area(c, op, va, op->dst ? 2 : 4);
+    return va;
+}
+
 // aux: bytes of the operand; dst: the 16-bit form. Functions apart, as a handler with arrays of its own could not end
 // in a tail call.
 static COLD void fnstenv(struct cpu *c, const struct op *op)
@@ -136,7 +144,7 @@ static COLD void fnstenv(struct cpu *c, const struct op *op)
     uint8_t image[ENV_BYTES];
     available(c, op);
     put_environment(&c->x87, image, op->dst);
-    mem_write_bytes(c, op, ea(c, op), image, op->aux, op->dst ? 2 : 4);
+    mem_write_bytes(c, op, area(c, op), image, op->aux, 1);
     c->x87.cw |= X87_EXCEPTIONS; // and with all exceptions masked none is pending
     x87_loaded(&c->x87);
 }
@@ -145,7 +153,7 @@ static COLD void fldenv(struct cpu *c, const struct op *op)
 {
     uint8_t image[ENV_BYTES];
     x87_ready(c, op);
-    mem_read_bytes(c, op, ea(c, op), image, op->aux, op->dst ? 2 : 4);
+    mem_read_bytes(c, op, area(c, op), image, op->aux, 1);
     get_environment(&c->x87, image, op->dst);
 }
 
@@ -158,7 +166,7 @@ static COLD void fnsave(struct cpu *c, const struct op *op)
         memcpy(registers + REGISTER_BYTES * i, &st(&c->x87, i)->mantissa, 8);
         memcpy(registers + REGISTER_BYTES * i + 8, &st(&c->x87, i)->exponent, 2);
     }
-    mem_write_bytes(c, op, ea(c, op), image, op->aux, op->dst ? 2 : 4);
+    mem_write_bytes(c, op, area(c, op), image, op->aux, 1);
     x87_init(&c->x87);
 }
 
@@ -166,7 +174,7 @@ static COLD void frstor(struct cpu *c, const struct op *op)
 {
     uint8_t image[STATE_BYTES], *registers = image + (op->dst ? ENV_BYTES_16 : ENV_BYTES);
     x87_ready(c, op);
-    mem_read_bytes(c, op, ea(c, op), image, op->aux, op->dst ? 2 : 4);
+    mem_read_bytes(c, op, area(c, op), image, op->aux, 1);
     get_environment(&c->x87, image, op->dst);
     for (unsigned i = 0; i < 8; i++) {
         memcpy(&st(&c->x87, i)->mantissa, registers + REGISTER_BYTES * i, 8);

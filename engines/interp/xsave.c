@@ -121,8 +121,7 @@ void xrstor_all(struct cpu *c, const uint8_t *area)
 // how much of that there is).
 static void check_alignment(struct cpu *c, const struct op *op, uint64_t va, unsigned size)
 {
-    if (va % 4 && c->tlb_mode == TLB_USER_ALIGN)
-        raise_error(c, op, VEC_AC, 0);
+    mem_check_area(c, op, va, 4);
     simd_align(c, op, va, size);
 }
 

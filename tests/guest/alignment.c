@@ -2,6 +2,7 @@
 // Alignment checks: at CPL 3 with cr0.AM and rflags.AC both set, and else never (SDM vol. 3, 6.15, interrupt 17).
 #include "guest/insn.h"
 #include "guest/lib.h"
+#include "tests/guest/feature.h"
 #include "tests/guest/judge.h"
 
 IMAGE("alignment");
@@ -22,6 +23,10 @@ USER_ACCESS(load2, "movw (%%rdi), %%ax");
 USER_ACCESS(load4, "movl (%%rdi), %%eax");
 USER_ACCESS(load8, "movq (%%rdi), %%rax");
 USER_ACCESS(store8, "movq %%rax, (%%rdi)");
+USER_ACCESS(save_environment, "fnstenv (%%rdi)");
+USER_ACCESS(restore_all, "frstor (%%rdi)");
+USER_ACCESS(restore_by_rbp, "pushq %%rbp; movq %%rdi, %%rbp; frstor (%%rbp); popq %%rbp");
+USER_ACCESS(fxsave_by_rbp, "pushq %%rbp; movq %%rdi, %%rbp; fxsave (%%rbp); popq %%rbp");
 
 static USER_CODE uint64_t without_ac(void *arg)
 {
@@ -45,6 +50,21 @@ static struct caught try(uint64_t (*fn)(void *), unsigned offset)
     return catch_fault(run, &a);
 }
 
+static struct caught try_at(uint64_t (*fn)(void *), uint64_t va)
+{
+    struct access a = {fn, (void *)va};
+    return catch_fault(run, &a);
+}
+
+// Areas of the x87 state: an address that is not canonical comes before its alignment.
+static void areas(void)
+{
+    CHECK_EQ_NOT_QEMU(try(restore_all, 1).vector, VEC_AC);
+    CHECK_EQ_NOT_QEMU(try(save_environment, 2).vector, VEC_AC);
+    CHECK_EQ_NOT_QEMU(try_at(restore_by_rbp, 0x800000000001).vector, VEC_SS);
+    CHECK_EQ_NOT_QEMU(try_at(fxsave_by_rbp, 0x800000000004).vector, VEC_SS);
+}
+
 int image_main(void)
 {
     CHECK(read_cr0() & CR0_AM);
@@ -59,6 +79,8 @@ int image_main(void)
     CHECK_EQ(try(load4, 4).vector, -1);
     CHECK_EQ(try(load2, 2).vector, -1);
     CHECK_EQ(try(without_ac, 1).vector, -1);
+    if (HAS_FPU && HAS_FXSR)
+        areas();
     write_cr0(read_cr0() & ~(uint64_t)CR0_AM);
     CHECK_EQ(try(load8, 4).vector, -1);
     write_cr0(read_cr0() | CR0_AM);

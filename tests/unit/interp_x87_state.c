@@ -98,10 +98,26 @@ static void test_state(void)
     guest_free(&g);
 }
 
+CODE_BYTES(restore_code, "frstor (%rsp); hlt");
+
+// Nothing is walked for it: no accessed bits, either.
+static void test_alignment(void)
+{
+    struct guest g = {0};
+    START(&g, 3, restore_code);
+    g.s.cr0 |= CR0_AM;
+    g.s.rflags |= FLAG_AC;
+    g.s.gpr[RSP] = 0x800001; // not mapped
+    CHECK_EQ(guest_vector(&g), VEC_AC);
+    CHECK_EQ(g.s.cr2, 0);
+    guest_free(&g);
+}
+
 int main(void)
 {
     test_cr0();
     test_pending();
     test_state();
+    test_alignment();
     return check_done("interp_x87_state");
 }
