@@ -389,7 +389,8 @@ static bool goes_its_own_way(const struct insn *in, bool traced)
 {
     bool string = (in->rep || in->repne) && strchr("\xa6\xa7\xae\xaf", in->opcode[0]) && in->opcode[0];
     bool moved = interp.state.rip >= HANDLERS && interp.state.rip < HANDLERS + 0x1000;
-    return (traced && (undefined_flags(in) || from_outside(in))) || (string && moved) || !canonical(bt.state.rip);
+    bool ended = moved || interp.exit == VCPU_EXIT_SHUTDOWN;
+    return (traced && (undefined_flags(in) || from_outside(in))) || (string && ended) || !canonical(bt.state.rip);
 }
 
 struct stretch {
