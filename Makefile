@@ -2,6 +2,8 @@
 # Builds everything under build/. `make bench` and `make test` are the two commands; `make help` lists the rest.
 
 CC := gcc
+# What is built on the way to something else is built on all CPUs, unless make was told how many jobs to run.
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 SANITIZE ?= 0
 QUICK ?= 0
 ABLATION ?= 0
@@ -250,12 +252,12 @@ $(BANTAM_IMAGES): build/images/%.elf: build/archive/%.S.o $(BANTAM_OBJ) $(GUEST_
 	$(GUEST_LINK)
 
 bench: setup ## run the benchmarks; QUICK=1: in under two minutes; ABLATION=1: what each of bt's techniques is worth
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) $(JOBS) --no-print-directory all
 	@scripts/bench.sh $(if $(filter 1,$(ABLATION)),--ablation) $(if $(filter 1,$(QUICK)),--quick)
 
 bench-peers: setup ## the same images under QEMU (TCG) and Bochs, beside ours
 	@scripts/setup.sh --peers
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) $(JOBS) --no-print-directory all
 	@scripts/peers.py
 
 iso: all ## build/ringside.iso: a GRUB CD with every image, for Bochs or a PC
@@ -264,7 +266,7 @@ iso: all ## build/ringside.iso: a GRUB CD with every image, for Bochs or a PC
 
 test: setup ## unit tests, self-checking guest images, the matrix image x engine; SANITIZE=1 for ASan and UBSan
 	@scripts/setup.sh --tests
-	@$(MAKE) --no-print-directory $(RINGSIDE) $(UNIT) images native
+	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE) $(UNIT) images native
 	@scripts/test.py --build $(B)
 
 check-switch: all ## 10,000 moves of a running guest between engines, in each mode of bt
@@ -274,12 +276,12 @@ check-compare: all ## interp and bt in step on every image, some seconds each
 	@COMPARE=all tests/cli/compare.py
 
 check-kut: setup ## kvm-unit-tests on every engine; DIR=a built checkout
-	@$(MAKE) --no-print-directory $(RINGSIDE)
+	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE)
 	@scripts/check_kut.py $(DIR)
 
 check-peers: setup ## the guest Unix's tests and programs in QEMU (TCG) and Bochs
 	@scripts/setup.sh --peers
-	@$(MAKE) --no-print-directory images
+	@$(MAKE) $(JOBS) --no-print-directory images
 	@scripts/check_peers.py
 
 # The engine's own unit tests run there too.
@@ -287,20 +289,20 @@ KVM_PARTS = $(RINGSIDE) $(B)/tests/vtx $(B)/tests/move images
 
 check-kvm-amd: setup ## vtx on the real kvm_amd (SVM, npt=1 and 0), in QEMU's CPU: needs no KVM; build/kvm has counts
 	@scripts/setup.sh --peers || true
-	@$(MAKE) --no-print-directory $(KVM_PARTS)
+	@$(MAKE) $(JOBS) --no-print-directory $(KVM_PARTS)
 	@scripts/check_kvm.py amd
 
 check-kvm-intel: setup ## vtx on the real kvm_intel (VT-x, ept=1 and 0), in Bochs' CPU: likewise, and slower
 	@scripts/setup.sh --peers || true
-	@$(MAKE) --no-print-directory $(KVM_PARTS)
+	@$(MAKE) $(JOBS) --no-print-directory $(KVM_PARTS)
 	@scripts/check_kvm.py intel
 
 check-cpu: setup ## interp and bt against the host's CPU, some ten minutes; CASES=n, SEED=n
-	@$(MAKE) --no-print-directory $(B)/check_cpu
+	@$(MAKE) $(JOBS) --no-print-directory $(B)/check_cpu
 	@$(B)/check_cpu --json=$(B)/check-cpu.json $(if $(CASES),--cases=$(CASES)) $(if $(SEED),--seed=$(SEED))
 
 check-soak: setup ## the guest Unix for SECONDS=3600 on each engine: memory, mappings, descriptors stay as they are
-	@$(MAKE) --no-print-directory $(RINGSIDE) images
+	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE) images
 	@BUILD=$(B) SOAK=10 python3 tests/cli/soak.py
 	@scripts/soak.py --seconds $(or $(SECONDS),3600) --ringside $(RINGSIDE)
 

@@ -44,7 +44,7 @@ build()
     for f in tests/unit/*.c; do
         [ -e "$f" ] && f=${f#tests/unit/} && units+=("build/tests/${f%.c}")
     done
-    make --no-print-directory -j2 -s all "${units[@]}"
+    make --no-print-directory "-j$(nproc)" -s all "${units[@]}"
 }
 
 mapfile -t c < <(sources '*.c' '*.h')
