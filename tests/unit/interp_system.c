@@ -150,15 +150,16 @@ static void gates(void)
     CHECK_EQ(guest_vector(&g), VEC_GP);
     CHECK_EQ(get(&g, g.s.gpr[RSP]), CALL_GATE);
 
-    START(&g, 0, far_jump); // to 32-bit code: nothing that this engine can do
+    START(&g, 0, far_jump); // to 32-bit code
     put(&g, 0x9000, (uint64_t)USER32 << 32);
     CHECK_EQ(guest_vector(&g), VEC_GP); // DPL 3
     START(&g, 0, far_jump);
     put(&g, GDT + USER32, 0x00cf9a000000ffff);
-    put(&g, 0x9000, (uint64_t)USER32 << 32);
-    CHECK_EQ(guest_go(&g), VCPU_EXIT_ERROR);
-    CHECK_EQ(g.s.rip, CODE);
-    CHECK(strstr(g.vcpu.error, "compatibility mode"));
+    put(&g, 0x9000, (uint64_t)USER32 << 32 | 0x9100);
+    put(&g, 0x9100, 0xf49090); // nop, nop, hlt
+    CHECK_EQ(guest_go(&g), VCPU_EXIT_HALT);
+    CHECK_EQ(g.s.rip, 0x9103);
+    CHECK(g.s.seg[SEG_CS].selector == USER32 && !(g.s.seg[SEG_CS].attr & SEG_L));
 }
 
 // ---- Registers ----
