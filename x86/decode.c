@@ -228,6 +228,36 @@ static size_t order_prefixes(enum x86_mode mode, uint8_t *code, size_t n)
 
 // ---- Opcodes that Capstone knows in part ----
 
+// Two-byte opcodes that f2 or f3 makes another instruction of: popcnt, tzcnt, lzcnt, crc32, rdfsbase, rdpid and others
+// (SDM vol. 2, table A-3 and 2.1.1).
+static bool repeat_selects(uint8_t opcode)
+{
+    switch (opcode) {
+    case 0x01:
+    case 0x09:
+    case 0x1e:
+    case 0x38:
+    case 0x3a:
+    case 0xae:
+    case 0xb8:
+    case 0xbc:
+    case 0xbd:
+    case 0xc7:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// Elsewhere they mean nothing there; with Capstone they would hide a 66.
+static void mend_repeat(enum x86_mode mode, uint8_t *code, size_t n, size_t opcode)
+{
+    if (opcode + 1 >= n || code[opcode] != 0x0f || repeat_selects(code[opcode + 1]))
+        return;
+    for (size_t i = 0; i < opcode; i++)
+        code[i] = kind_of_prefix(mode, code[i]) == PREFIX_REPEAT ? 0x3e : code[i];
+}
+
 // What the processor ignores and Capstone does not: in a move from or to cr or dr, modrm's mod, which names registers
 // whatever it says; in a move from or to a segment register, REX.R (SDM vol. 2, 2.2.1.2 and MOV--Move to/from Control
 // Registers); in a fence, modrm's rm (LFENCE, MFENCE, SFENCE) and all of REX; in pause, REX.B (which is an xchg of
@@ -435,6 +465,7 @@ bool x86_decode_mode(struct x86_decoder *d, enum x86_mode mode, const uint8_t *b
     insn->mode = mode;
     uint8_t override = read_prefixes(insn, ordered, opcode);
     mend_ignored_bits(ordered + opcode, all - opcode, opcode > 0 && is_rex(mode, ordered[opcode - 1]), insn->rep);
+    mend_repeat(mode, ordered, all, opcode);
     bool hint = is_hint(ordered + opcode, all - opcode);
     bool known = cs_disasm_iter(d->handle[mode], &code, &left, &at, d->scratch);
     if (!known)

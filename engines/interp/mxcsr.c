@@ -41,7 +41,8 @@ COLD void mxcsr_begin(struct cpu *c)
 {
     c->mxcsr = mxcsr_read(c);
     c->mxcsr_pass = 0;
-    _mm_setcsr((c->mxcsr & ~(MXCSR_FLAGS | MXCSR_FTZ)) | MXCSR_MASKS);
+    uint32_t off = c->mxcsr & MXCSR_UE << MXCSR_MASK_SHIFT ? 0 : MXCSR_FTZ; // works only where underflow is masked
+    _mm_setcsr((c->mxcsr & ~(MXCSR_FLAGS | off)) | MXCSR_MASKS);
 }
 
 static _Noreturn void raise(struct cpu *c, const struct op *op, uint32_t flags)
@@ -50,9 +51,10 @@ static _Noreturn void raise(struct cpu *c, const struct op *op, uint32_t flags)
     raise_exception(c, op, c->cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD);
 }
 
-// What the instruction raised, all masked and without FTZ, is in the host's flags. Invalid, denormal and divide-by-zero
-// are found before anything is computed: where one of them is unmasked, the others do not come up (SDM vol. 1, 11.5.2).
-// Unmasked underflow is a tiny result, inexact or not: that FTZ would flush, which a second pass tells (11.5.2.5).
+// What the instruction raised, all masked, is in the host's flags. Invalid, denormal and divide-by-zero are found
+// before anything is computed: where one of them is unmasked, the others do not come up (SDM vol. 1, 11.5.2). Unmasked
+// underflow is a tiny result, inexact or not: that FTZ would flush, which a second pass tells (11.5.2.5). Not so in the
+// first pass, where FTZ is the guest's: dpps has sums of products, which are flushed or else denormal operands.
 COLD bool mxcsr_again(struct cpu *c, const struct op *op)
 {
     const uint32_t before = MXCSR_IE | MXCSR_DE | MXCSR_ZE;
@@ -61,13 +63,10 @@ COLD bool mxcsr_again(struct cpu *c, const struct op *op)
         if (flags & unmasked & before)
             raise(c, op, flags & before);
         c->mxcsr_flags = flags;
-        bool tiny_counts = unmasked & MXCSR_UE, flush = c->mxcsr & MXCSR_FTZ;
-        if (tiny_counts || flush) {
+        if (unmasked & MXCSR_UE) {
             _mm_setcsr((c->mxcsr & ~MXCSR_FLAGS) | MXCSR_MASKS | MXCSR_FTZ);
             return true;
         }
-    } else if (!(unmasked & MXCSR_UE)) {
-        c->mxcsr_flags = flags; // as FTZ has it
     } else {
         c->mxcsr_flags |= flags & MXCSR_UE;
     }

@@ -257,6 +257,10 @@ static void vary_image_parts(const struct sides_of *s, struct difference *d)
     const struct outcome *fault;
     if (d->fault && faulting(s, &o) && !o.vex && o.map == 1 && o.opcode == 0xae && (o.modrm >> 3 & 3) == 1)
         d->fault = false; // an image that cannot be loaded, and is not all there
+    bool stack = s->judge->vector == VEC_SS || s->subject->vector == VEC_SS;
+    bool general = s->judge->vector == VEC_GP || s->subject->vector == VEC_GP;
+    if (d->fault && stack && general && faulting(s, &o) && !o.vex && o.map == 1 && o.opcode == 0xae)
+        d->fault = false; // of the address, or of its alignment
     if (!faults_alone(s, &o, &fault) || o.vex || o.map != 1 || o.opcode != 0xae || fault->vector != VEC_PF)
         return;
     unsigned digit = o.modrm >> 3 & 7;
@@ -352,7 +356,7 @@ const struct variation variations[VARIATIONS] = {
      "SDM vol. 2, MASKMOVQ, MASKMOVDQU: implementation dependent"},
     {"image-parts", vary_image_parts,
      "fxsave, and xsave or xrstor of some components: a fault of bytes that are not written or read; fxrstor and "
-     "xrstor: #GP of what is loaded, or #PF of what is not there",
+     "xrstor: #GP of what is loaded, or #PF of what is not there; #SS of the address, or #GP of its alignment",
      "SDM vol. 1, 10.5.1 and 13.7 do not say; Sapphire Rapids faults for fxsave's last 96 bytes"},
     {"canonical-edge", vary_canonical_edge,
      "an operand that crosses the end of the canonical addresses: #GP, or the first part's #PF",

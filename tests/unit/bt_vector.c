@@ -415,7 +415,8 @@ static const char *difference(const struct vector_case *c, struct result *a, str
     if ((a->o.regs.flags ^ b->o.regs.flags) & FLAGS_ARITH)
         return "flags";
     const struct insn *faulted = faulting(c, a);
-    bool partly = faulted && faulted->id == X86_INS_FBSTP; // Sapphire Rapids has written the first page's part then
+    // Sapphire Rapids has written the first page's part of an x87 store then.
+    bool partly = faulted && faulted->opcode[0] >= 0xd9 && faulted->opcode[0] <= 0xdf;
     for (unsigned i = 0; i < WINDOW_RW && !partly; i++)
         if (memory[i] != judge.bt.ram.base[SYS_WINDOW + i]) {
             snprintf(text, sizeof text, "memory at %" PRIx64 ": %02x, bt %02x", (uint64_t)(WINDOW + i), memory[i],

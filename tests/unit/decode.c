@@ -157,6 +157,8 @@ int main(void)
     CHECK(DECODE("\x0f\x20\x18").op[1].kind == OPERAND_CR && DECODE("\x0f\x20\x18").op[1].reg == 3);
     CHECK(DECODE("\x44\x8c\xd8").op[1].kind == OPERAND_SEG && DECODE("\x44\x8c\xd8").op[1].reg == SEG_DS);
 
+    CHECK_EQ(DECODE("\xf2\x66\x0f\xc1\x20").op[0].size, 2); // f2 means nothing to xadd, 66 all the same
+
     // Vector operands: which register, and how much of it and of memory is accessed (the rest: decode_host.c).
     CHECK(DECODE("\xf3\x44\x0f\x58\x08").op[0].kind == OPERAND_XMM && DECODE("\xf3\x44\x0f\x58\x08").op[0].reg == 9);
     CHECK_EQ(DECODE("\xf3\x44\x0f\x58\x08").op[1].size, 4); // addss (%rax), %xmm9
