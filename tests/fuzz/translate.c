@@ -381,6 +381,11 @@ static bool is_announced(const struct insn *in)
     return vectors_announced(bt.vcpu.engine_data, in) && (!(x87 || state) || announced(1, 'd', 0));
 }
 
+static bool in_handler(void)
+{
+    return interp.state.rip >= HANDLERS && interp.state.rip < HANDLERS + 0x1000;
+}
+
 // Where two right engines differ, and what they saw is in memory already: undefined flags that a trap behind the
 // instruction has pushed, a random rsp that it has pushed or pushed to (rdrand: SDM vol. 2), those of a repeated cmps
 // or scas that faults (AMD's and Intel's processors differ as well), and branch targets that are not canonical, at
@@ -388,20 +393,20 @@ static bool is_announced(const struct insn *in)
 static bool goes_its_own_way(const struct insn *in, bool traced)
 {
     bool string = (in->rep || in->repne) && strchr("\xa6\xa7\xae\xaf", in->opcode[0]) && in->opcode[0];
-    bool moved = interp.state.rip >= HANDLERS && interp.state.rip < HANDLERS + 0x1000;
-    bool ended = moved || interp.exit == VCPU_EXIT_SHUTDOWN;
+    bool ended = in_handler() || interp.exit == VCPU_EXIT_SHUTDOWN;
     return (traced && (undefined_flags(in) || from_outside(in))) || (string && ended) || !canonical(bt.state.rip);
 }
 
 struct stretch {
     unsigned steps;
-    bool pure; // nothing had to be made the same, and no cmps may have faulted at either operand
+    bool pure; // nothing had to be made the same, no cmps may have faulted at either operand, and no branch has faulted
 };
 
 static void make_same(const struct insn *in, struct stretch *all)
 {
     uint64_t flags = interp.state.rflags ^ bt.state.rflags;
-    all->pure = all->pure && in->opcode[0] != 0xa6 && in->opcode[0] != 0xa7;
+    bool branch = in->opcode[0] == 0xff || in->opcode[0] == 0xc2 || in->opcode[0] == 0xc3;
+    all->pure = all->pure && in->opcode[0] != 0xa6 && in->opcode[0] != 0xa7 && !(branch && in_handler());
     bool outside = from_outside(in);
     if (outside)
         memcpy(bt.state.gpr, interp.state.gpr, sizeof bt.state.gpr);
