@@ -386,6 +386,15 @@ static bool in_handler(void)
     return interp.state.rip >= HANDLERS && interp.state.rip < HANDLERS + 0x1000;
 }
 
+// Operands of more than 8 bytes reach a device in pieces as the processor likes (SDM vol. 3, 8.1.1).
+static bool in_pieces(const struct insn *in)
+{
+    for (unsigned i = 0; i < in->operands && interp.io != bt.io; i++)
+        if (in->op[i].kind == OPERAND_MEM && in->op[i].size > 8)
+            return true;
+    return false;
+}
+
 // Where two right engines differ, and what they saw is in memory already: undefined flags that a trap behind the
 // instruction has pushed, a random rsp that it has pushed or pushed to (rdrand: SDM vol. 2), those of a repeated cmps
 // or scas that faults (AMD's and Intel's processors differ as well), and branch targets that are not canonical, at
@@ -394,7 +403,8 @@ static bool goes_its_own_way(const struct insn *in, bool traced)
 {
     bool string = (in->rep || in->repne) && strchr("\xa6\xa7\xae\xaf", in->opcode[0]) && in->opcode[0];
     bool ended = in_handler() || interp.exit == VCPU_EXIT_SHUTDOWN;
-    return (traced && (undefined_flags(in) || from_outside(in))) || (string && ended) || !canonical(bt.state.rip);
+    return (traced && (undefined_flags(in) || from_outside(in))) || (string && ended) || in_pieces(in) ||
+           !canonical(bt.state.rip);
 }
 
 struct stretch {
