@@ -102,6 +102,7 @@ struct bt {
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, tsc_aux, tsc_offset;
     uint32_t vectors; // vectors.h: classes that may be used now
+    bool vectors_all; // ... all that CPUID announces: user code, run directly, could do nothing that it may not do
     bool more_mxcsr;  // the host's MXCSR has bits that the guest's has not (AMD's MM)
 
     bool halted;

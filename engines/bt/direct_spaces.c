@@ -226,7 +226,7 @@ static void left_user(struct bt *bt)
 // guest's control registers say of vector registers.
 static bool may_be_direct(const struct bt *bt)
 {
-    return !bt->break_at && !bt->break_data && !bt->breakpoints.count && vectors_all_allowed(bt);
+    return !bt->break_at && !bt->break_data && !bt->breakpoints.count && bt->vectors_all;
 }
 
 void direct_mode_changed(struct bt *bt, enum world before)

@@ -133,23 +133,22 @@ static unsigned allowed(const struct bt *bt)
     return classes;
 }
 
+static unsigned announced(const struct bt *bt)
+{
+    return (cpuid_has(bt, FEATURE_FPU) ? VECTORS_X87 : 0) | (cpuid_has(bt, FEATURE_FXSR) ? VECTORS_SSE : 0) |
+           (cpuid_has(bt, FEATURE_AVX) ? VECTORS_AVX : 0);
+}
+
 void vectors_mode_changed(struct bt *bt)
 {
     bt->vectors = allowed(bt);
+    bt->vectors_all = !(announced(bt) & ~bt->vectors);
 }
 
 void vectors_home(struct bt *bt)
 {
     if (bt->vectors_away)
         direct_take_vectors(bt);
-}
-
-bool vectors_all_allowed(const struct bt *bt)
-{
-    unsigned announced = cpuid_has(bt, FEATURE_FPU) ? VECTORS_X87 : 0;
-    announced |= cpuid_has(bt, FEATURE_FXSR) ? VECTORS_SSE : 0;
-    announced |= cpuid_has(bt, FEATURE_AVX) ? VECTORS_AVX : 0;
-    return !(announced & ~bt->vectors);
 }
 
 void vectors_wake(struct bt *bt)

@@ -51,8 +51,6 @@ void vectors_enter_mmx(struct bt *bt);
 
 // bt->xsave is to be read or changed, and nothing is live: they may be in a process for directly executed code.
 void vectors_home(struct bt *bt);
-// Is there nothing that user code could do with vector registers, run directly, that it may not do now?
-bool vectors_all_allowed(const struct bt *bt);
 
 // A signal handler leaves for C: the registers are in its frame (struct _fpstate of the kernel).
 void vectors_from_frame(struct bt *bt, const void *frame);
