@@ -222,7 +222,7 @@ static void vary_fault_address(const struct sides_of *s, struct difference *d)
     const struct outcome *a = s->judge, *b = s->subject;
     if (!d->fault || !faulting(s, &o) || a->vector != VEC_PF || b->vector != VEC_PF)
         return;
-    uint64_t apart = a->cr2 > b->cr2 ? a->cr2 - b->cr2 : b->cr2 - a->cr2;
+    uint64_t up = a->cr2 - b->cr2, apart = up < -up ? up : -up; // an operand may go on at address 0
     bool image = !o.vex && o.map == 1 && o.opcode == 0xae;
     bool x87 = !o.vex && o.map == 0 && o.opcode >= 0xd8 && o.opcode <= 0xdf;
     bool masked =
