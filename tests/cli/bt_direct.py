@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Direct execution of user code: that it happens, vector registers, which only it has, and processes that are killed
 from outside: one line, the documented status, and nobody is left."""
+import contextlib
 import os
 import resource
 import signal
@@ -118,7 +119,8 @@ def killed(victims, what):
             break
     kids = children(p.pid)
     for pid in victims(p.pid, kids):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # ended by the monitor's death, which came first
+            os.kill(pid, signal.SIGKILL)
     try:
         _, err = p.communicate(timeout=30)
     except subprocess.TimeoutExpired:
