@@ -128,8 +128,10 @@ static void other_ways(void)
     struct caught c = low_catch(by_int80, 1);
     CHECK_NOT_QEMU(c.vector == VEC_GP && (c.error & ~7ull) == 0x80 * 8);
     others_live();
-    c = low_catch(by_sysenter, 1); // not announced, or with no entry point; an Intel host loses rip (docs/bt.md)
-    CHECK(c.vector == VEC_UD || c.vector == VEC_GP || c.vector == VEC_PF);
+    c = low_catch(by_sysenter, 1); // not announced, or with no entry point
+    // Run directly, an Intel host loses rip (docs/bt.md): a fetch from below 4 GiB, where nothing of this image is.
+    bool lost = c.vector == VEC_PF && c.cr2 == c.rip && c.error & PF_FETCH && !(c.rip >> 32);
+    CHECK(c.vector == VEC_UD || c.vector == VEC_GP || lost);
     others_live();
     for (unsigned i = 0; i < 3; i++) {
         c = low_catch(call_rax, VSYSCALL + i * 1024);
