@@ -3,8 +3,9 @@
 """Rewrites the generated blocks of PAPER.md and README.md from results files, so that no figure is typed by hand.
 
 A block stands between `<!-- generated: NAME from FILE -->` and `<!-- end -->`. `scripts/paper.py FILE...` points the
-blocks that FILE can fill at it, draws its pictures beside it and rewrites all blocks; `--check` only says whether they
-are what their files give (status 1 where not)."""
+blocks that FILE can fill at it and rewrites all blocks; without FILE every block and picture is made anew from the file
+that it names. Over each block stands of which kind its figures are (kinds.py). `--check` only says whether the blocks are
+what their files give (status 1 where not)."""
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ import sys
 import ablation
 import exits
 import figure5
+import kinds
 import peers_table
 import plot
 import process
@@ -92,6 +94,7 @@ BOOT_BLOCKS = {
     "boot-events": last(figure5.counts_table),
     "boot-scope": last(table.scope),
 }
+FREE_BLOCKS = {"kinds": lambda _: kinds.legend()}  # of no run
 EXITS_BLOCKS = {
     "exits-nano": last(lambda run: exits.exits_table(run, ["nano"])),
     "exits-process": last(lambda run: exits.exits_table(run, exits.suites_but_nano(run))),
@@ -109,7 +112,7 @@ PEERS_BLOCKS = {
 }
 OF_KIND = {"peers": PEERS_BLOCKS, "translation": TRANSLATION_BLOCKS, "process": PROCESS_BLOCKS, "boot": BOOT_BLOCKS,
            "exits": EXITS_BLOCKS}
-BLOCKS = {**BENCH_BLOCKS, **ABLATION_BLOCKS, **{name: b for blocks in OF_KIND.values() for name, b in blocks.items()}}
+BLOCKS = {**FREE_BLOCKS, **BENCH_BLOCKS, **ABLATION_BLOCKS, **{name: b for blocks in OF_KIND.values() for name, b in blocks.items()}}
 
 
 def blocks_of(path):
@@ -123,9 +126,9 @@ def blocks_of(path):
 def content(name, path):
     if name not in BLOCKS:
         raise ValueError(f"no block is called {name}; known: {', '.join(BLOCKS)}")
-    if path == NONE:
+    if path == NONE and name not in FREE_BLOCKS:
         return "\nNo run is committed yet.\n\n"
-    lines = BLOCKS[name](path)
+    lines = kinds.caption(name) + BLOCKS[name](path)
     while lines and not lines[-1]:
         lines = lines[:-1]
     return "\n" + "\n".join(lines) + "\n\n"
@@ -138,6 +141,15 @@ def rewrite(text, moves):
         path = moves.get(name, path)
         return f"<!-- generated: {name} from {path} -->\n{content(name, path)}<!-- end -->"
     return BLOCK.sub(block, text)
+
+
+def pictured():
+    """The results files whose pictures the pages show."""
+    found = {}
+    for page in PAGES:
+        with open(page, encoding="utf-8") as file:
+            found.update((path, None) for name, path, _ in BLOCK.findall(file.read()) if name.endswith("-picture") and path != NONE)
+    return list(found)
 
 
 def main(args):
@@ -160,7 +172,7 @@ def main(args):
             with open(page, "w", encoding="utf-8") as file:
                 file.write(new)
             print(f"{page}: rewritten")
-    for path in paths:
+    for path in [] if check else paths or pictured():
         for made in plot.pictures(path):
             print(made)
     return stale

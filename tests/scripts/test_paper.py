@@ -9,6 +9,7 @@ import tempfile
 SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts")
 sys.path.insert(0, SCRIPTS)
 import _fixture
+import kinds
 import paper
 from _ok import check, done
 
@@ -31,7 +32,7 @@ def rewriting(folder):
         check("an unknown block is an error", True)
 
 
-def kinds(folder):
+def sorts(folder):
     """Each kind of results file fills blocks of its own."""
     made = {"process": _fixture.make_process, "boot": _fixture.make_boot, "peers": _fixture.make_peers,
             "exits": _fixture.make_exits}
@@ -40,13 +41,33 @@ def kinds(folder):
         blocks = paper.blocks_of(path)
         check(f"a file of kind {name} fills its blocks, and no others", blocks is paper.OF_KIND[name] and
               all(paper.content(block, path).strip() for block in blocks))
-    check("no two kinds share a block", len(paper.BLOCKS) == len(paper.BENCH_BLOCKS) + len(paper.ABLATION_BLOCKS) +
+    check("no two kinds share a block", len(paper.BLOCKS) == len(paper.FREE_BLOCKS) + len(paper.BENCH_BLOCKS) + len(paper.ABLATION_BLOCKS) +
           sum(len(blocks) for blocks in paper.OF_KIND.values()))
+
+
+def words(folder):
+    """Each block says of which kind its figures are, in the four words that the page explains."""
+    check("every block has its kinds, and no other thing has", set(kinds.OF_BLOCK) == set(paper.BLOCKS))
+    check("the four kinds, and no fifth", {k for of in kinds.OF_BLOCK.values() for k in of} == set(kinds.KINDS) and len(kinds.KINDS) == 4)
+    text = paper.content("nano", _fixture.make(os.path.join(folder, "k.jsonl")))
+    check("the caption stands over the table", text.startswith("\n**measured**: the engines' columns") and
+          "; **published**: the P4 columns" in text and text.index("**published**") < text.index("| benchmark |"))
+    check("what holds no figure has none", not kinds.caption("scope") and not kinds.caption("ablation-legend"))
+    check("the words are explained by a block of no run", all(f"- **{k}**: " in paper.content("kinds", paper.NONE) for k in kinds.KINDS))
+    paper.BLOCKS["new"] = lambda path: ["| 1 |"]
+    try:
+        paper.content("new", "x")
+        check("a block of no kind is an error", False)
+    except ValueError as error:
+        check("a block of no kind is an error", "block new" in str(error))
+    finally:
+        del paper.BLOCKS["new"]
 
 
 with tempfile.TemporaryDirectory() as scratch:
     rewriting(scratch)
-    kinds(scratch)
+    sorts(scratch)
+    words(scratch)
 now = subprocess.run([sys.executable, os.path.join(SCRIPTS, "paper.py"), "--check"], capture_output=True, text=True)
 check("README.md and PAPER.md are what their results files give " + now.stdout.strip() + now.stderr.strip(),
       now.returncode == 0)
