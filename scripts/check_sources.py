@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Checks of the source files that no compiler makes: SPDX line, lengths, words that say something is unfinished, paths
-of somebody's machine, Python that compiles. Prints one line per finding; `warning:` lines do not fail."""
+"""Checks of the source files that no compiler makes: SPDX line, lengths, words that say something is unfinished, what
+a merge left undecided, paths of somebody's machine, Python that compiles. Prints one line per finding; `warning:`
+lines do not fail."""
 import ast
 import re
 import sys
@@ -12,6 +13,7 @@ LONG_REASON = "long:"  # a comment with this word in or just above a long functi
 
 # Written so that this file does not match itself.
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK"]) + r")\b")
+CONFLICT = re.compile(r"^(<{7}|>{7}|\|{7}) ")
 MACHINE_PATH = re.compile(r"(?<![\w.~*-])/(?:home|work|root|Users)/\w")
 SOURCE = (".c", ".h", ".S", ".py", ".sh", ".def", ".ld")
 FUNCTION = re.compile(r"^(?!typedef|struct|enum|union|#|//|static const|const)[A-Za-z_][^;={}]*\([^;{}]*\)\n\{\n", re.M)
@@ -27,6 +29,8 @@ def words(path, text):
     for number, line in enumerate(text.split("\n"), 1):
         if UNFINISHED.search(line):
             yield f"line {number}: says that something is unfinished: {line.strip()[:60]}"
+        if CONFLICT.search(line):
+            yield f"line {number}: a merge left it undecided: {line.strip()[:60]}"
         if MACHINE_PATH.search(line):
             yield f"line {number}: names a path of one machine: {line.strip()[:60]}"
 

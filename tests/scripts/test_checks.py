@@ -33,6 +33,8 @@ def sources():
     check("a clean file has no findings", not ask("a.c", head + "int f(void)\n{\n    return 0;\n}\n"))
     check("a missing SPDX line is found", ask("a.c", "int x;\n"))
     check("an unfinished place is found", ask("a.c", head + "// TO" + "DO: later\n"))
+    check("what a merge left is found", ask("README.md", "a\n" + 7 * "<" + " HEAD\nb\n" + 7 * "=" + "\n"))
+    check("a heading's rule is none", not ask("README.md", "a\n=======\n"))
     check("a path of one machine is found", ask("README.md", "see /ho" + "me/me/x\n"))
     body = "int f(void)\n{\n" + "    g();\n" * 120 + "}\n"
     check("a long function is a warning", any("f has 123 lines" in line for line in ask("a.c", head + body)))
