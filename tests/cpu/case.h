@@ -39,6 +39,8 @@ struct patch { // what memory holds besides the pattern
 };
 
 enum { MAX_INSNS = 20, MAX_PATCHES = 16, MAX_BYTES = MAX_INSNS * 16 };
+// The code page is 0 but for the case from INSN_AT, a side's own way out behind it, and nops up to this many bytes.
+enum { CODE_BYTES = MAX_BYTES + 16, CODE_FILLER = 0x90 };
 
 // How an engine runs a case, in bits; what an engine has no use for it ignores.
 enum way_bits {

@@ -27,9 +27,13 @@ static inline void fpu_copy(void *to, const void *from, unsigned n)
 {
     __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
 }
+static inline void fpu_fill(void *to, uint8_t with, unsigned n)
+{
+    __asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(with) : "memory");
+}
 static inline void fpu_zero(void *to, unsigned n)
 {
-    __asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(0) : "memory");
+    fpu_fill(to, 0, n);
 }
 
 // The first 832 bytes of an image, all three components present.

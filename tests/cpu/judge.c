@@ -233,6 +233,7 @@ static void put_code(const struct judge_slot *s)
     uint64_t exit = (uint64_t)(uintptr_t)native_exit;
     uint32_t length = s->length < MAX_BYTES ? s->length : MAX_BYTES;
     uint32_t distance = (uint32_t)(EXIT_AT - (INSN_AT + length + 6));
+    fpu_fill(code, CODE_FILLER, CODE_BYTES);
     fpu_copy(code, s->bytes, length);
     code[length] = 0xff;
     code[length + 1] = 0x25;

@@ -132,6 +132,7 @@ static inline void native_put_code(const struct test_case *t)
     uint8_t *code = cpu_native.writable + (INSN_AT - CODE);
     static const uint8_t jump[2] = {0xff, 0x25}; // jmp [rip + distance], where the address of native_exit lies
     uint32_t distance = (uint32_t)(EXIT_AT - (INSN_AT + t->length + 6));
+    memset(code, CODE_FILLER, CODE_BYTES);
     memcpy(code, t->bytes, t->length);
     memcpy(code + t->length, jump, sizeof jump);
     memcpy(code + t->length + sizeof jump, &distance, sizeof distance);

@@ -160,6 +160,7 @@ static void native32_run(const struct case32 *k, struct outcome *out, struct sel
 {
     const struct test_case *t = &k->t;
     uint8_t *code = native32.writable + (INSN_AT - CODE);
+    memset(code, CODE_FILLER, CODE_BYTES);
     memcpy(code, t->bytes, t->length);
     native32_put_exit(code + t->length, k->mode);
     native32.target = (uint32_t)(INSN_AT - segment_base32(k->cs));

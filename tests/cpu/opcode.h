@@ -8,8 +8,8 @@
 #include <string.h>
 
 struct opcode {
-    bool vex, evex, l; // l: VEX.L
-    unsigned map;      // 0 to 3: one byte, 0f, 0f 38, 0f 3a; more with VEX
+    bool vex, evex, l, a32; // l: VEX.L; a32: 67
+    unsigned map;           // 0 to 3: one byte, 0f, 0f 38, 0f 3a; more with VEX
     unsigned pp; // as VEX.pp: none, 66, f3, f2; of legacy prefixes f2 and f3 count before 66, the last one of them
     uint8_t opcode, modrm;
 };
@@ -25,8 +25,10 @@ static inline struct opcode opcode_parse(const uint8_t *b, unsigned n)
     uint8_t bytes[24] = {0};
     memcpy(bytes, b, n < 15 ? n : 15);
     b = bytes;
-    for (; b < bytes + 15 && (is_legacy_prefix(*b) || *b >> 4 == 4); b++)
+    for (; b < bytes + 15 && (is_legacy_prefix(*b) || *b >> 4 == 4); b++) {
         o.pp = *b == 0xf3 ? 2 : *b == 0xf2 ? 3 : *b == 0x66 && !o.pp ? 1 : o.pp;
+        o.a32 |= *b == 0x67;
+    }
     if (*b == 0xc4) {
         o.vex = true, o.map = b[1] & 31, o.pp = b[2] & 3, o.l = b[2] & 4, b += 3;
     } else if (*b == 0xc5) {

@@ -47,15 +47,14 @@ static inline unsigned way_cpl(const struct way *w)
 // Puts the case's code to its page, by the guest itself, so that engines see their code change.
 static inline void sys_copy_code(struct system *s, const struct test_case *t)
 {
-    enum { BYTES = sizeof t->bytes + 16 };
     uint8_t *staging = s->ram.base + SYS_STAGING;
-    memset(staging, 0x90, BYTES);
+    memset(staging, CODE_FILLER, CODE_BYTES);
     memcpy(staging, t->bytes, t->length);
     staging[t->length] = 0xf4;
     s->end = s->start[0];
     s->end.gpr[RSI] = SYSTEM + SYS_STAGING;
     s->end.gpr[RDI] = SYSTEM + SYS_CODE + (INSN_AT - CODE);
-    s->end.gpr[RCX] = BYTES;
+    s->end.gpr[RCX] = CODE_BYTES;
     s->end.rip = SYSTEM + SYS_COPY;
 }
 

@@ -143,6 +143,7 @@ static inline void subject_code(struct subject_guest *s, const struct test_case 
 {
     uint8_t *code = s->ram.base + CODE_GPA + (INSN_AT - CODE);
     block_invalidate(s->vcpu.engine_data, CODE_GPA, PAGE);
+    memset(code, CODE_FILLER, CODE_BYTES);
     memcpy(code, t->bytes, t->length);
     code[t->length] = 0xf4;
 }

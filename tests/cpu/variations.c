@@ -216,19 +216,38 @@ static void vary_mmx_store(const struct sides_of *s, struct difference *d)
         d->st = 0;
 }
 
+// Most bytes that an operand has which may be read or written in parts; 0 where it is one of a single access.
+static unsigned bytes_in_parts(const struct opcode *o)
+{
+    bool image = !o->vex && o->map == 1 && o->opcode == 0xae;
+    bool x87 = !o->vex && o->map == 0 && o->opcode >= 0xd8 && o->opcode <= 0xdf;
+    bool masked =
+        (o->map == 1 && o->opcode == 0xf7) ||
+        (o->vex && o->map == 2 && ((o->opcode >= 0x2c && o->opcode <= 0x2f) || o->opcode == 0x8c || o->opcode == 0x8e));
+    return image ? FPU_IMAGE_BYTES : x87 ? 108u : masked ? 32u : 0u;
+}
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+    return a - b < b - a ? a - b : b - a; // an operand may go on at address 0
+}
+
 static void vary_fault_address(const struct sides_of *s, struct difference *d)
 {
     struct opcode o;
     const struct outcome *a = s->judge, *b = s->subject;
-    if (!d->fault || !faulting(s, &o) || a->vector != VEC_PF || b->vector != VEC_PF)
-        return;
-    uint64_t up = a->cr2 - b->cr2, apart = up < -up ? up : -up; // an operand may go on at address 0
-    bool image = !o.vex && o.map == 1 && o.opcode == 0xae;
-    bool x87 = !o.vex && o.map == 0 && o.opcode >= 0xd8 && o.opcode <= 0xdf;
-    bool masked =
-        (o.map == 1 && o.opcode == 0xf7) ||
-        (o.vex && o.map == 2 && ((o.opcode >= 0x2c && o.opcode <= 0x2f) || o.opcode == 0x8c || o.opcode == 0x8e));
-    if (apart < (image ? FPU_IMAGE_BYTES : x87 ? 108u : masked ? 32u : 0u))
+    if (d->fault && faulting(s, &o) && a->vector == VEC_PF && b->vector == VEC_PF &&
+        distance(a->cr2, b->cr2) < bytes_in_parts(&o))
+        d->fault = false;
+}
+
+static void vary_part_wraps(const struct sides_of *s, struct difference *d)
+{
+    const uint64_t end = 1ull << 32; // of 32-bit addresses
+    struct opcode o;
+    const struct outcome *a = s->judge, *b = s->subject;
+    if (d->fault && faulting(s, &o) && o.a32 && a->vector == VEC_PF && b->vector == VEC_PF &&
+        distance(distance(a->cr2, b->cr2), end) < bytes_in_parts(&o))
         d->fault = false;
 }
 
@@ -352,6 +371,10 @@ const struct variation variations[VARIATIONS] = {
     {"fault-address", vary_fault_address,
      "#PF of an operand of many bytes, or of a masked one: the address and the page of any byte of it",
      "SDM vol. 3, 4.7 does not say which; seen on Sapphire Rapids"},
+    {"part-wraps", vary_part_wraps,
+     "#PF of an operand in parts that crosses 4 GiB, with address size 32: parts go on behind it, or at 0",
+     "SDM vol. 1, 3.3.7 speaks of the effective address alone; Sapphire Rapids wraps every part of maskmovdqu, "
+     "fxsave, xsave and long x87 operands"},
     {"masked-store", vary_masked_store, "maskmovq and maskmovdqu: a fault of bytes that the mask leaves out",
      "SDM vol. 2, MASKMOVQ, MASKMOVDQU: implementation dependent"},
     {"image-parts", vary_image_parts,

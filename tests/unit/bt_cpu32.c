@@ -102,6 +102,7 @@ static void run(void *subject, const struct case32 *k, struct outcome *out, stru
     uint8_t *code = s->ram.base + SYS_CODE + (INSN_AT - CODE);
     enum vcpu_exit exit;
     tc_invalidate(bt, SYS_CODE, PAGE);
+    memset(code, CODE_FILLER, CODE_BYTES);
     memcpy(code, k->t.bytes, k->t.length);
     code[k->t.length] = 0xf4; // hlt
     load(s, k);
