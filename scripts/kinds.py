@@ -55,6 +55,7 @@ OF_BLOCK = {
     "figure5-picture": {"modelled": "bars of here, count times cost, within a measured whole", "published": "bars of 2006"},
     "boot": {"measured": "ms, by the host's clock"},
     "boot-events": {"counted": "events of a boot, median"},
+    "exit-costs": {"published": "cycles of the processor named"},
     "exits-nano": {"counted": "exits of one iteration, on emulated silicon", "published": P4},
     "exits-process": {"counted": "exits of one iteration, on emulated silicon"},
     "exits-kvm": {"counted": "by KVM's own statistics, on emulated silicon"},

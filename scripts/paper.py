@@ -40,7 +40,7 @@ def last(make):
 
 def sampled(path):
     run = results.load(path)[-1]
-    return [f"All samples: [{path}]({path}); every figure below is made from it by `scripts/paper.py {path}`."]
+    return [f"Samples of the nano and micro benchmarks: [{path}]({path}); the other files lie beside it."]
 
 
 def events(suite):
@@ -94,7 +94,7 @@ BOOT_BLOCKS = {
     "boot-events": last(figure5.counts_table),
     "boot-scope": last(table.scope),
 }
-FREE_BLOCKS = {"kinds": lambda _: kinds.legend()}  # of no run
+FREE_BLOCKS = {"kinds": lambda _: kinds.legend(), "exit-costs": lambda _: table.exit_costs_table()}  # of no run
 EXITS_BLOCKS = {
     "exits-nano": last(lambda run: exits.exits_table(run, ["nano"])),
     "exits-process": last(lambda run: exits.exits_table(run, exits.suites_but_nano(run))),

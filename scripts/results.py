@@ -215,6 +215,13 @@ def reference(path=REFERENCE, group="nano"):
     return rows
 
 
+def exit_costs(path=os.path.join(os.path.dirname(REFERENCE), "exit-costs.csv")):
+    """(processor, event, cycles, source) of each published cost of an exit."""
+    with open(path, encoding="utf-8") as file:
+        rows = [line.strip().split(",", 3) for line in file if line.strip() and not line.startswith("#")]
+    return [(cpu, event, float(cycles), source) for cpu, event, cycles, source in rows]
+
+
 # ---- In words ----
 
 def column(run, engine):

@@ -244,6 +244,14 @@ def all_disagreements(run):
     return found
 
 
+# ---- What others have printed ----
+
+def exit_costs_table():
+    """What leaving a guest costs, by processor and source."""
+    rows = [[cpu, event, f"{cycles:,.0f}", source] for cpu, event, cycles, source in results.exit_costs()]
+    return markdown(["processor", "event", "cycles", "source"], rows)
+
+
 # ---- Everything of a run ----
 
 def scope(run):

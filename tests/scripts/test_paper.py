@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The generated blocks of README.md and PAPER.md: how they are rewritten, and that those committed are up to date."""
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -53,6 +54,8 @@ def words(folder):
     check("the caption stands over the table", text.startswith("\n**measured**: the engines' columns") and
           "; **published**: the P4 columns" in text and text.index("**published**") < text.index("| benchmark |"))
     check("what holds no figure has none", not kinds.caption("scope") and not kinds.caption("ablation-legend"))
+    check("what others have printed has its source", "| Core 2 Duo 2.66 GHz | VM entry | 937 | ASPLOS 2006 Table 1 |" in
+          paper.content("exit-costs", paper.NONE))
     check("the words are explained by a block of no run", all(f"- **{k}**: " in paper.content("kinds", paper.NONE) for k in kinds.KINDS))
     paper.BLOCKS["new"] = lambda path: ["| 1 |"]
     try:
@@ -64,10 +67,29 @@ def words(folder):
         del paper.BLOCKS["new"]
 
 
+def slugs(text):
+    """The anchors that GitHub gives a page's headings."""
+    heads = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def links():
+    """Links on the pages lead somewhere: to a heading of the page, or to a file."""
+    root = os.path.join(SCRIPTS, "..")
+    for page in paper.PAGES:
+        with open(os.path.join(root, page), encoding="utf-8") as file:
+            text = file.read()
+        targets = set(re.findall(r"\]\(([^)\s]+)\)", text))
+        lost = [t for t in targets if t.startswith("#") and t[1:] not in slugs(text)]
+        lost += [t for t in targets if not t.startswith(("#", "http")) and not os.path.exists(os.path.join(root, t.split("#")[0]))]
+        check(f"{page}: {len(targets)} links lead somewhere {lost}", targets and not lost)
+
+
 with tempfile.TemporaryDirectory() as scratch:
     rewriting(scratch)
     sorts(scratch)
     words(scratch)
+links()
 now = subprocess.run([sys.executable, os.path.join(SCRIPTS, "paper.py"), "--check"], capture_output=True, text=True)
 check("README.md and PAPER.md are what their results files give " + now.stdout.strip() + now.stderr.strip(),
       now.returncode == 0)
