@@ -92,13 +92,17 @@ static uint64_t in_use(struct cpu *c)
     return used;
 }
 
+// AVX is named where it is not in its initial configuration only: a KVM without AVX refuses an area that names it.
 void xsave_all(const struct cpu *c, uint8_t *area)
 {
-    uint64_t all = XCR0_SUPPORTED;
+    static const uint8_t zero[16];
+    uint64_t components = XCR0_X87 | XCR0_SSE;
+    for (unsigned i = 0; i < 16; i++)
+        components |= memcmp(&c->ymm[i].hi, zero, 16) ? XCR0_AVX : 0;
     x87_to_image(&c->x87, area, true);
     put_mxcsr(c->mxcsr, area);
-    put_registers(c, all, 16, area);
-    memcpy(area + AT_HEADER, &all, 8);
+    put_registers(c, XCR0_SUPPORTED, 16, area);
+    memcpy(area + AT_HEADER, &components, 8);
 }
 
 // An area that no xsave has written has no MXCSR: its mask tells.

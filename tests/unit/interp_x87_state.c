@@ -113,11 +113,30 @@ static void test_alignment(void)
     guest_free(&g);
 }
 
+// XSTATE_BV names AVX only where an upper half is not zero: a host without AVX takes the state of a guest without it.
+static void test_components(void)
+{
+    enum { XSTATE_BV = 512, YMM_HIGH = 576 };
+    struct guest g = {0};
+    START(&g, 0, restore_code);
+    CHECK_EQ(image_word(&g, XSTATE_BV, 8), 3);
+    g.s.xsave[XSTATE_BV] = 7;
+    CHECK(engine_interp.set_state(&g.vcpu, &g.s) == 0 && engine_interp.get_state(&g.vcpu, &g.s) == 0);
+    CHECK_EQ(image_word(&g, XSTATE_BV, 8), 3);
+    g.s.xsave[XSTATE_BV] = 7;
+    g.s.xsave[YMM_HIGH + 16 * 15 + 15] = 0x80;
+    CHECK(engine_interp.set_state(&g.vcpu, &g.s) == 0 && engine_interp.get_state(&g.vcpu, &g.s) == 0);
+    CHECK_EQ(image_word(&g, XSTATE_BV, 8), 7);
+    CHECK_EQ(g.s.xsave[YMM_HIGH + 16 * 15 + 15], 0x80);
+    guest_free(&g);
+}
+
 int main(void)
 {
     test_cr0();
     test_pending();
     test_state();
     test_alignment();
+    test_components();
     return check_done("interp_x87_state");
 }
