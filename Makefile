@@ -284,18 +284,19 @@ check-peers: setup ## the guest Unix's tests and programs in QEMU (TCG) and Boch
 	@$(MAKE) $(JOBS) --no-print-directory images
 	@scripts/check_peers.py
 
-# The engine's own unit tests run there too.
+# The engine's own unit tests run there too. ONLY=text, PAGING=nested or shadow: a piece of the matrix, kept for the whole.
+KVM_PIECE = $(if $(ONLY),--only '$(ONLY)') $(if $(PAGING),--paging $(PAGING))
 KVM_PARTS = $(RINGSIDE) $(B)/tests/vtx $(B)/tests/move images
 
-check-kvm-amd: setup ## vtx on the real kvm_amd (SVM, npt=1 and 0), in QEMU's CPU: needs no KVM; build/kvm has counts
+check-kvm-amd: setup ## vtx on the real kvm_amd (SVM, npt=1 and 0), in QEMU's CPU: needs no KVM; ONLY=text: a piece
 	@scripts/setup.sh --peers || true
 	@$(MAKE) $(JOBS) --no-print-directory $(KVM_PARTS)
-	@scripts/check_kvm.py amd
+	@scripts/check_kvm.py amd $(KVM_PIECE)
 
 check-kvm-intel: setup ## vtx on the real kvm_intel (VT-x, ept=1 and 0), in Bochs' CPU: likewise, and slower
 	@scripts/setup.sh --peers || true
 	@$(MAKE) $(JOBS) --no-print-directory $(KVM_PARTS)
-	@scripts/check_kvm.py intel
+	@scripts/check_kvm.py intel $(KVM_PIECE)
 
 check-cpu: setup ## interp and bt against the host's CPU, some ten minutes; CASES=n, SEED=n
 	@$(MAKE) $(JOBS) --no-print-directory $(B)/check_cpu

@@ -105,8 +105,9 @@ def count_on(machine, nested, options, write):
         if done % 10 == 0:
             print(f"  {name}: {done} of {len(items)}, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     paths = [f"build/images/{suite}/{image}.elf" for suite, image in wanted]
-    kernel = kvm_machine.run(machine, nested, items, take, images=paths)
-    write({"type": "kernel", "engine": name, "kernel": kernel, "emulator": machine.version()})
+    root = kvm_machine.Root(machine, ["build/ringside"], paths)
+    kvm_machine.run(machine, nested, items, take, root)
+    write({"type": "kernel", "engine": name, "kernel": root.kernel.release, "emulator": machine.version()})
 
 
 def measure(options):

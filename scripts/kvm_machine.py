@@ -3,8 +3,10 @@
 emulated CPU has SVM, or with the real kvm_intel in Bochs, whose has VT-x. It boots an initramfs of ringside, its
 libraries and the images, runs a list of commands there (kvm_init.sh) and hands back what each printed.
 
-What hangs costs its own time limit and a reboot for what is left, no more. Only this process's own children are ended."""
+What hangs costs its own time limit and a reboot for what is left, no more; time in which the host kept the emulator from
+running counts for nothing. Only this process's own children are ended."""
 import base64
+import collections
 import contextlib
 import glob
 import gzip
@@ -35,12 +37,21 @@ class Unavailable(Exception):
     """What the machine needs is not here and cannot be had: the reason, in a line."""
 
 
+# boot, item: seconds without a word from it (Undisturbed) after which a boot, or an item, is taken to hang. guest: seconds
+# by the emulated machine's clock that an image gets. items: as many at most in one boot.
+Limits = collections.namedtuple("Limits", "boot item guest items")
+
+
 class Machine:
     """An emulator with what it emulates. start(files, kernel, initrd, words) gives the process."""
 
-    def __init__(self, name, what, module, parameter, package, tools, start, boot_seconds, item_seconds):
+    def __init__(self, name, what, module, parameter, package, tools, start, limits):
         self.name, self.what, self.module, self.parameter, self.package = name, what, module, parameter, package
-        self.tools, self.start, self.boot_seconds, self.item_seconds = tools, start, boot_seconds, item_seconds
+        self.tools, self.start, self.limits = tools, start, limits
+
+    def config(self):
+        """What of its own makes the emulated machine what it is."""
+        return QEMU_CPU if self.package.startswith("qemu") else contents("scripts/kvm_bochsrc.in").decode()
 
     def setting(self, nested):
         return f"{self.parameter}={int(nested)}"
@@ -124,17 +135,6 @@ def sha256(path):
     return hashlib.sha256(contents(path)).hexdigest()
 
 
-def root_files(kernel, programs, images):
-    """{path: bytes} of the initramfs but for /list."""
-    files = {"init": contents("scripts/kvm_init.sh"), "bin/busybox": contents(kernel.busybox)}
-    files |= {f"bin/{os.path.basename(p)}": stripped(p) for p in programs}
-    files |= {path.lstrip("/"): contents(path) for path in libraries(programs)}
-    files |= {f"lib/{module}.ko": contents(kernel.module(module)) for module in MODULES}
-    files |= {f"images/{os.path.relpath(p, 'build/images')}": stripped(p) for p in images}
-    files |= {f"{folder}/.keep": b"" for folder in ("dev", "proc", "sys", "tmp")}
-    return files
-
-
 # ---- The kernel ----
 
 class Kernel:
@@ -180,6 +180,36 @@ def fetch_kernel():
     for path in glob.glob(f"{folder}/*.deb"):
         subprocess.run(["dpkg-deb", "-x", path, unpacked], check=True)
     os.rename(unpacked, f"{FOLDER}/kernel")
+
+
+# ---- What the machine boots ----
+
+class Root:
+    """The initramfs but for /list, as {path: bytes}, and the kernel. Unavailable where something cannot be had."""
+
+    def __init__(self, machine, programs, images):
+        if machine.missing():
+            raise Unavailable(machine.missing())
+        self.kernel = Kernel()
+        files = {"init": contents("scripts/kvm_init.sh"), "bin/busybox": contents(self.kernel.busybox)}
+        files |= {path.lstrip("/"): contents(path) for path in libraries(programs)}
+        files |= {f"lib/{module}.ko": contents(self.kernel.module(module)) for module in MODULES}
+        files |= {f"{folder}/.keep": b"" for folder in ("dev", "proc", "sys", "tmp")}
+        common = hashlib.sha256(f"{machine.version()} {self.kernel.release} {machine.config()}".encode())
+        for path, data in sorted(files.items()):
+            common.update(path.encode() + hashlib.sha256(data).digest())
+        self.common = common.digest()
+        files |= {f"bin/{os.path.basename(p)}": stripped(p) for p in programs}
+        files |= {f"images/{os.path.relpath(p, 'build/images')}": stripped(p) for p in images}
+        self.files = files
+
+    def key(self, command):
+        """Of what a command's result is one: the machine, the command, and the files that it names."""
+        digest = hashlib.sha256(self.common + command.encode())
+        words = command.split()
+        for path in [f"bin/{words[0]}"] + [word.lstrip("/") for word in words if word.startswith("/images/")]:
+            digest.update(self.files[path])
+        return digest.hexdigest()
 
 
 # ---- The emulators ----
@@ -241,13 +271,15 @@ def bochs_starter(model):
     return start
 
 
+BOCHS_LIMITS = Limits(boot=600, item=600, guest=600, items=60)
 BOCHS_TOOLS = ("bochs", "grub-mkrescue", "xorriso", "mformat")
 MACHINES = {
-    "amd": Machine("amd", "QEMU TCG", "kvm-amd", "npt", "qemu-system-x86", ("qemu-system-x86_64",), start_qemu, 180, 240),
+    "amd": Machine("amd", "QEMU TCG", "kvm-amd", "npt", "qemu-system-x86", ("qemu-system-x86_64",), start_qemu,
+                   Limits(boot=180, item=240, guest=600, items=60)),
     "intel": Machine("intel", "Bochs, Sandy Bridge", "kvm-intel", "ept", "bochs", BOCHS_TOOLS,
-                     bochs_starter("corei7_sandy_bridge_2600k"), 600, 600),
+                     bochs_starter("corei7_sandy_bridge_2600k"), BOCHS_LIMITS),
     "amd-bochs": Machine("amd-bochs", "Bochs, Bulldozer", "kvm-amd", "npt", "bochs", BOCHS_TOOLS,
-                         bochs_starter("zambezi"), 600, 600),
+                         bochs_starter("zambezi"), BOCHS_LIMITS),
 }
 
 
@@ -325,9 +357,30 @@ def tail(path, lines=3):
     return " / ".join(kept[-lines:]) or "nothing on the console"
 
 
-def follow(machine, process, files, on_result, clock=time.monotonic, sleep=time.sleep):
+def waited(pid):
+    """Seconds for which a process was ready to run and others did: of its threads, the one that waited longest (Linux,
+    Documentation/scheduler/sched-stats.rst: /proc/PID/schedstat has ns run, ns waited, turns)."""
+    longest = 0
+    for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        with contextlib.suppress(OSError):
+            longest = max(longest, int(contents(path).split()[1]))
+    return longest / 1e9
+
+
+class Undisturbed:
+    """A clock that stands still while a process waits for a CPU: on a busy host nothing hangs earlier than on a quiet one."""
+
+    def __init__(self, pid):
+        self.pid, self.lost = pid, 0.0
+
+    def __call__(self):
+        self.lost = max(self.lost, waited(self.pid))  # a thread that ended takes its own with it
+        return time.monotonic() - self.lost
+
+
+def follow(machine, process, files, on_result, sleep=time.sleep):
     """To the end of the list, of the process or of a time limit. Gives the Follower, and why it stopped or None."""
-    follower, offset = Follower(), 0
+    follower, offset, clock = Follower(), 0, Undisturbed(process.pid)
     last = clock()
     while True:
         drain(process)
@@ -348,31 +401,28 @@ def follow(machine, process, files, on_result, clock=time.monotonic, sleep=time.
             return follower, None
         if over:
             return follower, f"the machine ended: {tail(files.console)}"
-        limit = machine.item_seconds if follower.current else machine.boot_seconds
+        limit = machine.limits.item if follower.current else machine.limits.boot
         if now - last > limit:
             return follower, f"nothing for {limit} s: {tail(files.console)}"
         sleep(POLL_SECONDS)
 
 
-def run(machine, nested, items, on_result, programs=("build/ringside",), images=()):
-    """Runs items, (name, command), in order; on_result gets a Result for each. Gives the kernel's release.
-    RuntimeError where the machine does not come up, Unavailable where it cannot be had."""
-    if machine.missing():
-        raise Unavailable(machine.missing())
-    kernel = Kernel()
-    base = gzip.compress(newc(tree(root_files(kernel, programs, images))), 1, mtime=0)
-    run_boots(machine, nested, items, on_result, kernel.image, base)
-    return kernel.release
+def run(machine, nested, items, on_result, root):
+    """Runs items, (name, command), in order; on_result gets a Result for each. RuntimeError where the machine does not
+    come up, Unavailable where it cannot be had."""
+    base = gzip.compress(newc(tree(root.files)), 1, mtime=0)
+    run_boots(machine, nested, items, on_result, root.kernel.image, base)
 
 
 def run_boots(machine, nested, items, on_result, kernel, base):
-    """Boots until all items are done: again after one that hung, for what is left."""
+    """Boots until all items are done, some at a time: again after one that hung, for what is left."""
     left, boots = list(items), 0
     while left:
         boots += 1
         files = Files(f"{machine.folder(nested)}/boot{boots}")
         results = []
-        why = boot(machine, nested, left, files, kernel, base, lambda result: (results.append(result), on_result(result)))
+        some = left[:machine.limits.items]
+        why = boot(machine, nested, some, files, kernel, base, lambda result: (results.append(result), on_result(result)))
         if why:
             raise RuntimeError(f"{machine.what}, {machine.setting(nested)}: {why}; see {files.folder}")
         done = {result.name for result in results}
@@ -393,6 +443,6 @@ def boot(machine, nested, items, files, kernel, base, on_result):
             if os.path.exists(files.path(name)):
                 os.unlink(files.path(name))
     if why and follower.current:
-        on_result(Result(follower.current, None, "", why, machine.item_seconds))
+        on_result(Result(follower.current, None, "", why, machine.limits.item))
         return None
     return why or (None if follower.done == len(items) else f"the list ended after {follower.done} of {len(items)} items")

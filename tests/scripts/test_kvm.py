@@ -16,6 +16,8 @@ SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../script
 sys.path.insert(0, SCRIPTS)
 import check_kvm
 import kvm_machine
+import kvm_matrix
+import test as runner
 from _ok import check, done
 
 # A machine of no emulator: runs the list that lies in the initramfs, as kvm_init.sh does. `hang` and `die` do.
@@ -101,14 +103,15 @@ def display():
     os.close(slave)
 
 
-def fake(item_seconds=1):
+def fake(item_seconds=1, items=10):
     def start(files, kernel, initrd, words):
         data = kvm_machine.contents(initrd)
         text = read_newc(data[data.index(b"070701"):])["list"][1].decode()
         with open(files.path("list"), "w", encoding="utf-8") as file:
             file.write(f"LIST\n{text}END\n")
         return subprocess.Popen([sys.executable, "-c", GUEST, files.path("list"), files.results])
-    return kvm_machine.Machine("fake", "nothing", "kvm-none", "npt", "none", (), start, 20, item_seconds)
+    return kvm_machine.Machine("fake", "nothing", "kvm-none", "npt", "none", (), start,
+                               kvm_machine.Limits(boot=20, item=item_seconds, guest=5, items=items))
 
 
 def boots(folder, items, machine):
@@ -139,65 +142,139 @@ def document(**changes):
                  "text": [], "counters": {"exits": 3}, "stats": {"kvm.exits": 5, "kvm.blocking": 0}}, **changes)
 
 
-def judged(name, limits=None, qemu=False, **changes):
-    d = document(**changes)
-    result = kvm_machine.Result(name, d["status"], json.dumps(d), "", 1)
-    return check_kvm.judge_image(result, limits or {}, qemu)
+# A process that is kept from running: it shares one CPU with two others.
+BUSY = "import os, time\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nend = time.monotonic() + 2\nwhile time.monotonic() < end: pass"
+
+
+def undisturbed():
+    if not os.path.exists("/proc/self/schedstat"):
+        print("skip the kernel does not say how long a process waited (CONFIG_SCHED_INFO)")
+        return
+    busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(3)]
+    clock, start = kvm_machine.Undisturbed(busy[0].pid), time.monotonic()
+    first = clock()
+    while busy[0].poll() is None:
+        time.sleep(0.05)
+        last = clock()
+    took = time.monotonic() - start
+    check("a clock that stands still while a process waits for a CPU", 0 < last - first < 0.8 * took)
+    for process in busy:
+        process.wait()
+    idle = subprocess.Popen(["sleep", "0.5"])
+    clock = kvm_machine.Undisturbed(idle.pid)
+    first = clock()
+    idle.wait()
+    check("and goes on while it sleeps", clock() - first > 0.4)
+    check("a process that is gone has waited for nothing", kvm_machine.waited(idle.pid) == 0)
+
+
+def batches(folder):
+    seen = []
+    machine = fake(items=2)
+    start = machine.start
+
+    def counted(files, *rest):
+        seen.append(files.folder)
+        return start(files, *rest)
+    machine.start = counted
+    found, wrong = boots(folder, [(name, "x") for name in "abcde"], machine)
+    check("items are run some at a time", wrong is None and [r.name for r in found] == list("abcde") and len(seen) == 3)
+
+
+def record(name="test/x", status=0, **changes):
+    d = document(status=status, **changes)
+    return kvm_matrix.record_of(kvm_machine.Result(name, d["status"], json.dumps(d), "", 1.23), "key")
+
+
+def judged(limits=None, machine="intel", **changes):
+    return kvm_matrix.judged(record(**changes), kvm_machine.MACHINES[machine], limits or {})
 
 
 def judging():
     bad = [{"ok": False, "what": "a == b"}, {"ok": True, "what": "c"}]
-    check("all checks hold", judged("test/x").passed == 1 and not judged("test/x").failed)
-    check("a failed check", judged("test/x", checks=bad, status=1).failed == ["check a == b"])
-    known = judged("test/x", {("x", "a == b"): "emu: known"}, checks=bad, status=1)
-    check("a known limit is a skip", not known.failed and known.skipped == ["emu: known"] and known.passed == 0)
-    check("of that image only", judged("test/y", {("x", "a == b"): "emu: known"}, checks=bad, status=1).failed)
+    limits = {("x", "a == b"): "emu: known"}
+    check("all checks hold", judged() == ("passed", []))
+    check("a failed check", judged(checks=bad, status=1) == ("FAIL", ["check a == b"]))
+    check("a known limit is none", judged(limits, checks=bad, status=1) == ("limit", ["emu: known"]))
+    check("of that image only", judged(limits, name="test/y", checks=bad, status=1)[0] == "FAIL")
     marked = [{"ok": False, "what": "not-qemu: a"}]
-    check("what QEMU gets wrong is a skip in QEMU", judged("test/x", qemu=True, checks=marked, status=1).skipped and
-          not judged("test/x", qemu=True, checks=marked, status=1).failed)
-    check("and a failure elsewhere", judged("test/x", checks=marked, status=1).failed == ["check not-qemu: a"])
-    check("an engine's error is a failure with its line", judged("test/x", status=8, reason="vtx: no").failed == ["vtx: no"])
-    panic = judged("test/x", status=1, text=["x: panic: vector 6"])
-    check("a panic is a failure with its line", panic.failed == ["panic: vector 6"])
-    check("no check at all", judged("test/x", checks=[]).failed == ["made no check at all"])
-    check("nothing measured", judged("nano/x", checks=[]).failed == ["measured nothing"])
-    check("a skip of the image's own", judged("test/x", checks=[], skipped=[{"bench": "x", "reason": "no SMAP"}]).skipped == ["no SMAP"])
-    hung = check_kvm.judge_image(kvm_machine.Result("test/x", None, "", "nothing for 9 s", 9), {}, False)
-    check("what hung is a failure", hung.failed == ["the machine hung: nothing for 9 s"] and not hung.passed)
-    known = check_kvm.judge_image(kvm_machine.Result("test/x", None, "", "", 9), {("x", "hang"): "emu: known"}, False)
-    check("where that is a known limit, a skip", known.skipped == ["emu: known"] and not known.failed and not known.passed)
-    crashed = check_kvm.judge_image(kvm_machine.Result("test/x", 139, "", "", 9), {}, False)
-    check("a crash is a failure", crashed.failed == ["exit status 139: no JSON"])
-    record = check_kvm.record_of(kvm_machine.Result("test/x", 0, json.dumps(document()), "", 1.23), judged("test/x"))
-    check("a record has the counts, and of KVM's those that are not 0", record["outcome"] == "passed" and
-          record["counters"] == {"exits": 3} and record["stats"] == {"kvm.exits": 5})
-    unit = check_kvm.judge(kvm_machine.Result("unit/vtx", 1, "ok a\nnot ok b\n", "", 1), fake(), {})
-    check("a unit test's lines", unit.passed == 1 and unit.failed == ["b"])
-    items = check_kvm.all_items(["build/images/test/abuse_code.elf", "build/images/test/io.elf", "build/images/nano/in.elf"], "")
+    check("what QEMU gets wrong is a limit in QEMU", judged(machine="amd", checks=marked, status=1) == ("limit", [kvm_matrix.MARKED]))
+    check("and a failure elsewhere", judged(checks=marked, status=1) == ("FAIL", ["check not-qemu: a"]))
+    check("an engine's error is a failure with its line", judged(status=8, reason="vtx: no") == ("FAIL", ["vtx: no"]))
+    panic = judged(status=1, text=["x: panic: vector 6"])
+    check("a panic is a failure with its line", panic == ("FAIL", ["panic: vector 6"]))
+    check("no check at all", judged(checks=[]) == ("FAIL", ["made no check at all"]))
+    check("nothing measured", judged(name="nano/x", checks=[]) == ("FAIL", ["measured nothing"]))
+    why = [{"bench": "x", "reason": "no SMAP"}]
+    check("a skip of the image's own", judged(checks=[], skipped=why) == ("skip", ["no SMAP"]))
+    check("of a part of it", judged(skipped=why) == ("passed", ["no SMAP"]))
+    hung = kvm_matrix.record_of(kvm_machine.Result("test/x", None, "", "nothing for 9 s", 9), "key")
+    intel = kvm_machine.MACHINES["intel"]
+    check("what hung is a failure", kvm_matrix.judged(hung, intel, {}) == ("FAIL", ["the machine hung: nothing for 9 s"]))
+    check("or a known limit", kvm_matrix.judged(hung, intel, {("x", "hang"): "emu: known"}) == ("limit", ["emu: known"]))
+    crashed = kvm_matrix.record_of(kvm_machine.Result("test/x", 139, "", "", 9), "key")
+    check("a crash is a failure", kvm_matrix.judged(crashed, intel, {}) == ("FAIL", ["exit status 139: no JSON"]))
+    whole = record()
+    check("a record has the counts, and of KVM's those that are not 0", whole["counters"] == {"exits": 3} and
+          whole["stats"] == {"kvm.exits": 5} and whole["seconds"] == 1.2)
+    unit = kvm_matrix.record_of(kvm_machine.Result("unit/vtx", 1, "ok a\n# why\nnot ok b\n", "", 1), "key")
+    check("a unit test's lines", unit["passed"] == 1 and unit["wrong"] == ["b"] and "# why" in unit["text"])
+    items = check_kvm.all_items(["build/images/test/abuse_code.elf", "build/images/test/io.elf", "build/images/nano/in.elf"], 7)
     check("what is hard on QEMU comes last", [i[0] for i in items][-3:] == ["test/io", "nano/in", "test/abuse_code"])
     check("a benchmark runs short", "reps=1 cycles=1000" in dict(items)["nano/in"] and "--append" not in dict(items)["test/io"])
+    check("by the emulated machine's clock", "--timeout=7" in dict(items)["test/io"])
+    check("the time left goes by the time taken", check_kvm.time_left(60, 10, 70) == "some 0 h 07 min left" and
+          check_kvm.time_left(1, 0, 70) == "?")
 
 
-def going_on(folder):
-    path, items = os.path.join(folder, "r.jsonl"), [("a", "x")]
-    program = os.path.join(folder, "program")
-    with open(program, "w", encoding="utf-8") as file:
-        file.write("1")
-    key = check_kvm.key_of(items, [program])
+class Bytes:
+    """A kvm_machine.Root whose commands run `data`."""
 
-    def write(*lines):
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("\n".join(lines))
-    head, one = json.dumps({"type": "run", "key": key}), json.dumps({"type": "item", "name": "a"})
-    check("no file: nothing is known", check_kvm.kept(path, key) == [])
-    write(head, one, '{"type": "item", "na')
-    check("an interrupted run is gone on with", [r["name"] for r in check_kvm.kept(path, key)] == ["a"])
-    write(head, one, json.dumps({"type": "end"}))
-    check("a whole run is not", check_kvm.kept(path, key) == [])
-    with open(program, "w", encoding="utf-8") as file:
-        file.write("2")
-    write(head, one)
-    check("nor one of another program", check_kvm.kept(path, check_kvm.key_of(items, [program])) == [])
+    def __init__(self, data):
+        self.data = data
+
+    def key(self, command):
+        return command + self.data
+
+
+def pieces(folder):
+    kvm_machine.FOLDER = folder
+    machine, items = kvm_machine.MACHINES["intel"], [("test/a", "x"), ("test/b", "y")]
+
+    def cells(data="1"):
+        return [kvm_matrix.Cell(machine, nested, items, Bytes(data)) for nested in (True, False)]
+    both = cells()
+    check("no file: nothing is known", [cell.seen() for cell in both] == [0, 0] and not both[0].complete())
+    both[0].add(kvm_machine.Result("test/a", 0, json.dumps(document()), "", 1))
+    with open(both[0].path, "a", encoding="utf-8") as file:
+        file.write('{"name": "test/b", "ke')
+    both = cells()
+    check("what was seen in one piece is known in the next, up to where it was cut", list(both[0].records) == ["test/a"])
+    check("which is said", kvm_matrix.summary(machine, both) == "matrix of kvm-intel: 1 of 4 seen; the same command goes on with the rest")
+    check("of other bytes nothing is known", cells("2")[0].seen() == 0)
+    with open(both[0].path, "a", encoding="utf-8") as file:
+        file.write("\n")
+    for cell in both:
+        for name in ("test/a", "test/b"):
+            cell.add(kvm_machine.Result(name, 0, json.dumps(document()), "", 1))
+    both = cells()
+    check("a whole matrix says so", kvm_matrix.summary(machine, both) == "matrix of kvm-intel complete: 4 of 4")
+    stale = kvm_matrix.stale_limits(machine, both)
+    check("a limit that nothing needs is a failure then", stale and set(stale) == set(runner.known_limits("bochs_vmx")))
+    check("and before it is not", kvm_matrix.stale_limits(machine, cells("2")) == [])
+
+
+def keys():
+    root = kvm_machine.Root.__new__(kvm_machine.Root)
+    root.common, root.files = b"kernel", {"bin/program": b"1", "images/a.elf": b"2", "images/b.elf": b"3"}
+    key = root.key("program /images/a.elf")
+    root.files["images/b.elf"] = b"4"
+    check("another image does not matter", root.key("program /images/a.elf") == key)
+    for path in ("bin/program", "images/a.elf"):
+        old, root.files[path] = root.files[path], b"5"
+        check(f"but {path} does", root.key("program /images/a.elf") != key)
+        root.files[path] = old
+    check("and the command", root.key("program -x /images/a.elf") != key)
 
 
 archive()
@@ -205,6 +282,9 @@ port()
 display()
 with tempfile.TemporaryDirectory() as scratch:
     hanging(scratch)
-    going_on(scratch)
+    batches(scratch)
+    pieces(scratch)
+undisturbed()
+keys()
 judging()
 done()
