@@ -42,8 +42,7 @@ int image_main(void)
     for (unsigned i = 0; i < TICKS; i++) {
         unsigned before = ticks;
         if (i % 3 == 1) // sometimes the tick is pending already when hlt is reached
-            for (uint64_t start = tsc_begin(); tsc_begin() - start < 1000000;)
-                ;
+            pit_wait_periods(1);
         __asm__ volatile("sti; hlt; cli" : : : "memory");
         if (ticks == before)
             panic("hlt ended without an interrupt, tick %u", i);

@@ -43,8 +43,8 @@ static void end_of_interrupt(void)
     sti();
     CHECK(wait_until(&ticks, 1));
     CHECK_EQ(pic_status(PIC_READ_ISR), 1 << IRQ_TIMER);
-    pic_wait_request(IRQ_TIMER);
-    CHECK_EQ(ticks, 1); // in service: no second one
+    pit_wait_periods(3); // a request of theirs is latched, but for KVM's 8254, which makes none before the EOI
+    CHECK_EQ(ticks, 1);  // in service: no second one
     eoi_wanted = true;
     pic_eoi(IRQ_TIMER);
     CHECK(wait_until(&ticks, 5));

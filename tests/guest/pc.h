@@ -111,6 +111,25 @@ static inline void pit_start(unsigned mode, unsigned count)
     outb(PIT_CHANNEL0, (uint8_t)count), outb(PIT_CHANNEL0, (uint8_t)(count >> 8));
 }
 
+// What channel 0 has left to count.
+#define PIT_LATCH0 0x00
+static inline unsigned pit_count(void)
+{
+    outb(PIT_COMMAND, PIT_LATCH0);
+    unsigned low = inb(PIT_CHANNEL0);
+    return low | (unsigned)inb(PIT_CHANNEL0) << 8;
+}
+
+// Until channel 0, in mode 2, has begun as many new periods: time by the device's own clock, whatever that of the TSC
+// is.
+static inline void pit_wait_periods(unsigned periods)
+{
+    for (unsigned last = pit_count(), now; periods; last = now) {
+        now = pit_count();
+        periods -= now > last;
+    }
+}
+
 // Waits with interrupts as they are until *count reaches n or some seconds of a fast clock are over.
 #define PATIENCE_CYCLES 6000000000ull
 static inline bool wait_until(volatile unsigned *count, unsigned n)

@@ -8,18 +8,10 @@ IMAGE("pit");
 #define SPEAKER 0x61
 #define SPEAKER_GATE2 0x01
 #define SPEAKER_OUT2 0x20
-#define LATCH0 0x00
 #define READ_BACK 0xc0
 #define READ_BACK_NO_COUNT 0x20
 #define READ_BACK_CHANNEL0 0x02
 #define STATUS_MODE 0x0e
-
-static unsigned latched(void)
-{
-    outb(PIT_COMMAND, LATCH0);
-    unsigned low = inb(PIT_CHANNEL0);
-    return low | (unsigned)inb(PIT_CHANNEL0) << 8;
-}
 
 static bool wait_output2(void)
 {
@@ -33,18 +25,18 @@ static bool wait_output2(void)
 static void counting(void)
 {
     pit_start(2, 0xffff);
-    unsigned first = latched(), smaller = 0;
+    unsigned first = pit_count(), smaller = 0;
     for (unsigned i = 0; i < 20; i++) {
         for (uint64_t start = tsc_begin(); tsc_begin() - start < 20000;) // some counts
             ;
-        unsigned now = latched();
+        unsigned now = pit_count();
         smaller += now < first; // may wrap around once in a while
         first = now;
     }
     CHECK(smaller >= 10);
     // A latched count stays until it is read.
-    outb(PIT_COMMAND, LATCH0);
-    outb(PIT_COMMAND, LATCH0);
+    outb(PIT_COMMAND, PIT_LATCH0);
+    outb(PIT_COMMAND, PIT_LATCH0);
     unsigned low = inb(PIT_CHANNEL0), count = low | (unsigned)inb(PIT_CHANNEL0) << 8;
     CHECK(count <= 0xffff && count > 0);
     outb(PIT_COMMAND, READ_BACK | READ_BACK_NO_COUNT | READ_BACK_CHANNEL0);
