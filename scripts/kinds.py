@@ -16,7 +16,8 @@ PAPER_TIMES = "the paper's columns, from its seconds or requests a second"
 
 # Block -> kind -> what in it is of that kind. An empty one holds no figure of a benchmark: a legend, or how a run was made.
 OF_BLOCK = {
-    "kinds": {}, "samples": {}, "scope": {}, "engines": {}, "process-scope": {}, "boot-scope": {}, "peers-scope": {},
+    "kinds": {}, "claims": {},  # of claims each figure has its kind beside it
+    "samples": {}, "scope": {}, "engines": {}, "process-scope": {}, "boot-scope": {}, "peers-scope": {},
     "ablation-scope": {}, "ablation-legend": {}, "exits-scope": {},
     "nano": {"measured": f"the engines' columns, {TSC}", "published": P4},
     "nano-picture": {"measured": "bars of engines here", "published": "bars of 2006"},

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Rewrites the generated blocks of PAPER.md and README.md from results files, so that no figure is typed by hand.
 
-A block stands between `<!-- generated: NAME from FILE -->` and `<!-- end -->`. `scripts/paper.py FILE...` points the
+A block stands between `<!-- generated: NAME from FILE -->` and `<!-- end -->`, a figure in a sentence between
+`<!-- value: FIGURE -->` (figures.py has the names) and `<!-- end -->`, in docs/*.md as well. `scripts/paper.py FILE...` points the
 blocks that FILE can fill at it and rewrites all blocks; without FILE every block and picture is made anew from the file
 that it names. Over each block stands of which kind its figures are (kinds.py). `--check` only says whether the blocks are
 what their files give (status 1 where not)."""
@@ -11,8 +12,10 @@ import re
 import sys
 
 import ablation
+import claims
 import exits
 import figure5
+import figures
 import kinds
 import peers_table
 import plot
@@ -22,8 +25,10 @@ import table
 import translation
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-PAGES = ["README.md", "PAPER.md"]
+PAPER = "PAPER.md"
+PAGES = ["README.md", PAPER] + sorted(f"docs/{name}" for name in os.listdir(os.path.join(ROOT, "docs")) if name.endswith(".md"))
 BLOCK = re.compile(r"<!-- generated: (\S+) from (\S+) -->\n(.*?)<!-- end -->", re.S)
+VALUE = re.compile(r"<!-- value: (.+?) -->(.*?)<!-- end -->", re.S)
 NONE = "-"  # instead of a file: no run is committed yet
 
 
@@ -39,7 +44,6 @@ def last(make):
 
 
 def sampled(path):
-    run = results.load(path)[-1]
     return [f"Samples of the nano and micro benchmarks: [{path}]({path}); the other files lie beside it."]
 
 
@@ -94,7 +98,8 @@ BOOT_BLOCKS = {
     "boot-events": last(figure5.counts_table),
     "boot-scope": last(table.scope),
 }
-FREE_BLOCKS = {"kinds": lambda _: kinds.legend(), "exit-costs": lambda _: table.exit_costs_table()}  # of no run
+# Of no run, or of all that the pages show: these are given the Files.
+FREE_BLOCKS = {"kinds": lambda _: kinds.legend(), "exit-costs": lambda _: table.exit_costs_table(), "claims": claims.block}
 EXITS_BLOCKS = {
     "exits-nano": last(lambda run: exits.exits_table(run, ["nano"])),
     "exits-process": last(lambda run: exits.exits_table(run, exits.suites_but_nano(run))),
@@ -123,24 +128,34 @@ def blocks_of(path):
     return ABLATION_BLOCKS if ablation.columns(run) else BENCH_BLOCKS
 
 
-def content(name, path):
+def content(name, path, files=None):
     if name not in BLOCKS:
         raise ValueError(f"no block is called {name}; known: {', '.join(BLOCKS)}")
     if path == NONE and name not in FREE_BLOCKS:
         return "\nNo run is committed yet.\n\n"
-    lines = kinds.caption(name) + BLOCKS[name](path)
+    lines = kinds.caption(name) + BLOCKS[name](files if name in FREE_BLOCKS else path)
     while lines and not lines[-1]:
         lines = lines[:-1]
     return "\n" + "\n".join(lines) + "\n\n"
 
 
-def rewrite(text, moves):
-    """The page with its blocks made new; moves: block name -> file that it shall come from, others stay."""
+def inline(name, files):
+    """The text of a figure in a sentence; `claims(VERDICT)`: how many have it."""
+    counted = re.fullmatch(r"claims\((.*)\)", name)
+    return str(claims.count(files, counted.group(1))) if counted else figures.find(files, name).number()
+
+
+def rewrite(text, moves, files=None):
+    """The page with its blocks and inline figures made new; moves: block name -> file that it shall come from, others stay;
+    files: those of all pages."""
     def block(match):
         name, path = match.group(1), match.group(2)
         path = moves.get(name, path)
-        return f"<!-- generated: {name} from {path} -->\n{content(name, path)}<!-- end -->"
-    return BLOCK.sub(block, text)
+        return f"<!-- generated: {name} from {path} -->\n{content(name, path, files)}<!-- end -->"
+
+    def value(match):
+        return f"<!-- value: {match.group(1)} -->{inline(match.group(1), files)}<!-- end -->"
+    return VALUE.sub(value, BLOCK.sub(block, text))
 
 
 def pictured():
@@ -152,6 +167,11 @@ def pictured():
     return list(found)
 
 
+def all_files(moves):
+    with open(PAPER, encoding="utf-8") as file:
+        return figures.files_of(file.read(), moves)
+
+
 def main(args):
     check = args == ["--check"]
     if not check and any(a.startswith("-") for a in args):
@@ -160,13 +180,13 @@ def main(args):
     paths = [] if check else [os.path.relpath(a, ROOT) for a in args]
     os.chdir(ROOT)
     moves = {name: path for path in paths for name in blocks_of(path)}
-    stale = 0
+    files, stale = all_files(moves), 0
     for page in PAGES:
         with open(page, encoding="utf-8") as file:
             old = file.read()
-        new = rewrite(old, moves)
+        new = rewrite(old, moves, files)
         if new != old and check:
-            print(f"{page}: its generated blocks are not what their results files give: run scripts/paper.py")
+            print(f"{page}: its generated blocks or figures are not what their results files give: run scripts/paper.py")
             stale = 1
         elif new != old:
             with open(page, "w", encoding="utf-8") as file:

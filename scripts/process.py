@@ -181,6 +181,12 @@ def instructions_of(run, suite, bench, counter="interp"):
     return rates.get("insns_kernel", 0) + rates.get("insns_user", 0)
 
 
+def times_bound(run, bench, engine, suite="process"):
+    """An engine's cost over what the benchmark's own instructions would take natively, see bound_table(); None: not known."""
+    rate, count, f = native_cycles_per_instruction(run), instructions_of(run, suite, bench), results.figure(run, suite, bench, engine)
+    return f.median / (count * rate[1]) if rate and count and f else None
+
+
 def bound_table(run):
     """What the guest's own instructions would take at the median speed of native kernels: of the native column that
     cannot be measured, the part without what faults, switches and system calls cost beyond their instructions."""

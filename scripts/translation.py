@@ -61,6 +61,10 @@ def total(every):
     return dict(summed, kinds=kinds_of_all, cycles=statistics.median(f["cycles"] for f in every))
 
 
+def overall(run):
+    return total([figures(samples) for samples in by_image(run).values()])
+
+
 def table(run):
     every = {name: figures(samples) for (_, name), samples in by_image(run).items()}
     out = ["| image | TUs | instructions a TU | IDENT | and IDENT but for gs | host bytes a guest byte | "
@@ -70,7 +74,7 @@ def table(run):
 
 
 def kinds_table(run):
-    all_images = total([figures(samples) for samples in by_image(run).values()])
+    all_images = overall(run)
     out = ["| kind | what it is | instructions | share |", "|---|---|---:|---:|"]
     for key, n in all_images["kinds"].items():
         kind, _, meaning = key.partition(": ")

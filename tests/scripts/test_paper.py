@@ -10,6 +10,8 @@ import tempfile
 SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts")
 sys.path.insert(0, SCRIPTS)
 import _fixture
+import claims
+import figures
 import kinds
 import paper
 from _ok import check, done
@@ -31,6 +33,23 @@ def rewriting(folder):
         check("an unknown block is an error", False)
     except ValueError:
         check("an unknown block is an error", True)
+
+
+def sentences(folder):
+    """Figures within running text."""
+    path = _fixture.make(os.path.join(folder, "v.jsonl"), nano={"in": {"interp": 60}}, micro={})
+    files = figures.Files({"nano": path})
+    page = "It takes <!-- value: measured(interp.nano/in) -->9<!-- end --> cycles, <!-- value: ref(asplos2006.nano/in.hardware) --><!-- end --> there."
+    new = paper.rewrite(page, {}, files)
+    check("a figure in a sentence is made", "interp.nano/in) -->60.0<!-- end --> cycles" in new and "-->15,826<!-- end --> there." in new)
+    check("and again the same", paper.rewrite(new, {}, files) == new)
+    check("what no file has is said so", "-->n/a<" in paper.rewrite(page.replace("interp", "bt"), {}, files))
+    check("a number of claims", paper.inline("claims(not testable here)", files) == str(len(claims.CLAIMS)))
+    try:
+        paper.rewrite(page.replace("measured", "guessed"), {}, files)
+        check("no figure of that name is an error", False)
+    except ValueError as error:
+        check("no figure of that name is an error", "guessed" in str(error))
 
 
 def sorts(folder):
@@ -81,16 +100,18 @@ def links():
             text = file.read()
         targets = set(re.findall(r"\]\(([^)\s]+)\)", text))
         lost = [t for t in targets if t.startswith("#") and t[1:] not in slugs(text)]
-        lost += [t for t in targets if not t.startswith(("#", "http")) and not os.path.exists(os.path.join(root, t.split("#")[0]))]
-        check(f"{page}: {len(targets)} links lead somewhere {lost}", targets and not lost)
+        folder = os.path.join(root, os.path.dirname(page))
+        lost += [t for t in targets if not t.startswith(("#", "http")) and not os.path.exists(os.path.join(folder, t.split("#")[0]))]
+        check(f"{page}: {len(targets)} links lead somewhere {lost}", not lost)
 
 
 with tempfile.TemporaryDirectory() as scratch:
     rewriting(scratch)
     sorts(scratch)
     words(scratch)
+    sentences(scratch)
 links()
 now = subprocess.run([sys.executable, os.path.join(SCRIPTS, "paper.py"), "--check"], capture_output=True, text=True)
-check("README.md and PAPER.md are what their results files give " + now.stdout.strip() + now.stderr.strip(),
+check("the pages are what their results files give " + now.stdout.strip() + now.stderr.strip(),
       now.returncode == 0)
 done()
