@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Vector instructions that touch memory by a mask, or at as many places as there are elements, in C: where translated
 // code cannot make the access as it is (SDM vol. 2, MASKMOVDQU, VMASKMOV, VPMASKMOV, VGATHER). Elements that the mask
-// leaves out are not touched, and cannot fault.
+// leaves out are not touched, and but for maskmovq and maskmovdqu cannot fault.
 #include <string.h>
 
 #include "engines/bt/cpuid.h"
@@ -66,7 +66,9 @@ static void store_selected(struct bt *bt, const struct insn *in, uint64_t va, co
             mem_write_block(bt, va + i * size, from + i * size, size, in->stack_segment);
 }
 
-// The bytes of op[1] that op[2]'s select, to (r)di.
+// The bytes of op[1] that op[2]'s select, to (r)di. All of its operand must be writable, and with alignment checks each
+// half aligned, whatever the mask says, the upper half first: so do processors, where the manual leaves open what a
+// mask of zeros may raise; D is set in both halves' pages as well.
 void emulate_maskmov(struct bt *bt, const struct insn *in)
 {
     uint8_t mask[MOST], from[MOST];
@@ -83,7 +85,10 @@ void emulate_maskmov(struct bt *bt, const struct insn *in)
         get_vector(bt, in->op[1].reg, from);
         get_vector(bt, in->op[2].reg, mask);
     }
-    store_selected(bt, in, effective_address(bt, in, to), mask, from, to->size, 1);
+    uint64_t va = effective_address(bt, in, to);
+    for (unsigned half = to->size; half; half -= 8)
+        mem_probe_write(bt, va + half - 8, 8, in->stack_segment);
+    store_selected(bt, in, va, mask, from, to->size, 1);
     bt_next(bt, in);
 }
 

@@ -268,6 +268,43 @@ static void check_mxcsr(struct system *s, enum world world)
     }
 }
 
+// A mask of zeros: nothing is written, and yet the pages of both halves are dirty, and must be writable (both engines
+// alike; SDM vol. 2, MASKMOVDQU leaves it to the implementation).
+static uint64_t *window_entry(struct system *s, unsigned page)
+{
+    return (uint64_t *)(void *)(s->ram.base + SYS_PT) + (WINDOW >> 12 & 511) + page;
+}
+
+static void check_mask_of_zeros(struct system *s, struct system *interp, enum world world)
+{
+    struct way way = {.world = world};
+    struct test_case t = begin_case();
+    struct outcome o[2];
+    struct system *sides[2] = {s, interp};
+    t.vector = true;
+    t.fpu = (struct fpu){.fcw = FCW_DEFAULT, .mxcsr = MXCSR_DEFAULT};
+    add(&t, "\x66\x0f\xf7\xc1", 4); // maskmovdqu %xmm1, %xmm0
+    for (unsigned page = 0; page < 2; page++) {
+        t.in.gpr[RDI] = WINDOW + (page + 1) * PAGE - 8;
+        bt_set_window(s, &way);
+        for (unsigned side = 0; side < 2; side++)
+            *window_entry(sides[side], 0) &= ~(uint64_t)PTE_D, *window_entry(sides[side], 1) &= ~(uint64_t)PTE_D;
+        mem_flush(s->vcpu.engine_data);
+        bt_prepare(s, &t, &way);
+        begin(s, &t, &way);
+        set_mode(s->vcpu.engine_data, &all);
+        sys_run(s);
+        sys_outcome(s, &t, &o[0]);
+        interp_run_case(interp, &t, &way, &o[1]);
+        for (unsigned side = 0; side < 2; side++) {
+            CHECK_EQ(o[side].vector, page == 0 ? -1 : VEC_PF);
+            CHECK_EQ(o[side].cr2, page == 0 ? 0 : WINDOW + WINDOW_RW);
+            CHECK(page == 1 || *window_entry(sides[side], 0) & PTE_D);
+            CHECK(page == 1 || *window_entry(sides[side], 1) & PTE_D);
+        }
+    }
+}
+
 // All that the host has, whatever the machine announces.
 static struct cpuid_table all_features(struct cpuid_leaf l[6])
 {
@@ -287,7 +324,7 @@ int main(int argc, char **argv)
 {
     (void)argc;
     region_fix_layout(argv);
-    static struct system s;
+    static struct system s, interp;
     static const uint8_t page[PAGE];
     struct cpuid_leaf leaves[6];
     struct engine_info info;
@@ -296,7 +333,8 @@ int main(int argc, char **argv)
         SKIP(info.reason);
         return 0;
     }
-    if (!CHECK(sys_start(&s, &engine_bt, page, XSTATE_X87, NULL)))
+    if (!CHECK(sys_start(&s, &engine_bt, page, XSTATE_X87, NULL)) ||
+        !CHECK(sys_start(&interp, &engine_interp, page, XSTATE_X87 | XSTATE_SSE, NULL)))
         return check_done("bt_vector_mode");
     s.vcpu.cpuid = all_features(leaves);
     for (enum world world = WORLD_FAST; world < WORLDS; world++) {
@@ -305,7 +343,9 @@ int main(int argc, char **argv)
         check_loops(&s, world);
         check_xmm_exceptions(&s, world);
         check_mxcsr(&s, world);
+        check_mask_of_zeros(&s, &interp, world);
     }
+    sys_stop(&interp);
     sys_stop(&s);
     return check_done("bt_vector_mode");
 }
