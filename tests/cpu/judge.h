@@ -13,7 +13,7 @@
 #define JUDGE_END 0x5a1236000000ull
 #define JUDGE_SHARED_FD 3
 
-enum { JUDGE_SLOTS = 64 };
+enum { JUDGE_SLOTS = 1024 };
 enum judge_status {
     JUDGE_NOT_RUN,
     JUDGE_DONE,

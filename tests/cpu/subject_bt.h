@@ -44,13 +44,17 @@ static inline unsigned way_cpl(const struct way *w)
     return w->world == WORLD_USER ? 3 : 0;
 }
 
-// Puts the case's code to its page, by the guest itself, so that engines see their code change.
+static inline void sys_code(const struct test_case *t, uint8_t *to)
+{
+    memset(to, CODE_FILLER, CODE_BYTES);
+    memcpy(to, t->bytes, t->length);
+    to[t->length] = 0xf4; // hlt
+}
+
+// The state from which the guest itself copies the case's code to its page, so that an engine sees its code change.
 static inline void sys_copy_code(struct system *s, const struct test_case *t)
 {
-    uint8_t *staging = s->ram.base + SYS_STAGING;
-    memset(staging, CODE_FILLER, CODE_BYTES);
-    memcpy(staging, t->bytes, t->length);
-    staging[t->length] = 0xf4;
+    sys_code(t, s->ram.base + SYS_STAGING);
     s->end = s->start[0];
     s->end.gpr[RSI] = SYSTEM + SYS_STAGING;
     s->end.gpr[RDI] = SYSTEM + SYS_CODE + (INSN_AT - CODE);
@@ -93,9 +97,7 @@ static inline void interp_run_case(struct system *s, const struct test_case *t, 
                                    struct outcome *out)
 {
     unsigned cpl = way_cpl(w), steps = 0;
-    sys_copy_code(s, t);
-    s->vcpu.engine->set_state(&s->vcpu, &s->end);
-    sys_run(s);
+    sys_code(t, s->ram.base + SYS_CODE + (INSN_AT - CODE)); // set_state() forgets what was there
     s->end = s->start[cpl == 3];
     memcpy(s->end.gpr, t->in.gpr, sizeof t->in.gpr);
     s->end.rflags = t->in.flags | (w->step ? FLAG_TF : 0);
