@@ -156,7 +156,7 @@ $(B)/obj/tests/cpu/judge_image.o: tests/cpu/judge_image.S $(B)/cpu_judge
 	@mkdir -p $(@D)
 	$(CC) -DJUDGE='"$(B)/cpu_judge"' -c -o $@ $<
 
-$(B)/tests/interp_x87: $(B)/obj/tests/cpu/variations.o
+$(B)/tests/interp_x87 $(B)/tests/bt_vector: $(B)/obj/tests/cpu/variations.o
 $(B)/tests/interp_cpu32 $(B)/tests/bt_cpu32: $(B)/obj/tests/cpu/variations.o $(B)/obj/tests/cpu/rows.o
 
 $(B)/check_cpu: $(patsubst %,$(B)/obj/tests/cpu/%.o,check_cpu run run_report) $(CPU_OBJ) $(LIB_OBJ) Makefile

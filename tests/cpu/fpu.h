@@ -8,7 +8,8 @@
 
 enum {
     FPU_IMAGE_BYTES = 832,
-    FPU_X87 = 1, // components, as in XCR0
+    X87_STATE_BYTES = 108, // of fsave, the x87's longest operand
+    FPU_X87 = 1,           // components, as in XCR0
     FPU_SSE = 2,
     FPU_AVX = 4,
     MXCSR_DEFAULT = 0x1f80,

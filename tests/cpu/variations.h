@@ -28,6 +28,9 @@ bool same_difference(const struct difference *a, const struct difference *b);
 bool any_difference(const struct difference *d);
 bool memory_unseen(const struct test_case *t, uint64_t at); // left out of all comparisons
 
+// Whether an x87 store that raised this page fault may have written va: a part of its operand before the page.
+bool split_store_reached(const struct test_case *t, const struct outcome *fault, uint64_t va);
+
 struct variation {
     const char *name;
     void (*settle)(const struct sides_of *s, struct difference *d); // takes out of d what both may do

@@ -12,6 +12,7 @@
 #include "engines/bt/region.h"
 #include "engines/bt/vectors.h"
 #include "include/vcpu.h"
+#include "tests/cpu/compare.h"
 #include "tests/cpu/native.h"
 #include "tests/cpu/subject_bt.h"
 #include "tests/unit/check.h"
@@ -289,6 +290,7 @@ static void make_case(uint64_t seed, uint64_t number, struct vector_case *c)
     c->t.in.gpr[RBX] = WINDOW + 64, c->t.in.gpr[RSI] = 8, c->t.in.gpr[R8] = 16, c->t.in.gpr[R13] = 24;
     c->t.in.flags = FLAG_FIXED1 | (rng_next(&rng) & FLAGS_ARITH);
     c->t.name = "vectors";
+    c->t.vector = true;
     unsigned insns = one_in(&rng, 2) ? 1 : 2 + (unsigned)rng_below(&rng, MOST_INSNS - 1);
     for (unsigned i = 0; i < insns; i++)
         add_insn(&rng, c, insns == 1);
@@ -308,6 +310,7 @@ struct judge {
     uint8_t pattern[WINDOW_BYTES];
     uint64_t seed, number, cases, faults, failed;
     uint64_t forms[X86_INS_ENDING];
+    struct variation_counts varied;
 };
 static struct judge judge;
 
@@ -362,86 +365,39 @@ static void run_bt(const struct vector_case *c, struct result *r)
 
 // ---- Comparing ----
 
-// Components in their initial state written out, pointers left out.
-static void normalize(uint8_t *image)
+static void take_outcome(struct result *r)
 {
-    const uint16_t fcw = FCW_RESET;
-    uint8_t present = image[XSAVE_HEADER];
-    if (!(present & XSTATE_X87)) {
-        memset(image, 0, XSAVE_MXCSR);
-        memcpy(image, &fcw, 2);
-        memset(image + XSAVE_ST, 0, XSAVE_XMM - XSAVE_ST);
-    }
-    if (!(present & XSTATE_SSE))
-        memset(image + XSAVE_XMM, 0, 256);
-    if (!(present & XSTATE_AVX))
-        memset(image + XSAVE_YMM, 0, 256);
-    memset(image + XSAVE_FOP, 0, XSAVE_MXCSR - XSAVE_FOP);
-    memset(image + XSAVE_MXCSR_MASK, 0, 4);
-    memset(image + 416, 0, XSAVE_YMM - 416);
-    image[XSAVE_HEADER] = XSTATE_ALL;
+    fpu_from_image(&r->o.fpu, r->image, XSTATE_ALL);
+    r->o.regs.flags &= FLAGS_ARITH;
+    sys_as_user(&r->o);
 }
 
-// The instruction that faulted, or NULL.
-static const struct insn *faulting(const struct vector_case *c, const struct result *r)
+// But for what may vary (tests/cpu/variations.c).
+static const char *difference(const struct vector_case *c, const struct result *host, const struct result *bt,
+                              const uint8_t *memory)
 {
-    for (unsigned i = 0; i < c->t.insns && r->o.vector >= 0; i++)
-        if (r->o.rip == INSN_AT + c->t.start[i])
-            return &c->insn[i];
-    return NULL;
+    const struct sides_of sides = {&c->t, &host->o, &bt->o, memory, judge.bt.ram.base + SYS_WINDOW};
+    struct difference d = settle(&sides, &judge.varied);
+    return d.fault || d.rip                  ? "exceptions"
+           : d.gpr                           ? "general registers"
+           : d.flags                         ? "flags"
+           : d.memory                        ? "memory"
+           : d.mxcsr || d.ymm                ? "SSE or AVX state"
+           : d.st || d.fcw || d.fsw || d.ftw ? "x87 state"
+                                             : NULL;
 }
 
-static bool is_mmx(const struct insn *in)
-{
-    return in && (in->op[0].kind == OPERAND_MMX || (in->operands > 1 && in->op[1].kind == OPERAND_MMX));
-}
-
-static const char *difference(const struct vector_case *c, struct result *a, struct result *b, const uint8_t *memory)
-{
-    static char text[80];
-    normalize(a->image);
-    normalize(b->image);
-    if (is_mmx(faulting(c, a))) { // Sapphire Rapids has changed TOP already when a store of an mm register faults
-        memset(a->image, 0, XSAVE_MXCSR), memset(b->image, 0, XSAVE_MXCSR);
-        memset(a->image + XSAVE_ST, 0, XSAVE_XMM - XSAVE_ST), memset(b->image + XSAVE_ST, 0, XSAVE_XMM - XSAVE_ST);
-    }
-    if (a->o.vector != b->o.vector || a->o.rip != b->o.rip) {
-        snprintf(text, sizeof text, "vector %d at %" PRIx64 ", bt %d at %" PRIx64, a->o.vector, a->o.rip, b->o.vector,
-                 b->o.rip);
-        return text;
-    }
-    if (memcmp(a->o.regs.gpr, b->o.regs.gpr, sizeof a->o.regs.gpr))
-        return "general registers";
-    if ((a->o.regs.flags ^ b->o.regs.flags) & FLAGS_ARITH)
-        return "flags";
-    const struct insn *faulted = faulting(c, a);
-    // Sapphire Rapids has written the first page's part of an x87 store then.
-    bool partly = faulted && faulted->opcode[0] >= 0xd9 && faulted->opcode[0] <= 0xdf;
-    for (unsigned i = 0; i < WINDOW_RW && !partly; i++)
-        if (memory[i] != judge.bt.ram.base[SYS_WINDOW + i]) {
-            snprintf(text, sizeof text, "memory at %" PRIx64 ": %02x, bt %02x", (uint64_t)(WINDOW + i), memory[i],
-                     judge.bt.ram.base[SYS_WINDOW + i]);
-            return text;
-        }
-    for (unsigned i = 0; i < XSAVE_BYTES; i++)
-        if (a->image[i] != b->image[i]) {
-            snprintf(text, sizeof text, "image at %u: %02x, bt %02x", i, a->image[i], b->image[i]);
-            return text;
-        }
-    return NULL;
-}
-
-static void report(const struct vector_case *c, const char *what)
+static void report(const struct vector_case *c, const char *what, const struct result *host, const struct result *bt)
 {
     static const char *const world_names[] = {"fast", "checked", "user"};
-    char text[200];
     printf("# seed %" PRIu64 " case %" PRIu64 " %s%s%s%s%s: %s\n", judge.seed, judge.number, world_names[c->way.world],
            c->way.device ? " device" : "", c->way.traced ? " traced" : "", c->way.poll ? " poll" : "",
            c->way.cold ? " cold" : "", what);
-    for (unsigned i = 0; i < c->t.insns; i++) {
-        x86_format(c->t.bytes + c->t.start[i], c->insn[i].length, INSN_AT + c->t.start[i], text, sizeof text);
-        printf("#   %" PRIx64 ": %s\n", (uint64_t)(INSN_AT + c->t.start[i]), text);
-    }
+    const struct sides sides = {"host", "bt"};
+    printf("#  ");
+    say_difference(&sides, &c->t, &host->o, &bt->o);
+    say_memory(&sides, (const uint8_t *)(uintptr_t)WINDOW, judge.bt.ram.base + SYS_WINDOW);
+    printf("\n");
     for (unsigned i = 0; i < 16; i++)
         printf("%s%" PRIx64 "%s", i % 8 ? " " : "#   ", c->t.in.gpr[i], i % 8 == 7 ? "\n" : "");
     fflush(stdout);
@@ -512,19 +468,19 @@ static void run_number(uint64_t number)
     memcpy(window, judge.pattern, WINDOW_RW);
     native_gs();
     run_native(&c, &host);
-    sys_as_user(&host.o);
+    take_outcome(&host);
     const char *what = NULL;
     memcpy(guest, judge.pattern, WINDOW_RW);
     bt_prepare(&judge.bt, &c.t, &c.way);
     for (unsigned i = 0; i < 2 && !what; i++) {
         memcpy(guest, judge.pattern, WINDOW_RW);
         run_bt(&c, &bt);
-        sys_as_user(&bt.o);
+        take_outcome(&bt);
         what = difference(&c, &host, &bt, window);
     }
     judge.faults += host.o.vector >= 0;
     if (what && judge.failed++ < SHOWN)
-        report(&c, what);
+        report(&c, what, &host, &bt);
 }
 
 int main(int argc, char **argv)
@@ -557,6 +513,7 @@ int main(int argc, char **argv)
         forms += judge.forms[i] != 0;
     printf("# %" PRIu64 " cases, %" PRIu64 " of them faults, %u mnemonics, %" PRIu64 " differ\n", judge.cases,
            judge.faults, forms, judge.failed);
+    say_variations(&judge.varied);
     CHECK(judge.failed == 0);
     CHECK(count < 1000 || judge.faults > 0);
     sys_stop(&judge.bt);
