@@ -4,7 +4,9 @@
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../scripts"))
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+import check_figures
 import check_includes
 import check_sources
 import test as runner
@@ -25,6 +27,20 @@ def includes():
     check("an image has no C library", ask("bench/nano/in.c", "#include <stdio.h>\n"))
     check("an image may use stdint.h", not ask("bench/nano/in.c", '#include <stdint.h>\n#include "guest/lib.h"\n'))
     check("the line is named", ask("machine/a.c", '\n\n#include "run/a.h"\n')[0].startswith("line 3:"))
+
+
+def typed_figures():
+    ask = check_figures.findings
+    check("a figure in a sentence is found, with its line", ask("So\nit takes 270 cycles.\n") == [(2, "270 cycles")])
+    check("also over a line's end, and with digits grouped", len(ask("takes 1,250\ncycles, or 3.5 ms")) == 2)
+    check("ratios and shares are figures", len(ask("1.5 times native, 12 % and 3x")) == 3)
+    check("what paper.py made is none", not ask("It takes <!-- value: measured(bt.nano/in) -->51.0<!-- end --> cycles, that is <!-- value: a --> 3<!-- end --> times."))
+    check("nor what stands in a block", not ask("<!-- generated: nano from x -->\n| in | 3 cycles |\n<!-- end -->\n"))
+    check("nor code and paths", not ask("`sleep 3 s`, [x](a-3 ms.md)\n\n    ten 10 ms\n```\n5 cycles\n```\n"))
+    check("nor numbers without a unit, or names", not ask("12 instructions, 16 bits, the 8259s, Pentium 4 cycles, 4 KiB"))
+    check("behind a block lines are still right", ask("<!-- generated: a from b -->\n\n<!-- end -->\n9 ms") == [(4, "9 ms")])
+    check("every exception is still needed", all(any(p in open(os.path.join(ROOT, page), encoding="utf-8").read() for page in
+          check_figures.paper.PAGES) for p in check_figures.CHOSEN))
 
 
 def sources():
@@ -120,6 +136,7 @@ def reading():
     check("docs/READING names files that are there " + " ".join(gone), paths and not gone)
 
 
+typed_figures()
 includes()
 sources()
 reading()
