@@ -84,6 +84,17 @@ static void on_debug(struct trap_frame *frame)
         frame->rflags |= FLAG_RF;
 }
 
+// How many there were, by names under which a back end may be known to miss them (tests/limits).
+static unsigned data_hits(void)
+{
+    return seen.count;
+}
+
+static unsigned port_hits(void)
+{
+    return seen.count;
+}
+
 static void watch(unsigned n, const volatile void *at, unsigned kind, unsigned length)
 {
     seen.count = 0;
@@ -340,24 +351,24 @@ static void traps(void)
     at[8] = 0;
     watch(0, at, ON_WRITE, LENGTH_8);
     store_and_go_on(at);
-    CHECK_EQ(seen.count, 2);
+    CHECK_EQ(data_hits(), 2);
     CHECK(seen.at[0].rip == (uint64_t)w_1 && seen.at[0].dr6 == 1 && !(seen.at[0].rflags & FLAG_RF));
     CHECK(at[0] == 8 && at[8] == 1);
     watch(0, at, ON_ACCESS, LENGTH_8);
     CHECK_EQ(call_and_push(at + 1), 5);
-    CHECK_EQ(seen.count, 4); // call, ret, push, pop
+    CHECK_EQ(data_hits(), 4); // call, ret, push, pop
     watch(0, at, ON_WRITE, LENGTH_8);
     CHECK_EQ(call_and_push(at + 1), 5);
-    CHECK_EQ(seen.count, 2);
+    CHECK_EQ(data_hits(), 2);
     watch_off();
     // Two at once, one of them twice as large
     watch(1, at, ON_WRITE, LENGTH_8);
     write_address(2, (uint64_t)at + 4);
     write_dr7(control(1, ON_WRITE, LENGTH_8) | control(2, ON_WRITE, LENGTH_1));
     store(at, 8);
-    CHECK_NOT_QEMU(seen.count == 1 && seen.at[0].dr6 == 6);
+    CHECK_NOT_QEMU(data_hits() == 1 && seen.at[0].dr6 == 6);
     store(at, 4);
-    CHECK(seen.count == 2 && seen.at[1].dr6 == 2);
+    CHECK(data_hits() == 2 && seen.at[1].dr6 == 2);
     watch_off();
 }
 
@@ -369,8 +380,8 @@ static void strings(void)
     watch(0, at, ON_WRITE, LENGTH_2);
     __asm__ volatile("rep stosb" : "+D"(di), "+c"(rcx) : "a"(3) : "memory");
     // Behind each iteration, or, where a processor stores more at once, later (SDM vol. 3, 17.3.1.2).
-    CHECK(seen.count >= 1 && seen.at[0].dr6 == 1);
-    CHECK_NOT_QEMU(seen.count <= 2);
+    CHECK(data_hits() >= 1 && seen.at[0].dr6 == 1);
+    CHECK_NOT_QEMU(data_hits() <= 2);
     CHECK(at[-4] == 3 && at[11] == 3 && rcx == 0);
     watch_off();
 }
@@ -407,7 +418,7 @@ static void late_trap(void)
                      : "r"(at)
                      : "memory");
     watch_off();
-    CHECK_EQ_NOT_QEMU(seen.count, 1);
+    CHECK_EQ_NOT_QEMU(data_hits(), 1);
     CHECK_NOT_QEMU(seen.at[0].rip == (uint64_t)late);
 }
 
@@ -460,10 +471,10 @@ static void from_user(void)
     CHECK(seen.count == 1 && seen.at[0].rip == (uint64_t)user_bp && seen.at[0].dr6 == 1);
     watch(0, &user_data[1], ON_WRITE, LENGTH_8);
     CHECK_EQ(run_user(user_touch, (void *)user_data), 8);
-    CHECK_EQ(seen.count, 2);
+    CHECK_EQ(data_hits(), 2);
     watch(0, &user_data[0], ON_ACCESS, LENGTH_8);
     CHECK_EQ(run_user(user_touch, (void *)user_data), 9);
-    CHECK_EQ(seen.count, 2);
+    CHECK_EQ(data_hits(), 2);
     CHECK_EQ(seen.at[0].rip, (uint64_t)user_bp);
     watch_off();
     seen.count = 0;
@@ -481,23 +492,23 @@ static void on_ports(void)
     write_cr4(read_cr4() | CR4_DE);
     watch(0, (void *)0x80, ON_PORT, LENGTH_2);
     outb(0x80, 1);
-    CHECK(seen.count == 1 && seen.at[0].dr6 == 1);
+    CHECK(port_hits() == 1 && seen.at[0].dr6 == 1);
     outb(0x81, 1);
-    CHECK_EQ(seen.count, 2);
+    CHECK_EQ(port_hits(), 2);
     outb(0x84, 1);
-    CHECK_EQ(seen.count, 2);
+    CHECK_EQ(port_hits(), 2);
     outw(0x7f, 1);
-    CHECK_EQ_NOT_QEMU(seen.count, 3);
+    CHECK_EQ_NOT_QEMU(port_hits(), 3);
     seen.count = 0;
     inb(0x80);
-    CHECK_EQ(seen.count, 1);
+    CHECK_EQ(port_hits(), 1);
     seen.count = 0;
     __asm__ volatile("rep outsb" : "+S"(si), "+c"(rcx) : "d"(0x80) : "memory");
-    CHECK_EQ_NOT_QEMU(seen.count, 3);
+    CHECK_EQ_NOT_QEMU(port_hits(), 3);
     CHECK_EQ_NOT_QEMU(rcx, 0);
     watch(0, (void *)(uint64_t)0x80, ON_ACCESS, LENGTH_2); // memory there is something else
     outb(0x80, 1);
-    CHECK_EQ(seen.count, 0);
+    CHECK_EQ(port_hits(), 0);
     watch_off();
     write_cr4(read_cr4() & ~(uint64_t)CR4_DE);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The tables' registers: lgdt, sgdt, lidt, sidt, lldt, sldt, ltr, str, and their errors (SDM vol. 2).
 #include "tests/guest/descriptors.h"
+#include "tests/guest/feature.h"
 #include "tests/guest/judge.h"
 
 IMAGE("descriptors");
@@ -58,12 +59,15 @@ static void tables(void)
     CHECK(got.limit == sizeof table - 1 && got.base == (uint64_t)table);
     __asm__ volatile("sidt %0" : "=m"(got));
     CHECK(got.limit == sizeof guest.idt - 1 && got.base == (uint64_t)guest.idt);
-    struct table_pointer hole = {0xff, 0x800000000000};
+    static struct table_pointer hole = {0xff, BEYOND_57_BITS}, hole_48 = {0xff, BEYOND_48_BITS};
     struct caught lgdt = catch_fault(do_lgdt, &hole), lidt = catch_fault(do_lidt, &hole);
+    struct caught lgdt_48 = catch_fault(do_lgdt, &hole_48), lidt_48 = catch_fault(do_lidt, &hole_48);
     own_gdt(table); // for a processor that took them
     do_lidt(&got);
     CHECK_EQ_NOT_QEMU(lgdt.vector, VEC_GP); // QEMU takes any base
     CHECK_EQ_NOT_QEMU(lidt.vector, VEC_GP);
+    CHECK_EQ_NOT_QEMU(lgdt_48.vector, VEC_GP);
+    CHECK_EQ_NOT_QEMU(lidt_48.vector, VEC_GP);
     __asm__ volatile("sgdt %0" : "=m"(got));
     CHECK(got.limit == sizeof table - 1 && got.base == (uint64_t)table);
 }
@@ -97,7 +101,7 @@ static void task(void)
     CHECK_EQ(selector, TSS_SELECTOR);
     system_descriptor(TSS_ENTRY, TYPE_TSS, &guest.tss, sizeof guest.tss - 1, D_P);
     system_descriptor(ABSENT_TSS, TYPE_TSS, &guest.tss, sizeof guest.tss - 1, 0);
-    system_descriptor(HIGH_TSS, TYPE_TSS, (void *)0x800000000000, sizeof guest.tss - 1, D_P);
+    system_descriptor(HIGH_TSS, TYPE_TSS, (void *)BEYOND_57_BITS, sizeof guest.tss - 1, D_P);
     CHECK(faults(do_ltr, TSS_SELECTOR, VEC_GP, TSS_SELECTOR)); // busy
     CHECK_NOT_QEMU(faults(do_ltr, 0, VEC_GP, 0));              // QEMU loads a null selector
     CHECK(faults(do_ltr, KERNEL_DS, VEC_GP, KERNEL_DS));

@@ -45,4 +45,9 @@
 #define HAS_1G_PAGES CPU_HAS(0x80000001, edx, 26)
 #define HAS_RDTSCP CPU_HAS(0x80000001, edx, 27)
 
+// The first address beyond the lower half with 4-level paging, and with 5-level paging (SDM vol. 1, 3.3.7.1). A
+// processor that knows the latter may take either in an MSR or a table's register, whatever cr4.LA57 says.
+#define BEYOND_48_BITS 0x0000800000000000ull
+#define BEYOND_57_BITS 0x0100000000000000ull
+
 #endif

@@ -51,7 +51,12 @@ static void by_msr(void)
 
 static void bad_msr(void *arg)
 {
-    write_msr((uint32_t)(uint64_t)arg, 0x800000000000);
+    write_msr((uint32_t)(uint64_t)arg, BEYOND_57_BITS);
+}
+
+static void bad_msr_48(void *arg)
+{
+    write_msr((uint32_t)(uint64_t)arg, BEYOND_48_BITS);
 }
 
 static void bad_wrfsbase(void *arg)
@@ -87,7 +92,7 @@ static void by_instruction(void)
     CHECK_EQ(v, (uint32_t)(uint64_t)words);
     __asm__ volatile("wrfsbase %k1; rdfsbase %q0" : "=r"(v) : "r"(0x1234567880001000));
     CHECK_EQ(v, 0x80001000);
-    CHECK_EQ_NOT_QEMU(catch_fault(bad_wrfsbase, (void *)0x800000000000).vector, VEC_GP);
+    CHECK_EQ_NOT_QEMU(catch_fault(bad_wrfsbase, (void *)BEYOND_48_BITS).vector, VEC_GP);
     CHECK_EQ(run_user(user_bases, user_words), 21);
     CHECK_EQ(read_msr(MSR_GS_BASE), (uint64_t)user_words);
     write_cr4(read_cr4() & ~(uint64_t)CR4_FSGSBASE);
@@ -100,6 +105,9 @@ int image_main(void)
     CHECK_EQ_NOT_QEMU(catch_fault(bad_msr, (void *)MSR_FS_BASE).vector, VEC_GP);
     CHECK_EQ_NOT_QEMU(catch_fault(bad_msr, (void *)MSR_GS_BASE).vector, VEC_GP);
     CHECK_EQ_NOT_QEMU(catch_fault(bad_msr, (void *)MSR_KERNEL_GS_BASE).vector, VEC_GP);
+    CHECK_EQ_NOT_QEMU(catch_fault(bad_msr_48, (void *)MSR_FS_BASE).vector, VEC_GP);
+    CHECK_EQ_NOT_QEMU(catch_fault(bad_msr_48, (void *)MSR_GS_BASE).vector, VEC_GP);
+    CHECK_EQ_NOT_QEMU(catch_fault(bad_msr_48, (void *)MSR_KERNEL_GS_BASE).vector, VEC_GP);
     if (HAS_FSGSBASE)
         by_instruction();
     else
