@@ -145,8 +145,8 @@ struct bt {
     uint64_t flushes;               // of all translations, so far
     atomic_bool poll_armed;
 
-    // Loop heads and the targets of indirect branches store to this page: one instruction, no flag, no register. A
-    // kick takes the page's permissions away, so that the next of these stores faults.
+    // Loop heads and the targets of indirect branches load zeros from this page, which cannot be written: one
+    // instruction, no flag, no register. A kick takes the page away, so that the next of these loads faults.
     _Alignas(4096) uint64_t poll[512];
     _Alignas(4096) uint64_t targets[WORLDS][TARGETS];
     uint64_t returns[TARGETS]; // of the fast world, for its rets alone: landings behind calls (control.c)

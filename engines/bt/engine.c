@@ -68,6 +68,7 @@ static void reset(struct bt *bt)
     bt->host_flags = FLAGS_ARITH | FLAG_DF;
     bt->left = (uint64_t)(uintptr_t)bt_world_left;
     bt->seg[SEG_CS].attr = SEG_L;
+    bt->poll_armed = true; // the first look of the run loop makes the page readable, and no more
     bt_mode_changed(bt);
 }
 

@@ -323,7 +323,7 @@ static void calm_down(struct bt *bt)
 {
     bt->attention = 0;
     if (atomic_exchange(&bt->poll_armed, false))
-        mprotect(bt->poll, sizeof bt->poll, PROT_READ | PROT_WRITE);
+        mprotect(bt->poll, sizeof bt->poll, PROT_READ);
     tc_remember_returns(bt);
 }
 

@@ -343,10 +343,18 @@ void put_on_cell(struct code *code, const void *opcode, unsigned n, const void *
         patch_rel32(code->at - 4, cell);
 }
 
-// mov %al, poll(%rip): a store changes no flag and no register, so nothing of the guest's makes room for it.
+// A load rather than a store, of which a loop may have enough of its own; and one that changes no flag and no register.
+// In the checked worlds rcx is parked here. In the fast world every register may be the guest's, so one gets its bits
+// or'ed with 0, which is all that the page holds. Legacy SSE leaves the upper half of ymm7 alone; among AVX
+// instructions the VEX form spares CPUs that need it a transition, and or's the upper half, too.
 static void put_poll(struct translator *t)
 {
-    put_on_cell(t->hot, "\x88\x05", 2, t->bt->poll);
+    if (t->bt->world != WORLD_FAST)
+        put_on_cell(t->hot, "\x8b\x0d", 2, t->bt->poll); // mov poll(%rip), %ecx
+    else if (t->live & VECTORS_AVX)
+        put_on_cell(t->hot, "\xc5\xc4\x56\x3d", 4, t->bt->poll); // vorps poll(%rip), %ymm7, %ymm7
+    else
+        put_on_cell(t->hot, "\x0f\x56\x3d", 3, t->bt->poll); // orps poll(%rip), %xmm7
 }
 
 void put_guard(struct code *code, struct bt *bt, const struct ccf *ccf, const uint8_t *stub)

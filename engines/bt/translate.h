@@ -31,7 +31,7 @@ struct tu {
 // Reads the TU at bt->rip: at most max instructions, up to a terminating one. Raises what fetching it raises.
 void tu_read(struct bt *bt, struct tu *tu, unsigned max);
 
-// Translates into the cache's code buffers; fills ccf's code fields and points. polls: store to bt->poll first.
+// Translates into the cache's code buffers; fills ccf's code fields and points. polls: load from bt->poll first.
 // single: leave to the run loop behind the first instruction. False: a buffer is full.
 bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, bool single);
 

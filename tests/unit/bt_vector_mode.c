@@ -209,8 +209,51 @@ static void check_loop(struct system *s, enum world world, const char *middle, u
     CHECK(sum == (double)turns);
 }
 
+// A loop polls by an instruction that names ymm7, in one form or another as AVX instructions are live in it (`middle`)
+// or not: both halves, all other registers and the flags outlast that, and the kicks.
+static void check_poll(struct system *s, enum world world, const char *middle, unsigned n)
+{
+    struct way way = {.world = world};
+    struct test_case t = begin_case();
+    struct outcome o;
+    uint64_t start[16][4];
+    pthread_t kicker;
+    add(&t, "\xf9", 1); // stc; 1:
+    add(&t, middle, n);
+    add(&t, "\x8d\x76\xff\x89\xf1\xe3\x02\xeb", 8); // lea -1(%rsi), %esi; mov %esi, %ecx; jrcxz 2f; jmp 1b
+    add(&t, (char[]){(char)-((int)n + 9)}, 1);
+    add(&t, "\x9f", 1); // 2: lahf
+    t.in.gpr[RSI] = 10000000;
+    bt_prepare(s, &t, &way);
+    begin(s, &t, &way);
+    struct bt *bt = s->vcpu.engine_data;
+    set_mode(bt, &all);
+    for (unsigned i = 0; i < 64; i++)
+        start[i / 4][i % 4] = (i + 1) * 0x9e3779b97f4a7c15;
+    for (unsigned i = 0; i < 16; i++) {
+        memcpy(bt->xsave + XSAVE_XMM + 16 * i, start[i], 16);
+        memcpy(bt->xsave + XSAVE_YMM + 16 * i, start[i] + 2, 16);
+    }
+    bt->xsave[XSAVE_HEADER] = XSTATE_ALL;
+    atomic_store(&kicking, true);
+    pthread_create(&kicker, NULL, kick_often, &s->vcpu);
+    sys_run(s);
+    atomic_store(&kicking, false);
+    pthread_join(kicker, NULL);
+    sys_outcome(s, &t, &o);
+    CHECK_EQ(o.vector, -1);
+    CHECK_EQ(s->end.gpr[RAX] >> 8 & 0xd5, 1); // CF alone
+    for (unsigned i = 0; i < 16; i++) {
+        CHECK(!memcmp(s->end.xsave + XSAVE_XMM + 16 * i, start[i], 16));
+        CHECK(!memcmp(s->end.xsave + XSAVE_YMM + 16 * i, start[i] + 2, 16));
+    }
+}
+
 static void check_loops(struct system *s, enum world world)
 {
+    check_poll(s, world, "", 0);
+    check_poll(s, world, "\x0f\x28\xc0", 3);     // movaps %xmm0, %xmm0
+    check_poll(s, world, "\xc5\xfc\x28\xc0", 4); // vmovaps %ymm0, %ymm0
     check_loop(s, world, "", 0, 1000, false);
     check_loop(s, world, "\x0f\xa2\x31\xdb\xbb\x00\x00\x01\x10", 9, 1000,
                false);                                          // cpuid; xor %ebx, %ebx; mov $WINDOW, %ebx
