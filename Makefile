@@ -28,7 +28,7 @@ LDLIBS := -lcapstone -lpfm -ljansson -lnettle -lm
 # The program: everything but the entry point is also what the unit tests link with. interp and bt say the same things
 # in their own ways and under the same names, so each becomes one object that shows only what others call; a unit test
 # of an engine's inside gets that engine's objects as they are.
-LIB_SRC := $(wildcard x86/*.c machine/*.c engines/vtx/*.c) $(filter-out run/main.c,$(wildcard run/*.c))
+LIB_SRC := $(wildcard x86/*.c machine/*.c engines/vtx/*.c model/*.c) $(filter-out run/main.c,$(wildcard run/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
 INTERP_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard engines/interp/*.c))
 BT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard engines/bt/*.c)) $(patsubst %.S,$(B)/obj/%.o,$(wildcard engines/bt/*.S))

@@ -14,5 +14,6 @@ enum exit_status command_run(const struct options *o, char *err, size_t err_size
 enum exit_status command_translate(const struct options *o, char *err, size_t err_size);
 enum exit_status command_bench(const struct options *o, char *err, size_t err_size);
 enum exit_status command_compare(const struct options *o, char *err, size_t err_size);
+enum exit_status command_model(const struct options *o, char *err, size_t err_size);
 
 #endif

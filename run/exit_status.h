@@ -17,6 +17,7 @@ enum exit_status {
     STATUS_ENGINE_ERROR = 8,
     STATUS_HALTED = 9,
     STATUS_DIFFERENT = 10,
+    STATUS_BAD_FILE = 11,
     STATUS_INTERRUPTED = 130,
 };
 

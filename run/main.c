@@ -27,7 +27,7 @@ static void print_events(void)
 static void print_help(enum command command)
 {
     options_help(stdout, command);
-    if (command != COMMAND_LIST)
+    if (command != COMMAND_LIST && command != COMMAND_MODEL)
         print_engines();
     if (command == COMMAND_RUN || command == COMMAND_BENCH)
         print_events();
@@ -52,6 +52,8 @@ static enum exit_status run_command(const struct options *o, char *err, size_t e
         return command_translate(o, err, err_size);
     case COMMAND_COMPARE:
         return command_compare(o, err, err_size);
+    case COMMAND_MODEL:
+        return command_model(o, err, err_size);
     case COMMAND_NONE:
         break;
     }

@@ -15,7 +15,7 @@
 
 #define BIT(command) (1u << COMMAND_##command)
 
-enum kind { KIND_FLAG, KIND_TEXT, KIND_NUMBER, KIND_SIZE, KIND_SECONDS };
+enum kind { KIND_FLAG, KIND_TEXT, KIND_NUMBER, KIND_SIZE, KIND_SECONDS, KIND_WORDS };
 
 struct command_row {
     enum command command;
@@ -33,6 +33,8 @@ static const struct command_row commands[] = {
     {COMMAND_TRANSLATE, "translate", "IMAGE SYMBOL|ADDRESS",
      "show what the binary translator makes of the code there, and of what it branches to"},
     {COMMAND_COMPARE, "compare", "IMAGE", "run one image on two engines in step, up to the first difference"},
+    {COMMAND_MODEL, "model", "RESULTS ...",
+     "predict what benchmarks cost under monitors on processors, from the counts in results files"},
 };
 
 struct option_row {
@@ -50,7 +52,7 @@ struct option_row {
 static const struct option_row options[] = {
     {"--help", NULL, ~0u, KIND_FLAG, AT(help), 0, 0, 0, "print this"},
     {"--all", NULL, BIT(LIST), KIND_FLAG, AT(all), 0, 0, 0, "test images too"},
-    {"--json", NULL, BIT(ENGINES) | BIT(RUN) | BIT(COMPARE), KIND_FLAG, AT(json), 0, 0, 0,
+    {"--json", NULL, BIT(ENGINES) | BIT(RUN) | BIT(COMPARE) | BIT(MODEL), KIND_FLAG, AT(json), 0, 0, 0,
      "print one JSON object instead of text"},
     {"--engine", "E", BIT(RUN), KIND_TEXT, AT(engine), 0, 0, 0,
      "the engine to run on (default interp), settings behind colons: bt:no-chaining:tu=4; several: see --switch"},
@@ -91,6 +93,25 @@ static const struct option_row options[] = {
      "of the random order (default: by the clock)"},
     {"--out", "FILE", BIT(BENCH), KIND_TEXT, AT(out), 0, 0, 0,
      "append the results to FILE (default: a new file in results/local)"},
+    {"--cpu", "PROFILE", BIT(MODEL), KIND_TEXT, AT(profile), 0, 0, 0,
+     "the processor: model/profiles/PROFILE.profile (default p4-672, the paper's)"},
+    {"--policy", "POLICY", BIT(MODEL), KIND_WORDS, AT(policies), 0, 0, 0,
+     "the monitor: model/policies/POLICY.policy, several by several options (default all that the processor has costs "
+     "for)"},
+    {"--only", "A,B", BIT(MODEL), KIND_TEXT, AT(only), 0, 0, 0,
+     "only these benchmarks of the results, as SUITE, SUITE/NAME or NAME"},
+    {"--counts", "FILE", BIT(MODEL), KIND_TEXT, AT(mix), 0, 0, 0,
+     "predict for a mix of events out of a file instead; RESULTS may be left out"},
+    {"--set", "NAME=VALUE", BIT(MODEL), KIND_WORDS, AT(changes), 0, 0, 0,
+     "what if: another count of an event, or another cost of a primitive; counts as assumed"},
+    {"--map", "X:LO:HI:N,Y:LO:HI:N", BIT(MODEL), KIND_TEXT, AT(map), 0, 0, 0,
+     "the cheapest policy over a grid of N by N values of X and Y, counts or primitives, for one benchmark"},
+    {"--validate", NULL, BIT(MODEL), KIND_FLAG, AT(validate), 0, 0, 0,
+     "all published figures that model/targets names, beside what the model makes of them"},
+    {"--list", NULL, BIT(MODEL), KIND_FLAG, AT(list), 0, 0, 0,
+     "which processors, policies, events and mixes there are"},
+    {"--root", "DIR", BIT(MODEL), KIND_TEXT, AT(root), 0, 0, 0,
+     "where the folders model and results/reference lie (default: the source tree that the program lies in)"},
 };
 enum { OPTION_COUNT = sizeof options / sizeof *options, COMMAND_COUNT = sizeof commands / sizeof *commands };
 
@@ -142,6 +163,16 @@ static bool parse_seconds(const char *text, uint64_t *ns)
     return true;
 }
 
+static int add_word(const struct option_row *row, const char *text, struct words *words, char *err, size_t err_size)
+{
+    if (words->count == WORDS_MAX) {
+        snprintf(err, err_size, "more than %d options %s", WORDS_MAX, row->name);
+        return -1;
+    }
+    words->word[words->count++] = text;
+    return 0;
+}
+
 static int set_value(const struct option_row *row, const char *text, struct options *o, char *err, size_t err_size)
 {
     void *field = (char *)o + row->offset;
@@ -155,6 +186,8 @@ static int set_value(const struct option_row *row, const char *text, struct opti
     case KIND_TEXT:
         *(const char **)field = text;
         return 0;
+    case KIND_WORDS:
+        return add_word(row, text, field, err, err_size);
     case KIND_NUMBER:
         ok = parse_number(text, &value, &rest) && !*rest;
         break;
@@ -315,6 +348,14 @@ static int check_names(const struct options *o, char *err, size_t err_size)
     }
     if ((o->command == COMMAND_ENGINES || o->command == COMMAND_LIST) && o->name_count) {
         snprintf(err, err_size, "%s takes no names, but there is '%.40s'", command_name(o->command), o->names[0]);
+        return -1;
+    }
+    if (o->command == COMMAND_MODEL && !o->name_count && !o->mix && !o->list) {
+        snprintf(err, err_size, "model takes RESULTS, a file of `bench`, or --counts=FILE or --list");
+        return -1;
+    }
+    if (o->validate && (o->changes.count || o->map || o->mix)) {
+        snprintf(err, err_size, "--validate tests the model as it is: no --set, --map or --counts");
         return -1;
     }
     if (o->ram % (2 * MIB)) {

@@ -15,17 +15,26 @@ enum command {
     COMMAND_RUN,
     COMMAND_BENCH,
     COMMAND_TRANSLATE,
-    COMMAND_COMPARE
+    COMMAND_COMPARE,
+    COMMAND_MODEL
 };
 
-enum { ENGINE_WORDS_MAX = 16 };
+enum { ENGINE_WORDS_MAX = 16, WORDS_MAX = 32 };
+
+// Values of an option that may be given more than once.
+struct words {
+    const char *word[WORDS_MAX];
+    size_t count;
+};
 
 struct options {
     enum command command;
     bool help;
     // Values; what is not given has the default that the table says, or 0, or NULL.
-    bool all, json, counters, pmu, quick, bt_stats, dot;
+    bool all, json, counters, pmu, quick, bt_stats, dot, validate, list;
     const char *engine, *engines, *append, *out, *fault, *gdb;
+    const char *profile, *only, *mix, *map, *root;
+    struct words policies, changes;
     uint64_t ram, serial_limit; // bytes
     bool ram_given;
     uint64_t timeout_ns; // 0: the command's default

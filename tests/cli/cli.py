@@ -20,7 +20,7 @@ RINGSIDE = os.path.abspath(os.environ.get("RINGSIDE", os.path.join(BUILD, "rings
 SANITIZED = BUILD.endswith("san")
 OK, GUEST_FAILED, USAGE, UNAVAILABLE, BAD_IMAGE, TIMEOUT, SHUTDOWN, FLOOD, ENGINE_ERROR, HALTED = range(10)
 INTERRUPTED = 130
-DOCUMENTED = {*range(11), INTERRUPTED}
+DOCUMENTED = {*range(12), INTERRUPTED}
 LOAD = 0x100000
 VIRT = 0xFFFFFFFF80000000
 
@@ -324,7 +324,7 @@ def bench_interrupted(files):
 
 def helps():
     texts = {}
-    for command in ([], ["engines"], ["list"], ["run"], ["bench"], ["compare"]):
+    for command in ([], ["engines"], ["list"], ["run"], ["bench"], ["compare"], ["model"]):
         status, out, err = ringside(*command, "--help")
         texts[" ".join(command)] = out
         report(status == OK and not err and "Exit status:" in out, f"help: {' '.join(command) or 'program'}", err)

@@ -50,6 +50,20 @@ static void defaults(void)
     CHECK(!parsed.cpu_given && !parsed.json);
 }
 
+static void models(void)
+{
+    CHECK_EQ(parse("model", "--cpu=p4-672", "--list"), 0);
+    CHECK(parsed.list && !parsed.cpu_given);
+    CHECK_STR(parsed.profile, "p4-672"); // elsewhere --cpu is a number
+    CHECK_EQ(parse("model", "--policy=a", "results"), 0);
+    CHECK(parsed.policies.count == 1 && parsed.changes.count == 0);
+    CHECK_STR(parsed.policies.word[0], "a");
+    CHECK_EQ(parse("model", "--json", NULL), -1);
+    CHECK(strstr(message, "RESULTS") != NULL);
+    CHECK_EQ(parse("model", "--validate", "--set=a=1"), -1);
+    CHECK_EQ(parse("model", "--runs=3", "results"), -1);
+}
+
 static void values(void)
 {
     CHECK_EQ(parse("run", "--timeout=0.5", "crc"), 0);
@@ -141,6 +155,7 @@ int main(void)
     sizes();
     defaults();
     values();
+    models();
     refused();
     engine_options();
     hints();
