@@ -26,6 +26,7 @@ import ablation
 import exits
 import figure5
 import peers_table
+import plot
 import process
 import results
 import table
@@ -90,6 +91,17 @@ class Files:
 def files_of(text, moves=None):
     """The files that the blocks of a page name; moves: block -> file that is to take the place."""
     return Files(dict(re.findall(r"^<!-- generated: (\S+) from (\S+) -->$", text, re.M), **moves or {}))
+
+
+def files_given(paths, text):
+    """Those files, and of the page only the counts of exits, which are of no machine: figures of two machines are not mixed."""
+    found = {BLOCK_OF[sort_of(results.load(path)[-1])]: path for path in paths}
+    exits_block = BLOCK_OF["exits"]
+    return Files({exits_block: files_of(text).paths.get(exits_block), **found})
+
+
+def sort_of(run):
+    return plot.kind(run) or ("ablation" if ablation.columns(run) else "bench")
 
 
 # ---- By sort ----

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
 
@@ -121,6 +122,16 @@ def factors(folder):
     check("a variant that was not run has none", value(files, "factor(bt:tu=4.micro)") is None)
 
 
+def another_machine(folder):
+    """Files that are given stand alone: nothing of the page's machine is mixed in but counts of exits."""
+    path, page = _fixture.make(os.path.join(folder, "o.jsonl")), "<!-- generated: ablation from x -->\n<!-- generated: exits-nano from y -->\n"
+    files = figures.files_given([path, _fixture.make_boot(os.path.join(folder, "ob.jsonl"))], page)
+    check("given files by their sort", set(files.paths) == {"nano", "figure5", "exits-nano"} and files.paths["exits-nano"] == "y")
+    check("and none of the page's", files.run("ablation") is None and near(value(files, "measured(interp.nano/in)"), 60))
+    done_run = subprocess.run([sys.executable, os.path.join(SCRIPTS, "claims.py"), path], capture_output=True, text=True)
+    check("printed for them", done_run.returncode == 0 and f"{len(claims.CLAIMS)} claims: " in done_run.stdout)
+
+
 def hardware(folder):
     """A back end that is not hardware is never silicon, and nested paging is not the paper's."""
     path = _fixture.make(os.path.join(folder, "h.jsonl"))
@@ -140,6 +151,7 @@ conditions()
 with tempfile.TemporaryDirectory() as scratch:
     by_name(scratch)
     hardware(scratch)
+    another_machine(scratch)
     factors(scratch)
 committed()
 done()
