@@ -254,11 +254,12 @@ def count(files, verdict):
 
 
 def block(files):
-    """The table of all claims, with a line that sums it up."""
+    """The table of all claims, with a line that sums it up, and what did not come out as the paper says."""
     numbers = [f"{count(files, verdict)} {verdict}" for verdict in (REPRODUCED, CONTRADICTED, UNTESTABLE)]
+    against = [f"- {CONTRADICTED}: {c.text}." for c in CLAIMS if c.verdict(files) == CONTRADICTED]
     head = ["in the paper", "what it says", "verdict", "evidence", "tables"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    return [f"{len(CLAIMS)} claims: {', '.join(numbers)}.", ""] + lines + ["| " + " | ".join(row(c, files)) + " |" for c in CLAIMS]
+    return [f"{len(CLAIMS)} claims: {', '.join(numbers)}.", ""] + against + [""] + lines + ["| " + " | ".join(row(c, files)) + " |" for c in CLAIMS]
 
 
 def main(args):
