@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Measures what scripts/figure5.py explains: boots of the guest Unix from the first instruction to power-off on each
 engine, with every counter, in random order; before them the nano benchmarks that say what one event costs, and the
-kernels that say how fast the host runs instructions. `scripts/boot.py [--quick] [--runs=N] [--out=FILE]`"""
+kernels that say how fast the host runs instructions. `scripts/boot.py [--quick] [--runs=N] [--engines=A,B] [--out=FILE]`"""
 import argparse
 import datetime
 import json
@@ -75,12 +75,14 @@ def parse():
     parser.add_argument("--quick", action="store_true", help="few of each: a first look")
     parser.add_argument("--runs", type=int, help="processes for each benchmark (default 3, quick 1)")
     parser.add_argument("--boots", type=int, help="boots on each engine (default 10, quick 2)")
+    parser.add_argument("--engines", default=",".join(ENGINES), help="boot on these (default: all ways of bt, interp and vtx)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32), help="of the random order")
     parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)), help="the CPU that all run on")
     parser.add_argument("--out", help="results file; an existing one is appended to")
     options = parser.parse_args()
     options.runs = options.runs or (1 if options.quick else 3)
     options.boots = options.boots or (2 if options.quick else 10)
+    options.engines = options.engines.split(",")
     return options
 
 
@@ -94,7 +96,8 @@ def main():
         def write(record):
             out.write(json.dumps(record) + "\n")
             out.flush()
-        nano = bench(folder, "nano.jsonl", options, *(f"nano/{b}" for b in nano_benches()))
+        columns = ",".join(dict.fromkeys(["native"] + [results.base_engine(e) for e in options.engines]))
+        nano = bench(folder, "nano.jsonl", options, f"--engines={columns}", *(f"nano/{b}" for b in nano_benches()))
         micro = bench(folder, "micro.jsonl", options, f"--engines=native,{figure5.EXACT}", *(f"micro/{k}" for k in KERNELS))
         write(dict(nano.header, tool="boot", command=sys.argv, quick=options.quick, runs=options.runs, seed=options.seed,
                    boots=options.boots, cpu=options.cpu, time=now.strftime("%Y-%m-%dT%H:%M:%SZ")))
@@ -102,7 +105,7 @@ def main():
             write(record)
         for record in nano.samples + nano.failed + nano.skipped + micro.samples + micro.failed:
             write(record)
-        there = [e for e in ENGINES if nano.engines[results.base_engine(e)].get("available")]
+        there = [e for e in options.engines if nano.engines[results.base_engine(e)].get("available")]
         described = boot_all(options, there, write)
         for name in there:
             if name in described and name not in nano.engines:

@@ -20,7 +20,7 @@ import table
 import test
 
 NANO_N, PROCESS_N, REPS = 256, 32, 3
-MEASURED = {"nano": NANO_N, "micro": PROCESS_N, "macro": PROCESS_N}
+MEASURED = {"nano": NANO_N, "lab": NANO_N, "micro": PROCESS_N, "macro": PROCESS_N}
 # These go by time, not by what a benchmark does: interrupts of the host's, and those of the guest's timer.
 OF_THE_CLOCK = ("hw_interrupt", "hw_timer", "hw_window")
 ALL, PREFIX = "hw_exits", "hw_"
@@ -32,13 +32,18 @@ KVM_EVENTS = ("kvm_pf_guest", "kvm_pf_fixed", "kvm_mmu_pte_write", "kvm_invlpg",
 # ---- Measuring ----
 
 def images():
-    """(suite, image) of what is counted: every nano benchmark, and those of processes and servers."""
-    nano = sorted(name[:-4] for name in os.listdir("build/images/nano") if name.endswith(".elf"))
-    return [("nano", name) for name in nano] + [("micro", name) for name in results.PROCESS] + \
+    """(suite, image) of what is counted: every nano benchmark, students' images (docs/labs), those of processes and servers."""
+    small = [(suite, name[:-4]) for suite in ("nano", "lab") if os.path.isdir(f"build/images/{suite}")
+             for name in sorted(os.listdir(f"build/images/{suite}")) if name.endswith(".elf")]
+    return small + [("micro", name) for name in results.PROCESS] + \
         [("macro", name) for name in ("server1", "serverN")]
 
 
 MACHINES = "intel,amd-bochs"  # Bochs counts one cycle for an instruction: two runs are the same run
+
+
+def wanted(options):
+    return [image for image in images() if options.only in "/".join(image)]
 
 
 def command(suite, image, process):
@@ -88,8 +93,7 @@ def header(options):
 
 
 def count_on(machine, nested, options, write):
-    wanted = [image for image in images() if options.only in "/".join(image)]
-    items = [command(*image, process) for process in range(options.runs) for image in wanted]
+    items = [command(*image, process) for process in range(options.runs) for image in wanted(options)]
     name, start, done, described = name_of(machine, nested), time.monotonic(), 0, False
 
     def take(result):
@@ -104,7 +108,7 @@ def count_on(machine, nested, options, write):
                 print(f"  {result.name}: {record['reason']}", file=sys.stderr)
         if done % 10 == 0:
             print(f"  {name}: {done} of {len(items)}, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-    paths = [f"build/images/{suite}/{image}.elf" for suite, image in wanted]
+    paths = [f"build/images/{suite}/{image}.elf" for suite, image in wanted(options)]
     root = kvm_machine.Root(machine, ["build/ringside"], paths)
     kvm_machine.run(machine, nested, items, take, root)
     write({"type": "kernel", "engine": name, "kernel": root.kernel.release, "emulator": machine.version()})
@@ -117,7 +121,7 @@ def measure(options):
             file.write(json.dumps(record) + "\n")
             file.flush()
         write(head)
-        for suite, image in images():
+        for suite, image in wanted(options):
             write({"type": "image", "suite": suite, "bench": image, "native": False, "native_sha256": None,
                    "sha256": kvm_machine.sha256(f"build/images/{suite}/{image}.elf")})
         for name in options.machines.split(","):

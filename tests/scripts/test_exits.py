@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Exits by reason: from counts to the tables, with what varies, what does not add up and what is missing said; and that
 the committed counts say of the paper's claims what PAPER.md says."""
+import argparse
 import glob
 import json
 import os
@@ -34,6 +35,19 @@ def tables(folder):
     check("all repeat", "8 of 8 counts are the same in every repetition of every process but the first of each" in text)
     check("kernel and emulator", "kvm_soft:npt=1: Linux 6.0, emu 1." in text)
     check("reasons add up", "the reasons add up" in text)
+
+
+def what_is_counted(folder):
+    """Students' images (docs/labs) are counted as the nano benchmarks are; --only picks what is written and run alike."""
+    for name in ("nano/in", "lab/exits"):
+        os.makedirs(os.path.join(folder, "build/images", os.path.dirname(name)), exist_ok=True)
+        open(os.path.join(folder, f"build/images/{name}.elf"), "wb").close()
+    before = os.getcwd()
+    os.chdir(folder)
+    check("nano and lab images", exits.images()[:2] == [("nano", "in"), ("lab", "exits")])
+    check("only those named", exits.wanted(argparse.Namespace(only="lab/")) == [("lab", "exits")])
+    os.chdir(before)
+    check("each suite has its number of iterations", all(suite in exits.MEASURED for suite, _ in exits.images()))
 
 
 def doubts(folder):
@@ -91,5 +105,6 @@ for committed_path in sorted(glob.glob(os.path.join(SCRIPTS, "../results/*-exits
 with tempfile.TemporaryDirectory() as scratch:
     tables(scratch)
     doubts(scratch)
+    what_is_counted(scratch)
 records()
 done()
