@@ -42,7 +42,7 @@ GUEST_CFLAGS := -std=gnu17 -O2 -g $(WARN) -I. -MMD -MP -ffreestanding -fno-stack
     -mcmodel=kernel -mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none -fno-tree-loop-distribute-patterns \
     -ffile-prefix-map=$(CURDIR)=. # the same bytes wherever they are built
 PROGRAM_SRC := $(shell grep -l '^// bantam: program' bench/*/*.c)
-BENCH_SRC := $(filter-out $(PROGRAM_SRC),$(wildcard bench/nano/*.c bench/micro/*.c))
+BENCH_SRC := $(filter-out $(PROGRAM_SRC),$(wildcard bench/nano/*.c bench/micro/*.c bench/lab/*.c))
 BENCH_IMAGES := $(patsubst bench/%.c,build/images/%.elf,$(BENCH_SRC))
 TEST_GUEST_SRC := $(wildcard tests/guest/*.c)
 TEST_IMAGES := $(patsubst tests/guest/%.c,build/images/test/%.elf,$(TEST_GUEST_SRC))
@@ -83,7 +83,7 @@ FUZZ_SRC := $(filter-out tests/fuzz/main.c,$(wildcard tests/fuzz/*.c))
 UNIT += $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz_%,$(FUZZ_SRC))
 TARGET ?= decode
 
-.PHONY: all setup images native bench bench-peers whatif iso test check-cpu check-switch check-compare check-peers check-kut check-kvm-amd \
+.PHONY: all setup images native bench lab bench-peers iso test check-cpu check-switch check-compare check-peers check-kut check-kvm-amd \
     check-kvm-intel check-soak fuzz lint format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -255,13 +255,14 @@ bench: setup ## run the benchmarks; QUICK=1: in under two minutes; ABLATION=1: w
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@scripts/bench.sh $(if $(filter 1,$(ABLATION)),--ablation) $(if $(filter 1,$(QUICK)),--quick)
 
+lab: setup ## N=1 to 5: a course's lab (docs/labs): the form for predictions, then the measuring; RUNS=n processes
+	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE) images native
+	@scripts/lab.py measure $(LAB) $(if $(RUNS),--runs=$(RUNS)) $(N)
+
 bench-peers: setup ## the same images under QEMU (TCG) and Bochs, beside ours
 	@scripts/setup.sh --peers
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@scripts/peers.py
-
-whatif: $(RINGSIDE) ## what if exits were cheaper, or guests others: pictures by the cost model, into results/
-	@scripts/whatif.py
 
 iso: all ## build/ringside.iso: a GRUB CD with every image, for Bochs or a PC
 	@scripts/setup.sh --peers

@@ -26,8 +26,8 @@ class Run:
         self.machine = header.get("machine") or {}
         self.engines, self.images = {}, {}
         self.samples, self.failed, self.skipped, self.translations, self.boots, self.once = [], [], [], [], [], []
-        self.kernels = []
-        self.end = None
+        self.kernels, self.wholes = [], []
+        self.end = self.lab = None
 
     def add(self, record):
         kind = record.get("type")
@@ -39,10 +39,12 @@ class Run:
             self.images[record["suite"], record["bench"]] = record
         elif kind == "end":
             self.end = record
-        elif kind in ("sample", "failed", "skipped", "translation", "boot", "once", "kernel"):
+        elif kind == "lab":
+            self.lab = record
+        elif kind in ("sample", "failed", "skipped", "translation", "boot", "once", "kernel", "whole"):
             {"sample": self.samples, "failed": self.failed, "skipped": self.skipped,
              "translation": self.translations, "boot": self.boots, "once": self.once,
-             "kernel": self.kernels}[kind].append(record)
+             "kernel": self.kernels, "whole": self.wholes}[kind].append(record)
 
     def suites(self):
         """Suites from the smallest benchmarks to the largest."""

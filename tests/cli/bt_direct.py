@@ -119,8 +119,7 @@ def killed(victims, what):
             break
     kids = children(p.pid)
     for pid in victims(p.pid, kids):
-        # With the first process gone, the monitor gives up, and ends and reaps the others (process_pool_destroy()).
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):  # ended by the monitor's death, which came first
             os.kill(pid, signal.SIGKILL)
     try:
         _, err = p.communicate(timeout=30)
