@@ -83,7 +83,7 @@ FUZZ_SRC := $(filter-out tests/fuzz/main.c,$(wildcard tests/fuzz/*.c))
 UNIT += $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz_%,$(FUZZ_SRC))
 TARGET ?= decode
 
-.PHONY: all setup images native bench lab bench-peers iso test check-cpu check-switch check-compare check-peers check-kut check-kvm-amd \
+.PHONY: all setup images native bench lab bench-peers whatif iso test check-cpu check-switch check-compare check-peers check-kut check-kvm-amd \
     check-kvm-intel check-soak fuzz lint format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -263,6 +263,9 @@ bench-peers: setup ## the same images under QEMU (TCG) and Bochs, beside ours
 	@scripts/setup.sh --peers
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@scripts/peers.py
+
+whatif: $(RINGSIDE) ## what if exits were cheaper, or guests others: pictures by the cost model, into results/
+	@scripts/whatif.py
 
 iso: all ## build/ringside.iso: a GRUB CD with every image, for Bochs or a PC
 	@scripts/setup.sh --peers

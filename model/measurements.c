@@ -298,6 +298,37 @@ static int read_line(struct reader *r, FILE *file, const char *line, size_t leng
     return result;
 }
 
+static int suite_rank(const char *bench)
+{
+    static const char *const suites[] = {"nano/", "micro/", "user/", "macro/"};
+    int rank = 0;
+    while (rank < 4 && strncmp(bench, suites[rank], strlen(suites[rank])))
+        rank++;
+    return rank;
+}
+
+static int by_suite(const void *a, const void *b)
+{
+    int ranks = suite_rank(a) - suite_rank(b);
+    return ranks ? ranks : strcmp(a, b);
+}
+
+static int list_benches(struct measurements *m, char *err, size_t err_size)
+{
+    free(m->bench);
+    m->bench_count = 0;
+    m->bench = calloc(m->count + 1, sizeof *m->bench);
+    if (!m->bench)
+        return text_wrong("results", 0, err, err_size, "no memory");
+    for (size_t i = 0; i < m->count; i++)
+        memcpy(m->bench[i], m->measured[i].bench, MEASURED_NAME_MAX);
+    qsort(m->bench, m->count, sizeof *m->bench, by_suite);
+    for (size_t i = 0; i < m->count; i++)
+        if (!i || strcmp(m->bench[i], m->bench[m->bench_count - 1]))
+            memmove(m->bench[m->bench_count++], m->bench[i], MEASURED_NAME_MAX);
+    return 0;
+}
+
 int measurements_read(struct measurements *m, const char *path, char *err, size_t err_size)
 {
     struct reader r = {.m = m, .path = path, .err = err, .err_size = err_size};
@@ -318,7 +349,7 @@ int measurements_read(struct measurements *m, const char *path, char *err, size_
     if (!result && !r.run)
         result = text_wrong(path, 0, err, err_size, "holds no run");
     m->files++;
-    return result;
+    return result ? result : list_benches(m, err, err_size);
 }
 
 void measurements_free(struct measurements *m)
@@ -327,6 +358,7 @@ void measurements_free(struct measurements *m)
         measured_free(&m->measured[i]);
     free(m->measured);
     free(m->engine);
+    free(m->bench);
     *m = (struct measurements){0};
 }
 
@@ -363,20 +395,4 @@ bool measurements_cycles(const struct measurements *m, const char *engine, const
         return true;
     }
     return false;
-}
-
-static bool seen_before(const struct measurements *m, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (!strcmp(m->measured[k].bench, m->measured[i].bench))
-            return true;
-    return false;
-}
-
-const char *measurements_bench(const struct measurements *m, size_t at)
-{
-    for (size_t i = 0; i < m->count; i++)
-        if (!seen_before(m, i) && at-- == 0)
-            return m->measured[i].bench;
-    return NULL;
 }

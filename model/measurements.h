@@ -40,6 +40,8 @@ struct measurements {
     size_t count;
     struct measured_engine *engine;
     size_t engine_count;
+    char (*bench)[MEASURED_NAME_MAX]; // each once: suites from small to large, names in order
+    size_t bench_count;
     double tsc_khz; // of the run that is being read, 0: unknown
 };
 
@@ -54,8 +56,5 @@ bool measurements_count(const struct measurements *m, const char *engine, const 
 const struct measured_engine *measurements_engine(const struct measurements *m, const char *name);
 // TSC cycles of an iteration; false where it was not measured.
 bool measurements_cycles(const struct measurements *m, const char *engine, const char *bench, double *cycles);
-
-// The benchmarks of all files, each once, in the order of the files: the i-th, or NULL.
-const char *measurements_bench(const struct measurements *m, size_t i);
 
 #endif

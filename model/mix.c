@@ -32,6 +32,11 @@ void mix_free(struct mix *m)
     sheet_free(&m->sheet);
 }
 
+const char *mix_title(const struct mix *m)
+{
+    return m->sheet.head[0] ? m->sheet.head[0] : "";
+}
+
 static struct value lookup(void *context, const char *function, const char *name)
 {
     struct profile *profile = context;

@@ -17,6 +17,8 @@ int mix_read(struct mix *m, const char *path, const struct events_map *events, c
              size_t err_size);
 void mix_free(struct mix *m);
 
+const char *mix_title(const struct mix *m); // "" where it has none
+
 // On a processor, as counts may be made of times. An event without a line does not happen. 0, or -1 with one line in
 // err.
 int mix_count(struct mix *m, struct profile *profile, struct counts *counts, char *err, size_t err_size);

@@ -77,6 +77,8 @@ int model_names(const struct model *m, const char *kind, struct names *names, ch
             snprintf(names->name[names->count++], MEASURED_NAME_MAX, "%.*s", (int)length, entry->d_name);
     }
     closedir(folder);
+    if (names->count == MODEL_FILES_MAX)
+        return text_wrong(path, 0, err, err_size, "%d files or more", MODEL_FILES_MAX);
     qsort(names->name, names->count, sizeof *names->name, by_name);
     return 0;
 }
@@ -105,7 +107,7 @@ struct profile *model_profile(struct model *m, const char *name, char *err, size
     size_t i = 0;
     if (resolve(m, "profile", name, found, err, err_size))
         return NULL;
-    while (m->profile[i] && strcmp(m->profile[i]->name, found))
+    while (i < MODEL_FILES_MAX - 1 && m->profile[i] && strcmp(m->profile[i]->name, found))
         i++; // there are never more than names
     snprintf(folder, sizeof folder, "%s/profiles", m->folder);
     if (!m->profile[i])
@@ -119,7 +121,7 @@ struct policy *model_policy(struct model *m, const char *name, char *err, size_t
     size_t i = 0;
     if (resolve(m, "policy", name, found, err, err_size))
         return NULL;
-    while (m->policy[i] && strcmp(m->policy[i]->name, found))
+    while (i < MODEL_FILES_MAX - 1 && m->policy[i] && strcmp(m->policy[i]->name, found))
         i++;
     snprintf(folder, sizeof folder, "%s/policies", m->folder);
     if (!m->policy[i])

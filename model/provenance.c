@@ -6,9 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// A published figure that is 0; or a measured time below what timing can tell from nothing.
+static bool is_zero(const struct comparison *c)
+{
+    return c->target ? c->against == 0 : fabs(c->against) < MEASURABLE_CYCLES;
+}
+
 bool comparison_error(const struct comparison *c, double *error)
 {
-    if (c->predicted.state != VALUE_KNOWN || c->against == 0)
+    if (c->predicted.state != VALUE_KNOWN || is_zero(c))
         return false;
     *error = (c->predicted.number - c->against) / c->against;
     return true;
@@ -38,7 +44,7 @@ int score_add(struct score *s, const struct comparison *c)
         s->sets++;
         return 0;
     }
-    if (c->predicted.state == VALUE_KNOWN && c->against == 0) {
+    if (c->predicted.state == VALUE_KNOWN && is_zero(c)) {
         s->zeros++;
         s->zero_miss = fmax(s->zero_miss, fabs(c->predicted.number));
         return 0;

@@ -8,6 +8,8 @@
 
 enum { WHERE_SIZE = MEASURED_NAME_MAX + 24 };
 
+#define MEASURABLE_CYCLES 0.5
+
 // A prediction beside a figure.
 struct comparison {
     int figure;                      // its place, or FIGURE_NONE where it is a measured one that no file names
@@ -19,7 +21,8 @@ struct comparison {
     char by[WHERE_SIZE];    // by which line: FILE:LINE; "" where it is not set
 };
 
-// (predicted - figure) / figure. False where either is not known or the figure is 0.
+// (predicted - figure) / figure. False where there is no prediction, or the figure is 0 (a measured one: below
+// MEASURABLE_CYCLES).
 bool comparison_error(const struct comparison *c, double *error);
 
 // Whether a figure is among what the profile, the policies priced, or the values themselves rest on; if so, where it is

@@ -220,11 +220,11 @@ static const char *bench_at(struct asked *a, size_t at)
         struct mix *mix = at == 0 ? model_mix_file(a->model, a->o->mix, a->err, a->err_size) : NULL;
         return mix ? mix->bench : NULL;
     }
-    const char *bench = NULL;
-    for (size_t i = 0; (bench = measurements_bench(&a->model->sources.measurements, i)); i++)
-        if (wanted(a->o, bench) && at-- == 0)
-            break;
-    return bench;
+    const struct measurements *m = &a->model->sources.measurements;
+    for (size_t i = 0; i < m->bench_count; i++)
+        if (wanted(a->o, m->bench[i]) && at-- == 0)
+            return m->bench[i];
+    return NULL;
 }
 
 static enum exit_status answer_all(struct asked *a)

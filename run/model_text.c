@@ -91,7 +91,7 @@ static void print_parts(const struct model *m, const struct answer *a)
 static void print_comparison(const struct comparison *c, const char *beside)
 {
     char predicted[NUMBER_SIZE], against[NUMBER_SIZE], error[NUMBER_SIZE];
-    printf("    %-44s %12s, predicted %12s %10s  %s", beside,
+    printf("    %-48s %12s, predicted %12s %10s  %s", beside,
            c->target ? figure_text(c->against, against) : number_text(c->against, against),
            value_text(&c->predicted, predicted), error_text(c, error), c->set ? "set" : "prediction");
     if (c->set)
@@ -140,6 +140,23 @@ void report_score(struct score *s)
 
 // ---- What there is ----
 
+// The title of a file of one kind, or NULL with one line in err.
+static const char *title(struct model *m, const char *kind, const char *name, char *err, size_t err_size)
+{
+    char bench[MEASURED_NAME_MAX + 8];
+    if (!strcmp(kind, "profile")) {
+        const struct profile *profile = model_profile(m, name, err, err_size);
+        return profile ? profile_title(profile) : NULL;
+    }
+    if (!strcmp(kind, "policy")) {
+        const struct policy *policy = model_policy(m, name, err, err_size);
+        return policy ? policy_title(policy) : NULL;
+    }
+    snprintf(bench, sizeof bench, "mix/%s", name);
+    const struct mix *mix = model_mix(m, bench, err, err_size);
+    return mix ? mix_title(mix) : NULL;
+}
+
 static int list_files(struct model *m, const char *kind, const char *head, char *err, size_t err_size)
 {
     struct names names;
@@ -147,15 +164,10 @@ static int list_files(struct model *m, const char *kind, const char *head, char 
         return -1;
     printf("%s:\n", head);
     for (size_t i = 0; i < names.count; i++) {
-        struct profile *profile =
-            *kind == 'p' && kind[1] == 'r' ? model_profile(m, names.name[i], err, err_size) : NULL;
-        struct policy *policy = *kind == 'p' && kind[1] == 'o' ? model_policy(m, names.name[i], err, err_size) : NULL;
-        char bench[MEASURED_NAME_MAX + 8];
-        snprintf(bench, sizeof bench, "mix/%s", names.name[i]);
-        struct mix *mix = *kind == 'm' ? model_mix(m, bench, err, err_size) : NULL;
-        if (!profile && !policy && !mix)
+        const char *text = title(m, kind, names.name[i], err, err_size);
+        if (!text)
             return -1;
-        printf("  %-22s %s\n", names.name[i], profile ? profile_title(profile) : policy ? policy_title(policy) : "");
+        printf("  %-22s %s\n", names.name[i], text);
     }
     return 0;
 }
@@ -176,19 +188,23 @@ int report_list(struct model *m, char *err, size_t err_size)
 
 // ---- A map ----
 
+static char letter(int policy)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    return policy < 0 ? '-' : letters[policy];
+}
+
 void report_map(const struct map *map)
 {
     char number[NUMBER_SIZE], low[NUMBER_SIZE], high[NUMBER_SIZE];
     printf("The cheapest policy for %s on %s\n", map->bench, map->profile->name);
     for (size_t i = 0; i < map->policies; i++)
-        printf("  %c %s\n", (int)('A' + i), map->policy[i]->name);
+        printf("  %c %s\n", letter((int)i), map->policy[i]->name);
     printf("\n%s\n", map->y.name);
     for (size_t y = map->y.steps; y-- > 0;) {
         printf("%12s ", number_text(axis_at(&map->y, y), number));
-        for (size_t x = 0; x < map->x.steps; x++) {
-            int best = map_cheapest(map, x, y);
-            putchar(best < 0 ? '-' : 'A' + best);
-        }
+        for (size_t x = 0; x < map->x.steps; x++)
+            putchar(letter(map_cheapest(map, x, y)));
         putchar('\n');
     }
     printf("%12s %s from %s to %s\n", "", map->x.name, number_text(map->x.low, low), number_text(map->x.high, high));

@@ -350,8 +350,8 @@ static int check_names(const struct options *o, char *err, size_t err_size)
         snprintf(err, err_size, "%s takes no names, but there is '%.40s'", command_name(o->command), o->names[0]);
         return -1;
     }
-    if (o->command == COMMAND_MODEL && !o->name_count && !o->mix && !o->list) {
-        snprintf(err, err_size, "model takes RESULTS, a file of `bench`, or --counts=FILE or --list");
+    if (o->command == COMMAND_MODEL && !o->name_count && !o->mix && !o->list && !o->validate) {
+        snprintf(err, err_size, "model takes RESULTS, a file of `bench`, or --counts=FILE, --validate or --list");
         return -1;
     }
     if (o->validate && (o->changes.count || o->map || o->mix)) {

@@ -8,7 +8,7 @@ import sys
 import paper
 
 NUMBER = r"(?<![\w.,/#=-])\d[\d,]*(?:\.\d+)?"
-UNIT = (r"(?:(?:[ -]|\n)(?:cycles?|ns|us|µs|ms|s|seconds?|nanoseconds|microseconds|milliseconds|minutes?|hours?|per ?cent|times|[kMG]Hz|MIPS|"
+UNIT = (r"(?:(?:[ -]|\n)(?:TSC |core |host |guest )?(?:cycles?|ns|us|µs|ms|s|seconds?|nanoseconds|microseconds|milliseconds|minutes?|hours?|per ?cent|times|[kMG]Hz|MIPS|"
         r"(?:[mb]illion )?instructions? (?:a|per) second|million instructions|exits|faults|requests)| ?%|x)(?!\w)")
 FIGURE = re.compile(NUMBER + UNIT)
 # What has a number and a unit and is no result: a choice that was made, a definition, a name. Phrase -> why.

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """The claims of Adams and Agesen's paper, each with the figures that it is judged by and a rule, so that the verdict is computed:
-reproduced, contradicted, or not testable here where a figure is missing. `scripts/claims.py` prints them.
+reproduced, contradicted, or not testable here where a figure is missing. `scripts/claims.py` prints them as PAPER.md has them,
+`scripts/claims.py FILE...` as the results files of another machine have them.
 
 Cycles of different machines are never compared, only orders and ratios. A count on emulated silicon judges what is said of
 exits, nothing that is said of time; a back end of /dev/kvm that is not hardware judges nothing."""
@@ -248,24 +249,29 @@ def row(claim, files):
 
 
 def count(files, verdict):
-    return sum(claim.verdict(files) == verdict for claim in CLAIMS)
+    """How many claims have the verdict; `all`: how many there are."""
+    return len(CLAIMS) if verdict == "all" else sum(claim.verdict(files) == verdict for claim in CLAIMS)
 
 
 def block(files):
-    """The table of all claims, with a line that sums it up."""
+    """The table of all claims, with a line that sums it up, and what did not come out as the paper says."""
     numbers = [f"{count(files, verdict)} {verdict}" for verdict in (REPRODUCED, CONTRADICTED, UNTESTABLE)]
+    against = [f"- {CONTRADICTED}: {c.text}." for c in CLAIMS if c.verdict(files) == CONTRADICTED]
     head = ["in the paper", "what it says", "verdict", "evidence", "tables"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    return [f"{len(CLAIMS)} claims: {', '.join(numbers)}.", ""] + lines + ["| " + " | ".join(row(c, files)) + " |" for c in CLAIMS]
+    return [f"{len(CLAIMS)} claims: {', '.join(numbers)}.", ""] + against + [""] + lines + ["| " + " | ".join(row(c, files)) + " |" for c in CLAIMS]
 
 
 def main(args):
-    if args:
-        print("usage: scripts/claims.py", file=sys.stderr)
+    if any(a.startswith("-") for a in args):
+        print("usage: scripts/claims.py [RESULTS...]", file=sys.stderr)
         return 2
-    os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+    paths = [os.path.abspath(path) for path in args]
+    os.chdir(root)  # where the page's own paths start
     with open("PAPER.md", encoding="utf-8") as file:
-        print("\n".join(block(figures.files_of(file.read()))))
+        text = file.read()
+    print("\n".join(block(figures.files_given(paths, text) if paths else figures.files_of(text))))
     return 0
 
 

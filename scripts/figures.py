@@ -5,6 +5,8 @@
     measured(bt.boot), (bt.boot.translate)   ms of a boot, and of translating in it
     measured(translate)                  TSC cycles to translate an instruction, median of the images
     ablation(bt:emulate=trap.nano/rdtsc) likewise, of the run that has the translator's variants
+    factor(bt:tu=1.micro/fib)            a variant's cost as a factor to bt's; factor(bt:tu=1.micro): geometric mean, CPL 0
+    peers(qemu-tcg.process/forkwait)     ns an iteration, median, by the host's clock
     silicon(any.nano/in)                 likewise, on an engine whose back end is VT-x or SVM; shadow: with shadow paging
     counted(bt.nano/in.callouts)         events of an iteration; counted(bt.boot.traps): of a boot
     counted(translate.NAME)              of all images: units, insns, ident, growth
@@ -20,10 +22,14 @@ import os
 import re
 import statistics
 
+import ablation
 import exits
 import figure5
+import peers_table
+import plot
 import process
 import results
+import table
 import translation
 
 REFERENCES = os.path.dirname(results.REFERENCE)
@@ -87,6 +93,17 @@ def files_of(text, moves=None):
     return Files(dict(re.findall(r"^<!-- generated: (\S+) from (\S+) -->$", text, re.M), **moves or {}))
 
 
+def files_given(paths, text):
+    """Those files, and of the page only the counts of exits, which are of no machine: figures of two machines are not mixed."""
+    found = {BLOCK_OF[sort_of(results.load(path)[-1])]: path for path in paths}
+    exits_block = BLOCK_OF["exits"]
+    return Files({exits_block: files_of(text).paths.get(exits_block), **found})
+
+
+def sort_of(run):
+    return plot.kind(run) or ("ablation" if ablation.columns(run) else "bench")
+
+
 # ---- By sort ----
 
 def median(run, suite, bench, engine):
@@ -111,6 +128,21 @@ def ablated(files, name):
     engine, what = name.split(".", 1)
     suite, bench = what.split("/")
     return median(files.run("ablation"), suite, bench, engine)
+
+
+def factor(files, name):
+    engine, what = name.split(".", 1)
+    suite, _, bench = what.partition("/")
+    run = files.run("ablation")
+    benches = [bench] if bench else [b for _, b in run.benches(suite) if b != table.CONTROL and not b.endswith("_user")] if run else []
+    return Figure(ablation.mean(run, suite, benches, engine) if run else None, "measured", "times")
+
+
+def peers(files, name):
+    engine, what = name.split(".", 1)
+    suite, bench = what.split("/")
+    run = files.run("peers")
+    return Figure(peers_table.nanoseconds(run, suite, bench, engine) if run else None, "measured", "ns")
 
 
 def silicon(files, name):
@@ -198,7 +230,7 @@ def ref(_, name):
     raise ValueError(f"no published figure {name}")
 
 
-SORTS = {"measured": measured, "ablation": ablated, "silicon": silicon, "counted": counted, "exits": exits_of, "share": share,
+SORTS = {"measured": measured, "ablation": ablated, "factor": factor, "peers": peers, "silicon": silicon, "counted": counted, "exits": exits_of, "share": share,
          "modelled": modelled, "ref": ref}
 TERM = re.compile(r"^(\w+)\((.+)\)$")
 

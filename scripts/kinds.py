@@ -59,6 +59,18 @@ OF_BLOCK = {
     "exit-costs": {"published": "cycles of the processor named"},
     "exits-nano": {"counted": "exits of one iteration, on emulated silicon", "published": P4},
     "exits-process": {"counted": "exits of one iteration, on emulated silicon"},
+    "model-validation": {"published": "as printed", "modelled": "by `ringside model --validate`, and the error against the published figure"},
+    "model-nano": {"modelled": "cycles of one event; on the Pentium 4 the first three columns are published figures again, but for `hidden` and `cr3wr`, as they set the model"},
+    "model-figure5": {"published": "the VMMs' columns, off the drawn bars", "modelled": "times, and the bars that follow from them"},
+    "model-forkwait": {"counted": "faults and page-table entries, on this project's host", "modelled": "all other figures", "published": "the last row, and the column of that name"},
+    "model-exits": {"counted": "exits of one iteration, on emulated silicon", "modelled": "likewise, by `ringside model --cpu=exits`"},
+    "model-here": {"counted": "events of one iteration", "measured": f"{TSC}", "modelled": "counts times the nanobenchmarks' medians"},
+    "model-processors": {"modelled": "forkwait's time over native"},
+    "model-break-even": {"published": "round trips, or their sum in Table 1", "modelled": "how many events beside 1000 system calls make both monitors equal"},
+    "whatif-exits": {"modelled": "lines and areas", "published": "the processors' round trips"},
+    "whatif-forks": {"modelled": "lines and areas", "published": "the rate of forkwaits"},
+    "whatif-nested": {"modelled": "lines and areas"},
+    "whatif-processors": {"modelled": "lines", "published": "dots"},
     "exits-kvm": {"counted": "by KVM's own statistics, on emulated silicon"},
 }
 

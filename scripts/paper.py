@@ -17,6 +17,7 @@ import exits
 import figure5
 import figures
 import kinds
+import model_blocks
 import peers_table
 import plot
 import process
@@ -99,7 +100,8 @@ BOOT_BLOCKS = {
     "boot-scope": last(table.scope),
 }
 # Of no run, or of all that the pages show: these are given the Files.
-FREE_BLOCKS = {"kinds": lambda _: kinds.legend(), "exit-costs": lambda _: table.exit_costs_table(), "claims": claims.block}
+FREE_BLOCKS = {"kinds": lambda _: kinds.legend(), "exit-costs": lambda _: table.exit_costs_table(), "claims": claims.block,
+               **model_blocks.FREE_BLOCKS}
 EXITS_BLOCKS = {
     "exits-nano": last(lambda run: exits.exits_table(run, ["nano"])),
     "exits-process": last(lambda run: exits.exits_table(run, exits.suites_but_nano(run))),
@@ -116,7 +118,7 @@ PEERS_BLOCKS = {
     "forkwait-picture": picture("forkwait", "forkwait against native: the paper's two machines, and here"),
 }
 OF_KIND = {"peers": PEERS_BLOCKS, "translation": TRANSLATION_BLOCKS, "process": PROCESS_BLOCKS, "boot": BOOT_BLOCKS,
-           "exits": EXITS_BLOCKS}
+           "exits": EXITS_BLOCKS, "fork_counts": model_blocks.FORK_BLOCKS}
 BLOCKS = {**FREE_BLOCKS, **BENCH_BLOCKS, **ABLATION_BLOCKS, **{name: b for blocks in OF_KIND.values() for name, b in blocks.items()}}
 
 

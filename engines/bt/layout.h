@@ -17,8 +17,7 @@
 #define BT_VMM_END 0x800000000000
 
 // The engine's own region: struct bt at its start, stubs and the translation cache behind it, all within reach of a
-// rip-relative operand of translated code, and so are the program, which is linked 1 GiB below, and its heap. One for
-// each process: signal handlers find the engine by this address.
+// rip-relative operand of translated code. One for each process: signal handlers find the engine by this address.
 #define BT_REGION 0x7fd040000000
 
 // The software TLB (tlb.h), where translated code reaches it by a 32-bit address and an index, with no register for its

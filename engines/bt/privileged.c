@@ -25,30 +25,31 @@ static uint8_t *fallback(struct translator *t, struct site **site)
     return tc_stub(t->bt->tc, *site);
 }
 
-static bool in_reach(const void *cell)
-{
-    int64_t distance = (int64_t)((uintptr_t)cell - (uintptr_t)BT_REGION);
-    return distance > -(1ll << 30) - (1 << 28) && distance < 1ll << 30;
-}
-
-// mov %reg, %cr8: a byte store, where no reserved bit is set and the local APIC has set no threshold.
+// mov %reg, %cr8: a byte store, where no reserved bit is set and the local APIC has set no threshold. Both cells are in
+// struct vcpu, which may lie anywhere.
 static bool translate_cr8_write(struct translator *t)
 {
     struct bt *bt = t->bt;
-    unsigned reg = t->in->insn.op[1].reg;
+    unsigned reg = t->in->insn.op[1].reg, address = reg == RCX ? RDX : RCX;
     struct site *site;
-    if (!within_tc(t) || reg == RSP || !in_reach(bt->vcpu))
+    if (!within_tc(t) || reg == RSP)
         return put_privileged(t, system_emulation(&t->in->insn));
     uint8_t *stub = fallback(t, &site);
     put_store(t->hot, &bt->slot[2], RCX);
     // pext cr8_reserved(%rip), %reg, %rcx: 0 if none of these bits is set; like mov it keeps the flags
     put_on_cell(t->hot, (uint8_t[]){0xc4, 0xe2, (uint8_t)(0x82 | (~reg & 15) << 3), 0xf5, 0x0d}, 5, &bt->cr8_reserved);
     put_unless_zero(t, stub);
-    put_on_cell(t->hot, "\x0f\xb6\x0d", 3, &bt->vcpu->tpr_threshold); // movzbl
+    put_mov_reg_imm(t->hot, RCX, (uintptr_t)&bt->vcpu->tpr_threshold);
+    put_bytes(t->hot, "\x0f\xb6\x09", 3); // movzbl (%rcx), %ecx
     put_unless_zero(t, stub);
-    put_load(t->hot, RCX, &bt->slot[2]);
-    put_on_cell(t->hot, (uint8_t[]){(uint8_t)(0x40 | (reg >> 3) << 2), 0x88, (uint8_t)((reg & 7) << 3 | 5)}, 3,
-                &bt->vcpu->cr8); // movb
+    if (reg == RCX) {
+        put_load(t->hot, RCX, &bt->slot[2]);
+        put_store(t->hot, &bt->slot[2], RDX);
+    }
+    put_mov_reg_imm(t->hot, address, (uintptr_t)&bt->vcpu->cr8);
+    put_bytes(t->hot, (uint8_t[]){0x40 | (uint8_t)(reg >> 3 << 2), 0x88, (uint8_t)((reg & 7) << 3 | address)},
+              3); // movb
+    put_load(t->hot, address, &bt->slot[2]);
     site->resume = t->hot->at;
     return true;
 }

@@ -2,6 +2,7 @@
 // The crossing between C and translated code. Offsets into struct bt are checked in run.c.
 #include "engines/bt/world.h"
 #include "engines/bt/xstate.h"
+#include "x86/regs.h"
 
 #define BT(field) BT_REGION + field
 
@@ -26,8 +27,17 @@ load_guest:
     cmpl $0, BT_LIVE(%rdi)
     jne load_vectors
 load_registers:
-    push BT_FLAGS(%rdi)
-    popfq
+    // popfq takes its time (20 cycles), so the arithmetic flags come one by one: 7ffff800 and 800 overflow, and sahf
+    // loads all others (SDM vol. 2). DF is hardly ever set.
+    mov BT_FLAGS(%rdi), %eax
+    test $FLAG_DF, %eax
+    jnz load_all_flags
+    mov %eax, %ecx
+    shl $8, %eax
+    and $FLAG_OF, %ecx
+    add $0x80000000 - FLAG_OF, %ecx
+    sahf
+flags_loaded:
     mov BT_GPR + 8 * 0(%rdi), %rax
     mov BT_GPR + 8 * 1(%rdi), %rcx
     mov BT_GPR + 8 * 2(%rdi), %rdx
@@ -114,6 +124,11 @@ save_vectors:
     vzeroupper
     ldmxcsr BT_MXCSR_RESET(%rdi)
     jmp saved
+
+load_all_flags:
+    push BT_FLAGS(%rdi)
+    popfq
+    jmp flags_loaded
 
 load_vectors:
     mov $XSTATE_ALL, %eax

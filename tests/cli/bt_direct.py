@@ -119,7 +119,8 @@ def killed(victims, what):
             break
     kids = children(p.pid)
     for pid in victims(p.pid, kids):
-        with contextlib.suppress(ProcessLookupError):  # ended by the monitor's death, which came first
+        # With the first process gone, the monitor gives up, and ends and reaps the others (process_pool_destroy()).
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     try:
         _, err = p.communicate(timeout=30)

@@ -3,6 +3,7 @@
 """`ringside model` as a whole: on a model of its own and a results file that is committed, and on bad input."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -171,6 +172,41 @@ def what_if(root):
     report(ringside(root, "--list")[1].startswith("Processors"), "--list as text")
 
 
+# ---- The page's example ----
+
+PAGE = os.path.join(ROOT, "docs/model.md")
+NAMED = re.compile(r"^((?:`(?:model|results)/\S+`(?:, | and )?)+):.*\n((?:\n```\n(?:.*\n)*?```\n)+)", re.M)
+COMMAND = re.compile(r"```\n\$ ringside model (.*)\n(?:.*\n)*?```\n")
+
+
+def page_files(page):
+    """Path -> content: of a paragraph that begins with paths, and the blocks behind it."""
+    found = {}
+    for names, blocks in NAMED.findall(page):
+        found.update(zip(re.findall(r"`(\S+?)`", names), re.findall(r"```\n((?:.*\n)*?)```", blocks)))
+    return found
+
+
+def example(rewrite=False):
+    """The model that docs/model.md shows, made of that page, says what the page says. rewrite: the page says what it says."""
+    with open(PAGE, encoding="utf-8") as file:
+        page = file.read()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in page_files(page).items():
+            write(folder, name, content)
+
+        def run(match):
+            words = [word.replace("=model/", f"={folder}/model/") for word in match.group(1).split()]
+            status, out, err = ringside("--root=" + folder, *words)
+            report(status == OK and not err, f"docs/model.md: {match.group(1)[:40]}", err)
+            return f"```\n$ ringside model {match.group(1)}\n{out.strip(chr(10))}\n```\n"
+        made, commands = COMMAND.subn(run, page)
+    report(commands == 3 and made == page, "docs/model.md: the example is as the program is", "tests/cli/model.py --write")
+    if rewrite:
+        with open(PAGE, "w", encoding="utf-8") as file:
+            file.write(made)
+
+
 # ---- What it refuses ----
 
 def usage(root):
@@ -220,8 +256,12 @@ def interrupted(root):
 
 
 def main():
+    if sys.argv[1:] == ["--write"]:
+        example(rewrite=True)
+        return 0
     with tempfile.TemporaryDirectory(prefix="ringside-model-") as folder:
         root = make(folder)
+        example()
         predictions(root)
         provenance(root)
         what_if(root)

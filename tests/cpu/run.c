@@ -127,7 +127,7 @@ static bool look_after(struct run *r, struct worker *w, unsigned i)
     w->pid = 0;
     if (!hung && WIFEXITED(status) && WEXITSTATUS(status) == NOT_HERE)
         return false;
-    if (!hung && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    if (!hung && ((WIFEXITED(status) && WEXITSTATUS(status) == 0) || interrupts > 1)) // done, or killed by watch()
         return true;
     r->hangs += hung;
     r->crashes += !hung;

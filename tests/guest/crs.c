@@ -58,6 +58,17 @@ static void cr8(void)
         write_cr8(priority);
         CHECK_EQ(read_cr8(), priority);
     }
+    // From registers that an engine may want for itself, which stay as they are.
+    uint64_t a = 3, c = 5, d = 7, r15 = 9, read[4];
+    register uint64_t in_r15 __asm__("r15") = r15;
+    __asm__ volatile("mov %%rax, %%cr8; mov %%cr8, %4\n"
+                     "mov %%rcx, %%cr8; mov %%cr8, %5\n"
+                     "mov %%rdx, %%cr8; mov %%cr8, %6\n"
+                     "mov %%r15, %%cr8; mov %%cr8, %7\n"
+                     : "+a"(a), "+c"(c), "+d"(d), "+r"(in_r15), "=&r"(read[0]), "=&r"(read[1]), "=&r"(read[2]),
+                       "=&r"(read[3]));
+    CHECK(a == 3 && c == 5 && d == 7 && in_r15 == r15);
+    CHECK(read[0] == 3 && read[1] == 5 && read[2] == 7 && read[3] == 9);
     write_cr8(0);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Values and flags of the two-operand arithmetic and logic instructions at boundary values, all widths, both carries in
-// (SDM vol. 2, ADD, ADC, SUB, SBB, CMP, AND, OR, XOR, TEST).
+// (SDM vol. 2, ADD, ADC, SUB, SBB, CMP, AND, OR, XOR, TEST); and all flags across an instruction that changes none.
 #include "tests/guest/sweep.h"
 
 IMAGE("flags");
@@ -92,8 +92,26 @@ static void sweep(const char *name, enum kind kind, unsigned width, op_fn *op)
     sweep(#op " 8", kind, 8, op##_8), sweep(#op " 16", kind, 16, op##_16), sweep(#op " 32", kind, 32, op##_32),        \
         sweep(#op " 64", kind, 64, op##_64)
 
+// cpuid changes no flag; a monitor that executes it in the guest's place brings each of them back.
+static void kept_by_cpuid(void)
+{
+    unsigned bad = 0;
+    for (uint64_t set = 0; set <= (FLAGS_ARITH | FLAG_DF); set++) {
+        uint64_t flags = set | FLAG_FIXED1, leaf = 0;
+        if (set & ~(uint64_t)(FLAGS_ARITH | FLAG_DF))
+            continue;
+        __asm__("pushq %[f]; popfq; cpuid; pushfq; popq %[f]; cld"
+                : [f] "+r"(flags), "+a"(leaf)
+                :
+                : "rbx", "rcx", "rdx", "cc", "memory");
+        bad += (flags & (FLAGS_ARITH | FLAG_DF)) != set;
+    }
+    check_record(bad == 0, "cpuid", bad, 0);
+}
+
 int image_main(void)
 {
+    kept_by_cpuid();
     SWEEP(add, ADD);
     SWEEP(adc, ADC);
     SWEEP(sub, SUB);

@@ -33,6 +33,7 @@ def typed_figures():
     ask = check_figures.findings
     check("a figure in a sentence is found, with its line", ask("So\nit takes 270 cycles.\n") == [(2, "270 cycles")])
     check("also over a line's end, and with digits grouped", len(ask("takes 1,250\ncycles, or 3.5 ms")) == 2)
+    check("also of a clock that is named", ask("about 6,400 TSC cycles") == [(1, "6,400 TSC cycles")])
     check("ratios and shares are figures", len(ask("1.5 times native, 12 % and 3x")) == 3)
     check("what paper.py made is none", not ask("It takes <!-- value: measured(bt.nano/in) -->51.0<!-- end --> cycles, that is <!-- value: a --> 3<!-- end --> times."))
     check("nor what stands in a block", not ask("<!-- generated: nano from x -->\n| in | 3 cycles |\n<!-- end -->\n"))

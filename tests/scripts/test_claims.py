@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
 
@@ -99,6 +100,8 @@ def by_name(folder):
     check("a quotient", near(quotient.value, 12) and (quotient.kind, quotient.unit) == ("measured", "times"))
     mixed = figures.find(files, "measured(interp.micro/crc) / counted(interp.micro/crc.insns_kernel)")
     check("a quotient of two kinds has both", near(mixed.value, 120) and mixed.kind == "measured and counted" and mixed.text() == "120 cycles")
+    files = figures.Files(dict(paths, forkwait=_fixture.make_peers(os.path.join(folder, "p.jsonl"))))
+    check("a peer, by the host's clock", value(files, "peers(qemu-tcg.process/forkwait) / peers(bt.process/forkwait)") == 2)
     check("no file, no figure", value(files, "measured(bt.process/forkwait)") is None and value(files, "ablation(bt.nano/in)") is None)
     check("and none of it in a quotient", value(files, "measured(interp.nano/in) / measured(bt.nano/in)") is None)
     for wrong in ("ref(asplos2006.nano/nothing.hardware)", "in", "modelled(bt.boot.nonsense)", "counted(interp.nano/in)"):
@@ -107,6 +110,26 @@ def by_name(folder):
             check(f"{wrong} is no figure", False)
         except ValueError:
             check(f"{wrong} is no figure", True)
+
+
+def factors(folder):
+    """The ablation's factors, those of one benchmark and their mean."""
+    made = _fixture.heads({"bt": "bt", "bt:tu=1": "bt:tu=1"}, 1)
+    for bench, cost in (("crc", 100), ("sort", 50), ("sort_user", 7)):
+        made += [_fixture.sample("micro", bench, "bt", 0, cost, steady=True), _fixture.sample("micro", bench, "bt:tu=1", 0, 2 * cost, steady=True)]
+    files = figures.Files({"ablation": _fixture.write(os.path.join(folder, "f.jsonl"), made)})
+    check("a factor, and the mean of a suite", value(files, "factor(bt:tu=1.micro/crc)") == 2 and near(value(files, "factor(bt:tu=1.micro)"), 2))
+    check("a variant that was not run has none", value(files, "factor(bt:tu=4.micro)") is None)
+
+
+def another_machine(folder):
+    """Files that are given stand alone: nothing of the page's machine is mixed in but counts of exits."""
+    path, page = _fixture.make(os.path.join(folder, "o.jsonl")), "<!-- generated: ablation from x -->\n<!-- generated: exits-nano from y -->\n"
+    files = figures.files_given([path, _fixture.make_boot(os.path.join(folder, "ob.jsonl"))], page)
+    check("given files by their sort", set(files.paths) == {"nano", "figure5", "exits-nano"} and files.paths["exits-nano"] == "y")
+    check("and none of the page's", files.run("ablation") is None and near(value(files, "measured(interp.nano/in)"), 60))
+    done_run = subprocess.run([sys.executable, os.path.join(SCRIPTS, "claims.py"), path], capture_output=True, text=True)
+    check("printed for them", done_run.returncode == 0 and f"{len(claims.CLAIMS)} claims: " in done_run.stdout)
 
 
 def hardware(folder):
@@ -128,5 +151,7 @@ conditions()
 with tempfile.TemporaryDirectory() as scratch:
     by_name(scratch)
     hardware(scratch)
+    another_machine(scratch)
+    factors(scratch)
 committed()
 done()

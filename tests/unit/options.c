@@ -61,6 +61,7 @@ static void models(void)
     CHECK_EQ(parse("model", "--json", NULL), -1);
     CHECK(strstr(message, "RESULTS") != NULL);
     CHECK_EQ(parse("model", "--validate", "--set=a=1"), -1);
+    CHECK_EQ(parse("model", "--validate", NULL), 0);
     CHECK_EQ(parse("model", "--runs=3", "results"), -1);
 }
 

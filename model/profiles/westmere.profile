@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Round trips of later processors are in print, the rest is as on Nehalem.
+title = Westmere, 2010
+base = nehalem
+round_trip = ref(exit-costs.Westmere 1Q10/hardware round trip.cycles) | published | Agesen et al., USENIX ATC 2012, Table 1
