@@ -28,6 +28,7 @@ class Run:
         self.samples, self.failed, self.skipped, self.translations, self.boots, self.once = [], [], [], [], [], []
         self.kernels, self.wholes = [], []
         self.end = self.lab = None
+        self._samples = {}  # the samples by what they are of: tables ask for each cell
 
     def add(self, record):
         kind = record.get("type")
@@ -45,6 +46,8 @@ class Run:
             {"sample": self.samples, "failed": self.failed, "skipped": self.skipped,
              "translation": self.translations, "boot": self.boots, "once": self.once,
              "kernel": self.kernels, "whole": self.wholes}[kind].append(record)
+        if kind == "sample":
+            self._samples.setdefault((record["suite"], record["bench"], record["engine"]), []).append(record)
 
     def suites(self):
         """Suites from the smallest benchmarks to the largest."""
@@ -66,7 +69,7 @@ class Run:
         return found
 
     def of(self, suite, bench, engine):
-        return [r for r in self.samples if (r["suite"], r["bench"], r["engine"]) == (suite, bench, engine)]
+        return self._samples.get((suite, bench, engine), [])
 
     def quick(self):
         return bool(self.header.get("quick"))
