@@ -83,7 +83,7 @@ FUZZ_SRC := $(filter-out tests/fuzz/main.c,$(wildcard tests/fuzz/*.c))
 UNIT += $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz_%,$(FUZZ_SRC))
 TARGET ?= decode
 
-.PHONY: all setup images native bench lab bench-peers whatif iso test check-cpu check-switch check-compare check-peers check-kut check-kvm-amd \
+.PHONY: all setup images native bench lab bench-peers whatif report iso test check-cpu check-switch check-compare check-peers check-kut check-kvm-amd \
     check-kvm-intel check-soak fuzz lint format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -267,12 +267,17 @@ bench-peers: setup ## the same images under QEMU (TCG) and Bochs, beside ours
 whatif: $(RINGSIDE) ## what if exits were cheaper, or guests others: pictures by the cost model, into results/
 	@scripts/whatif.py
 
+report: setup ## one HTML page that stands alone: RESULTS=FILE (default: the newest run), OUT=build/report.html
+	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE)
+	@scripts/report.py $(RESULTS) --out=$(or $(OUT),build/report.html)
+
 iso: all ## build/ringside.iso: a GRUB CD with every image, for Bochs or a PC
 	@scripts/setup.sh --peers
 	@scripts/iso.sh build/ringside.iso $(IMAGES)
 
 test: setup ## unit tests, self-checking guest images, the matrix image x engine; SANITIZE=1 for ASan and UBSan
 	@scripts/setup.sh --tests
+	@scripts/setup.sh --browser || true
 	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE) $(UNIT) images native
 	@scripts/test.py --build $(B)
 

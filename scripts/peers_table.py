@@ -108,10 +108,10 @@ def times(ratio_of_costs):
 LEVEL = 1.05  # a difference below this is none
 
 
-def ahead(run, suite, own="bt", other="qemu-tcg"):
-    """Where bt costs less than QEMU, where more and how many times, and where the same."""
+def ranked(run, suite, own="bt", other="qemu-tcg"):
+    """([(times, bench)] where bt costs less than QEMU, where more, and where the same); None where not both ran."""
     if (own, other) not in ratios(run, suite):
-        return []
+        return None
     better, worse, level = [], [], []
     for image, bench in run.benches(suite):
         ns = all_ns(run, suite, image, bench)
@@ -120,6 +120,15 @@ def ahead(run, suite, own="bt", other="qemu-tcg"):
         factor = ns[own] / ns[other]
         group = level if 1 / LEVEL <= factor <= LEVEL else worse if factor > 1 else better
         group.append((max(factor, 1 / factor), bench))
+    return better, worse, level
+
+
+def ahead(run, suite):
+    """The same in words."""
+    groups = ranked(run, suite)
+    if not groups:
+        return []
+    better, worse, level = groups
 
     def text(group):
         return ", ".join(f"{b} ({times(r)} times)" for r, b in sorted(group, reverse=True)) or "nothing"

@@ -33,6 +33,10 @@ mtools          mformat
 tests='
 gdb             gdb
 '
+# What looks at the report as a reader does. Large, and only one test uses it, which says so where it is absent.
+browser='
+chromium-headless-shell chromium-headless-shell
+'
 # libFuzzer, which comes with the compiler, and the sanitizers.
 fuzz='
 clang-14               clang-14
@@ -57,9 +61,10 @@ for arg in "$@"; do
     --peers) needs+=$peers ;;
     --lint) needs+=$lint ;;
     --tests) needs+=$tests ;;
+    --browser) needs+=$browser ;;
     --fuzz) needs+=$fuzz ;;
     *)
-        echo "usage: scripts/setup.sh [--peers] [--lint] [--tests] [--fuzz]" >&2
+        echo "usage: scripts/setup.sh [--peers] [--lint] [--tests] [--browser] [--fuzz]" >&2
         exit 2
         ;;
     esac
