@@ -294,6 +294,12 @@ void mem_probe_write(struct bt *bt, uint64_t va, unsigned size, bool stack)
 
 static void read_block(struct bt *bt, uint64_t va, void *to, unsigned size, uint32_t access, bool stack)
 {
+    const uint8_t *host =
+        access & PF_WRITE ? hit_write(bt, mode_of(bt), va, size) : hit_read(bt, mode_of(bt), va, size);
+    if (host) {
+        memcpy(to, host, size);
+        return;
+    }
     struct part part[2];
     unsigned parts = locate(bt, mode_of(bt), va, size, access, stack, part);
     if (!(access & PF_WRITE)) // else the write will say so
@@ -313,6 +319,11 @@ void mem_read_rmw_block(struct bt *bt, uint64_t va, void *to, unsigned size, boo
 
 void mem_write_block(struct bt *bt, uint64_t va, const void *from, unsigned size, bool stack)
 {
+    uint8_t *host = hit_write(bt, mode_of(bt), va, size);
+    if (host) {
+        write_ram(bt, host, size, from);
+        return;
+    }
     struct part part[2];
     unsigned parts = locate(bt, mode_of(bt), va, size, PF_WRITE, stack, part);
     note_access(bt, va, size, true);

@@ -154,6 +154,33 @@ static void plain_accesses(void)
     tear_down(&f);
 }
 
+// A block is looked up as any other access is: in the TLB where it lies in one page, else page by page.
+static void blocks(void)
+{
+    struct fixture f;
+    uint8_t block[PAGE], other[PAGE];
+    set_up(&f);
+    const uint64_t *misses = &f.vcpu.counters.n[EV_tlb_misses];
+    for (unsigned i = 0; i < PAGE; i++)
+        block[i] = (uint8_t)(i * 7 + i / 256);
+    mem_write_block(f.bt, 5 * PAGE, block, 500, false);
+    mem_write_block(f.bt, 5 * PAGE + 500, block + 500, PAGE - 500, false);
+    mem_read_block(f.bt, 5 * PAGE, other, PAGE, false);
+    CHECK(!memcmp(block, other, PAGE));
+    mem_read_rmw_block(f.bt, 5 * PAGE + 1, other, PAGE - 1, false);
+    CHECK(!memcmp(block + 1, other, PAGE - 1));
+    CHECK_EQ(*misses, 1);
+    mem_write_block(f.bt, 5 * PAGE + 1, block, PAGE, false); // into the next page
+    mem_read_block(f.bt, 5 * PAGE + 1, other, PAGE, false);
+    CHECK(!memcmp(block, other, PAGE));
+    CHECK_EQ(*misses, 5);
+    mem_read_block(f.bt, 7 * PAGE, other, 64, false); // which does not say that it may be written
+    *cell(&f, PT, 7) &= ~PTE_W;
+    CHECK_EQ(FAULT(&f, mem_read_rmw_block(f.bt, 7 * PAGE, other, 64, false)), PF(PF_PRESENT | PF_WRITE));
+    CHECK_EQ(FAULT(&f, mem_write_block(f.bt, 7 * PAGE, other, 64, false)), PF(PF_PRESENT | PF_WRITE));
+    tear_down(&f);
+}
+
 static void faults(void)
 {
     struct fixture f;
@@ -404,6 +431,7 @@ int main(int argc, char **argv)
     (void)argc;
     region_fix_layout(argv);
     plain_accesses();
+    blocks();
     faults();
     privileges();
     alignment();
