@@ -65,6 +65,7 @@ OF_BLOCK = {
     "model-forkwait": {"counted": "faults and page-table entries, on this project's host", "modelled": "all other figures", "published": "the last row, and the column of that name"},
     "model-exits": {"counted": "exits of one iteration, on emulated silicon", "modelled": "likewise, by `ringside model --cpu=exits`"},
     "model-here": {"counted": "events of one iteration", "measured": f"{TSC}", "modelled": "counts times the nanobenchmarks' medians"},
+    "model-bantam": {"modelled": "cycles an iteration: events counted here and by KVM on emulated silicon, times the model's prices"},
     "model-processors": {"modelled": "forkwait's time over native"},
     "model-break-even": {"published": "round trips, or their sum in Table 1", "modelled": "how many events beside 1000 system calls make both monitors equal"},
     "whatif-exits": {"modelled": "lines and areas", "published": "the processors' round trips"},
