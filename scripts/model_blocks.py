@@ -164,6 +164,9 @@ def sensitivity(f):
     rows = [forkwait_row(f, "forkwait", "**the model**: " + fork_counts.MIXES["forkwait"][2])]
     rows += [forkwait_row(f, mix, words) for mix, (_, _, words) in fork_counts.MIXES.items() if mix != "forkwait"]
     rows.append(forkwait_row(f, "forkwait", "the model, but a cold restart shrinks no more than other software", {"cold": soft}))
+    merom = f.published["exit-costs.Merom 2Q06/hardware round trip.cycles"]
+    rows.append(forkwait_row(f, "forkwait", "the model, but the round trip of the processor as it was sold (Merom)", {"round_trip": merom}))
+    rows.append(forkwait_row(f, "forkwait", "likewise, and a cold restart shrinks no more than other software", {"round_trip": merom, "cold": soft}))
     rows.append(forkwait_row(f, "forkwait", "the model, but software scales as the kernel compile does", {"soft": f.soft("macro/compile_linux")}))
     published = ["*published*", "", "", ""] + [number(f.figure(c, k)) for c, k in ((PAPER_CPU, "software"), (CORE, "software"), (CORE, "hardware"))]
     head = ["one forkwait has", "traced writes", "true faults", "hidden faults, solved", "P4 software VMM, s", "Core software VMM, s", "Core hardware VMM, s"]
