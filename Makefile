@@ -179,7 +179,7 @@ $(B)/fuzz/translate: tests/fuzz/translate.c $(LIB_OBJ) $(BT_OBJ) $(B)/obj/interp
 	@mkdir -p $(@D)
 	$(TEST_LINK) -fsanitize=fuzzer
 
-$(B)/fuzz/%: tests/fuzz/%.c $(filter $(B)/obj/x86/% $(B)/obj/machine/%,$(LIB_OBJ)) Makefile
+$(B)/fuzz/%: tests/fuzz/%.c $(filter $(B)/obj/x86/% $(B)/obj/machine/% $(B)/obj/model/% $(B)/obj/run/events.o,$(LIB_OBJ)) Makefile
 	@mkdir -p $(@D)
 	$(TEST_LINK) -fsanitize=fuzzer
 

@@ -12,7 +12,7 @@ struct answer {
     struct counts counts;
     const struct prices *prices; // the model's
     struct prediction own, native;
-    struct comparison *comparison; // the measured time first, then the targets in their order
+    struct comparison *comparison; // the measured time first, then the targets in their order; none after --set
     size_t comparison_count;
 };
 

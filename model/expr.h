@@ -28,7 +28,8 @@ struct scope {
     void *context;
 };
 
-// 0, or -1 with what is wrong in err, without a place. expr_free() in either case.
+// text is printable, as text_read() has it. 0, or -1 with what is wrong in err, without a place. expr_free() in either
+// case.
 int expr_parse(struct expr *e, const char *text, char *err, size_t err_size);
 void expr_free(struct expr *e);
 

@@ -161,6 +161,7 @@ def what_if(root):
     count = {p["event"]: p["count"] for p in base["parts"]}
     report(near(dearer["cycles"] - base["cycles"], 1000 * count["ptemod"]) and dearer["class"] == "assumed",
            "a cost changes by what it is set to", dearer)
+    report(base["published"] and not dearer["published"] and not more["published"], "what if is held against nothing")
     report(near(more["cycles"] - base["cycles"], (1000 - count["syscall"]) * 2308), "and so does a count", more)
     grid = as_json("--map", root, "--map=syscall:0:10:3,ptemod_bt:0:100:2", "--counts=" + root[7:] + "/model/mixes/three.mix")
     report(grid["x"]["values"] == [0, 5, 10] and near(grid["cycles"]["bt"][1][2], 23080) and
