@@ -9,6 +9,17 @@
 #include "include/vcpu_state.h"
 #include "x86/vector.h"
 
+// Capstone sorts a table when it prints its first instruction, and glibc's qsort() asks the system for its memory then
+// (sysinfo): now, not behind a filter of system calls (engines/bt/contain.c).
+static void sort_tables(struct x86_decoder *d)
+{
+    static const uint8_t nop[] = {0x90};
+    const uint8_t *code = nop;
+    size_t left = sizeof nop;
+    uint64_t address = 0;
+    cs_disasm_iter(d->handle[X86_CODE64], &code, &left, &address, d->scratch);
+}
+
 int x86_decoder_open(struct x86_decoder *d)
 {
     static const cs_mode modes[X86_MODES] = {CS_MODE_64, CS_MODE_32, CS_MODE_16};
@@ -23,8 +34,10 @@ int x86_decoder_open(struct x86_decoder *d)
     }
     d->scratch = cs_malloc(d->handle[X86_CODE64]); // the same for all three
     vector_index_rows(d);
-    if (d->scratch)
+    if (d->scratch) {
+        sort_tables(d);
         return 0;
+    }
     for (unsigned i = 0; i < X86_MODES; i++)
         cs_close(&d->handle[i]);
     return -1;

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import struct
 import subprocess
@@ -271,6 +272,16 @@ def breakout(files):
         refused("bt: no breakout from checked translation", SHUTDOWN, ["run", "--engine=bt", "--bt-checked", path])
 
 
+def alone(files, engine):
+    """The program needs nothing that lies beside it, nor what looking for that there would have had it do first."""
+    copy = os.path.join(files.folder, f"alone-{engine}")
+    shutil.copy(RINGSIDE, copy)
+    done = subprocess.run([copy, "run", f"--engine={engine}", files("prints", prints(b"well", 0))], stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=120)
+    report(done.returncode == OK and b"well" in done.stdout, f"{engine}: a copy of the program elsewhere runs a guest",
+           f"{done.returncode} {done.stderr!r}")
+
+
 def lines_of(path):
     with open(path, encoding="utf-8") as file:
         return [json.loads(line) for line in file]
@@ -356,6 +367,7 @@ def main():
             bad_guests(files, engine)
             interrupted(files, engine)
             endless(engine)
+            alone(files, engine)
             if engine == "bt":
                 breakout(files)
         only_interp(files)
