@@ -3,7 +3,7 @@
 title = Nehalem, 2009
 base = core2-duo
 round_trip = ref(exit-costs.Nehalem 3Q09/hardware round trip.cycles) | published | Agesen et al., USENIX ATC 2012, Table 1
-# TLBs are tagged by virtual processor from here on (SDM vol. 3, 28.3: VPID), so no exit flushes them.
+# TLBs are tagged by virtual processor from here on (SDM vol. 3, 28.1: VPID), so no exit flushes them.
 restart_pgfault = 0 | assumed | VPIDs: nothing is flushed
 restart_ptemod  = 0 | assumed | VPIDs: nothing is flushed
 restart_hidden  = 0 | assumed | VPIDs: nothing is flushed

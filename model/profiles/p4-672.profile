@@ -47,8 +47,8 @@ p4_emulate   = ref(asplos2006-adaptation.in-TC emulation.cycles)                
 p4_translate = ref(facts.translate one instruction.value)                                    | published | section 6.4
 
 # ---- What an exit costs the hardware monitor beyond transitions, VMCB and the work itself ----
-# Both transitions of VT-x flush the TLBs (SDM vol. 3, 28.3.3.1 as it was before VPIDs), and a Pentium 4 keeps decoded code by linear address,
-# so its trace cache goes with them: the monitor starts cold at every exit. The same work is done warm in the software column.
+# Both transitions flush the TLBs: so VMX was at first (SDM vol. 3, 28.1, says so where it introduces VPIDs). A Pentium 4 keeps decoded code by linear
+# address, so that its trace cache is taken to go with them. The monitor starts cold at every exit; the same work is done warm in the software column.
 p4_exit            = p4_round_trip+ ref(facts.vmcb reads per exit.value) * ref(exit-costs.Pentium 4 672 (Prescott)/VMCB read.cycles) | published | Table 1, section 7.1
 p4_round_trip     = ref(exit-costs.Pentium 4 672 (Prescott)/page-fault VM exit.cycles) + ref(exit-costs.Pentium 4 672 (Prescott)/VM entry.cycles) | published | Table 1
 p4_restart_pgfault = ref(asplos2006.nano/pgfault.hardware) - p4_exit - p4_walk - 2 * ref(exit-costs.Pentium 4 672 (Prescott)/VMCB write.cycles) - ref(asplos2006.nano/pgfault.native) | fitted | hardware pgfault less exit, walk, injection (two fields: SDM vol. 3, 26.6) and native fault
