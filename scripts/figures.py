@@ -14,6 +14,8 @@
     share(bt.user)                       geometric mean of native time over the engine's, of a suite's programs
     modelled(bt.boot.unexplained)        the sums of Figure 5 (figure5.py), in ms: explained, unexplained
     modelled(bt.bound/forkwait)          times a lower bound of what the same instructions take natively (process.py)
+    predicted(asplos2006.micro/forkwait.software)   what the cost model says of a published figure that did not set it
+    model(p4-672.hybrid.windows-boot)    cycles of a mix of events (model/mixes) on a processor under a monitor
     ref(asplos2006.nano/in.hardware)     published: results/reference/FILE.csv, row, column
 
 `A / B` divides one by another. What no file has is None, never a guess."""
@@ -25,6 +27,7 @@ import statistics
 import ablation
 import exits
 import figure5
+import model as cost_model
 import peers_table
 import plot
 import process
@@ -38,6 +41,7 @@ BLOCK_OF = {"bench": "nano", "ablation": "ablation", "process": "process", "boot
             "translation": "translation", "exits": "exits-nano"}
 # Column of results/reference -> unit, where the file does not say it.
 COLUMN_UNITS = {"cycles": "cycles", "software_seconds": "s", "hardware_seconds": "s"}
+FACT_UNITS = {"translate one instruction": "cycles", "instructions of a unit": "instructions"}
 
 
 class Figure:
@@ -71,10 +75,16 @@ class Figure:
 
 
 class Files:
-    """The last run of each sort of file. paths: block -> file."""
+    """The last run of each sort of file. paths: block -> file. What the model says belongs to none of them; it is asked once."""
 
     def __init__(self, paths):
-        self.paths, self.loaded = paths, {}
+        self.paths, self.loaded, self.validated = paths, {}, None
+
+    def predictions(self):
+        """Name of a published figure -> what the model says, of those that are predictions."""
+        if self.validated is None:
+            self.validated = {row["name"]: row["predicted"] for row in cost_model.validation() if row["kind"] == "prediction"}
+        return self.validated
 
     def run(self, sort):
         path = self.paths.get(BLOCK_OF[sort])
@@ -207,6 +217,17 @@ def modelled(files, name):
     return Figure(part(run, engine) if run and figure5.boots(run, engine) else None, "modelled", "ms")
 
 
+def predicted(files, name):
+    if name not in files.predictions():
+        raise ValueError(f"the model does not predict {name}")
+    return Figure(files.predictions()[name], "modelled", ref(files, name).unit)
+
+
+def model(_, name):
+    profile, policy, mix = name.split(".")
+    return Figure(cost_model.mix(mix, profile, [policy])[policy]["cycles"], "modelled", "cycles")
+
+
 # ---- Published ----
 
 def rows_of(name):
@@ -225,13 +246,13 @@ def ref(_, name):
     columns, rows = rows_of(file)
     for row in rows:
         if column in columns and row_name in (row[0], "/".join(row[:2])):
-            unit = row[columns.index("unit")] if "unit" in columns else COLUMN_UNITS.get(column, "")
+            unit = row[columns.index("unit")] if "unit" in columns else COLUMN_UNITS.get(column) or FACT_UNITS.get(row_name, "")
             return Figure(float(row[columns.index(column)]), "published", "s" if unit == "seconds" else unit)
     raise ValueError(f"no published figure {name}")
 
 
 SORTS = {"measured": measured, "ablation": ablated, "factor": factor, "peers": peers, "silicon": silicon, "counted": counted, "exits": exits_of, "share": share,
-         "modelled": modelled, "ref": ref}
+         "modelled": modelled, "predicted": predicted, "model": model, "ref": ref}
 TERM = re.compile(r"^(\w+)\((.+)\)$")
 
 

@@ -24,6 +24,7 @@ import process
 import results
 import table
 import translation
+import whatif
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 PAPER = "PAPER.md"
@@ -194,10 +195,18 @@ def main(args):
             with open(page, "w", encoding="utf-8") as file:
                 file.write(new)
             print(f"{page}: rewritten")
-    for path in [] if check else paths or pictured():
-        for made in plot.pictures(path):
-            print(made)
+    if not check:
+        draw(paths)
     return stale
+
+
+def draw(paths):
+    """The pictures of these files; of all that the pages show where there are none, those of the cost model included."""
+    for path in paths or pictured():
+        for made in plot.pictures(path):
+            print(made, flush=True)
+    if not paths:
+        whatif.main([])
 
 
 if __name__ == "__main__":

@@ -95,7 +95,10 @@ def by_name(folder):
     check("a boot", value(files, "measured(bt.boot)") == 12.000001 and value(files, "counted(bt:mmu=trace.boot.traced_writes)") == 2520)
     check("Figure 5's sum", near(value(files, "modelled(bt.boot.explained)"), 1.0 + 0.8 + 0.1 + 2.0 + 0.1 + 0.0048 + 0.2 + 2.0))
     check("what was published", value(files, "ref(asplos2006.nano/in.hardware)") == 15826 and
-          value(files, "ref(exit-costs.Core 2 Duo 2.66 GHz/VM entry.cycles)") == 937 and value(files, "ref(asplos2006-text.translate.value)") == 2300)
+          value(files, "ref(exit-costs.Core 2 Duo 2.66 GHz/VM entry.cycles)") == 937 and figures.find(files, "ref(facts.translate one instruction.value)").text() == "2,300 cycles")
+    forkwait = figures.find(files, "predicted(asplos2006.micro/forkwait.software)")
+    check("what the model predicts", 20 < forkwait.value < 60 and (forkwait.kind, forkwait.unit) == ("modelled", "s"))
+    check("a mix on a processor", value(files, "model(p4-672.bt.one-of-each)") > 10_000)
     quotient = figures.find(files, "measured(interp.micro/crc) / measured(native.micro/crc)")
     check("a quotient", near(quotient.value, 12) and (quotient.kind, quotient.unit) == ("measured", "times"))
     mixed = figures.find(files, "measured(interp.micro/crc) / counted(interp.micro/crc.insns_kernel)")
@@ -104,7 +107,7 @@ def by_name(folder):
     check("a peer, by the host's clock", value(files, "peers(qemu-tcg.process/forkwait) / peers(bt.process/forkwait)") == 2)
     check("no file, no figure", value(files, "measured(bt.process/forkwait)") is None and value(files, "ablation(bt.nano/in)") is None)
     check("and none of it in a quotient", value(files, "measured(interp.nano/in) / measured(bt.nano/in)") is None)
-    for wrong in ("ref(asplos2006.nano/nothing.hardware)", "in", "modelled(bt.boot.nonsense)", "counted(interp.nano/in)"):
+    for wrong in ("ref(asplos2006.nano/nothing.hardware)", "in", "modelled(bt.boot.nonsense)", "predicted(asplos2006.micro/forkwait.hardware)", "counted(interp.nano/in)"):
         try:
             value(files, wrong)
             check(f"{wrong} is no figure", False)
