@@ -89,7 +89,7 @@ static const uint16_t implicit[X86_INS_ENDING] = {
     [X86_INS_SAR] = R(CX),
     [X86_INS_SHLD] = R(CX),
     [X86_INS_SHRD] = R(CX),
-    // movsd and cmpsd are SSE instructions too
+    // Strings
     [X86_INS_MOVSB] = STRINGS,
     [X86_INS_MOVSW] = STRINGS,
     [X86_INS_MOVSD] = STRINGS,
@@ -161,9 +161,15 @@ static bool shifts_by_constant(const struct insn *in)
     }
 }
 
+// movsd and cmpsd of SSE bear the names of string instructions, and use none of their registers.
+static bool is_namesake(const struct insn *in)
+{
+    return (in->id == X86_INS_MOVSD || in->id == X86_INS_CMPSD) && in->opcode[0] == 0x0f;
+}
+
 static uint32_t implied(const struct insn *in)
 {
-    return in->id < X86_INS_ENDING && !shifts_by_constant(in) ? implicit[in->id] : 0u;
+    return in->id < X86_INS_ENDING && !shifts_by_constant(in) && !is_namesake(in) ? implicit[in->id] : 0u;
 }
 
 uint32_t registers_of_data(const struct insn *in)
