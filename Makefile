@@ -83,7 +83,7 @@ FUZZ_SRC := $(filter-out tests/fuzz/main.c,$(wildcard tests/fuzz/*.c))
 UNIT += $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz_%,$(FUZZ_SRC))
 TARGET ?= decode
 
-.PHONY: all setup images native bench lab bench-peers whatif report iso test check-cpu check-switch check-compare check-peers check-kut check-kvm-amd \
+.PHONY: all setup images native bench lab bench-peers whatif paper report iso test check-cpu check-switch check-compare check-peers check-kut check-kvm-amd \
     check-kvm-intel check-soak fuzz lint format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -266,6 +266,10 @@ bench-peers: setup ## the same images under QEMU (TCG) and Bochs, beside ours
 
 whatif: $(RINGSIDE) ## what if exits were cheaper, or guests others: pictures by the cost model, into results/
 	@scripts/whatif.py
+
+paper: setup ## PAPER.md, README.md, docs: every block, figure and picture made anew, from the committed results
+	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE)
+	@scripts/paper.py
 
 report: setup ## one HTML page that stands alone: RESULTS=FILE (default: the newest run), OUT=build/report.html
 	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE)
