@@ -15,6 +15,7 @@ import sys
 import kinds
 import paper
 import report_answer
+import report_model
 import report_rest
 import report_sections as sections
 import results
@@ -26,8 +27,9 @@ SECTIONS = [("answer", "The answer", report_answer.section), ("nano", "Single op
             ("micro", "Kernels that compute", sections.micro), ("processes", "Processes and servers", sections.processes),
             ("boot", "A boot: Figure 5", sections.boot), ("ablation", "What each technique is worth", sections.techniques),
             ("translation", "What is translated", sections.translations), ("peers", "Against QEMU and Bochs", sections.peers),
-            ("exits", "Hardware exits, counted", sections.counted_exits), ("machine", "The machine", report_rest.machine),
-            ("method", "Method and threats", report_rest.method), ("data", "Raw data", report_rest.data)]
+            ("exits", "Hardware exits, counted", sections.counted_exits), ("model", "Model against measurement", report_model.section),
+            ("machine", "The machine", report_rest.machine), ("method", "Method and threats", report_rest.method),
+            ("data", "Raw data", report_rest.data)]
 
 
 # ---- Files ----

@@ -8,6 +8,7 @@ import exits
 import figure5
 import peers_table
 import process
+import report_model
 import report_sections as sections
 import results
 import table
@@ -245,7 +246,8 @@ def of_peers(context):
             f"behind on {behind}.", "measured")
 
 
-SENTENCES = [of_operations, of_shape, of_kernels, of_forkwait, of_user_code, of_boot, of_techniques, of_exits, of_peers]
+SENTENCES = [of_operations, of_shape, of_kernels, of_forkwait, of_user_code, of_boot, of_techniques, of_exits, of_peers,
+             lambda _: report_model.sentence()]
 
 
 # ---- Tiles ----

@@ -146,7 +146,7 @@ class Page:
     def table(self, rows, title, columns, words, scope, notes, best):
         head, body = rows[0], rows[1:]
         if not body:
-            self.text(f"{title}: nothing was measured.", "missing")
+            self.text(f"{title}: none.", "missing")
             return
         if any(len(row) != len(head) for row in body):
             raise ValueError(f"the table `{title}` has a row that is longer or shorter than its head")
@@ -221,7 +221,8 @@ def inline_svg(text, name, description):
     used = references(root)
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag in (SVG + "title", SVG + "desc") or (child.tag == SVG + "defs" and not used & ids(child)):
+            defined = parent.tag == SVG + "defs" and not used & ids(child)
+            if defined or child.tag in (SVG + "title", SVG + "desc") or (child.tag == SVG + "defs" and not used & ids(child)):
                 parent.remove(child)
     for element in root.iter():
         tidy(element, name, used)
@@ -235,11 +236,20 @@ def inline_svg(text, name, description):
     return prune(xml.etree.ElementTree.tostring(root, encoding="unicode"))
 
 
+def named(elements):
+    """The ids that some elements refer to."""
+    return {name for e in elements for value in e.attrib.values() for name in re.findall(r"(?:^|url\()#([\w.-]+)", value)}
+
+
 def references(root):
-    """The ids that the picture refers to, its definitions among themselves apart."""
+    """The ids that the picture refers to, directly or through what it refers to; not what its definitions have among themselves."""
     inside = {e for defs in root.iter(SVG + "defs") for e in defs.iter()}
-    values = [value for e in root.iter() if e not in inside for value in e.attrib.values()]
-    return {name for value in values for name in re.findall(r"(?:^|url\()#([\w.-]+)", value)}
+    by_id = {e.get("id"): e for e in inside if e.get("id")}
+    used, more = set(), named(e for e in root.iter() if e not in inside)
+    while more - used:
+        used |= more
+        more = named(e for name in more if name in by_id for e in by_id[name].iter())
+    return used
 
 
 def tidy(element, name, used):

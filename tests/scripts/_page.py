@@ -20,10 +20,10 @@ class Page(html.parser.HTMLParser):
         a = dict(attributes)
         self.ids += [a["id"]] if "id" in a else []
         self.loads += [f"<{tag} {key}={value}>" for key, value in attributes if key in ("src", "srcset", "data", "poster", "xlink:href")
-                       or (key == "href" and tag != "a") or "url(http" in (value or "")]
+                       or (key == "href" and tag != "a" and not value.startswith("#")) or "url(http" in (value or "")]
         if tag == "html":
             self.language = a.get("lang")
-        if tag == "a":
+        if tag in ("a", "use"):
             self.links.append(a.get("href", ""))
         if tag == "section":
             self.sections[a.get("id")] = ""
