@@ -256,7 +256,7 @@ bench: setup ## run the benchmarks; QUICK=1: in under two minutes; ABLATION=1: w
 	@scripts/bench.sh $(if $(filter 1,$(ABLATION)),--ablation) $(if $(filter 1,$(QUICK)),--quick)
 
 lab: setup ## N=1 to 5: a course's lab (docs/labs): the form for predictions, then the measuring; RUNS=n processes
-	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE) images native
+	@$(MAKE) $(JOBS) --no-print-directory -s $(RINGSIDE) images native
 	@scripts/lab.py measure $(LAB) $(if $(RUNS),--runs=$(RUNS)) $(N)
 
 bench-peers: setup ## the same images under QEMU (TCG) and Bochs, beside ours

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """The labs of docs/labs. `scripts/lab.py measure N` takes what lab N looks at, once the predictions are written (the first
-time it writes the form for them); `scripts/lab.py check N [FILE...]` says line by line what came of it.
+time it writes the form for them); `scripts/lab.py check N [FILE...]` says line by line what came of it. `scripts/lab.py count
+[--engine=E] IMAGE` prints the events of one iteration of an image, or of its whole run where it runs once.
 
 Exit status of check: 0 where all that could be seen held, 1 where something did not or nothing could be seen, 2 usage."""
 import argparse
@@ -16,6 +17,7 @@ import tempfile
 
 import lab_judge
 import lab_plans
+import process
 import results
 from lab_judge import HELD, NOT_HELD, UNSEEN, Line
 
@@ -257,11 +259,38 @@ def check(lab, paths):
     return 0 if count[HELD] and not count[NOT_HELD] else 1
 
 
+# ---- Counting ----
+
+def count(options):
+    """The events of one iteration by the last repetition's marks: what is warm then, and no start-up."""
+    command = [RINGSIDE, "run", f"--engine={options.engine}", "--json", f"--append=reps=2 n={options.n}", options.image]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        said = json.loads(done.stdout).get("reason") if done.stdout.startswith("{") else ""
+        raise Problem(said or done.stderr.strip().removeprefix("ringside: ") or f"status {done.returncode}")
+    said = json.loads(done.stdout)
+    found = [(f"one iteration of {b['bench']}, the mean of {b['n']}",
+              {e: rates[-1] for e, rates in results.event_rates(b, said["engine"]["counts"]).items()})
+             for b in said["benchmarks"] if b["t1"]] or [(f"the whole run of {options.image}", said["counters"])]
+    meanings = process.meanings()
+    for what, rates in found:
+        print(f"{what}, on {said['engine']['column']}:")
+        for event, rate in rates.items():
+            if abs(rate) >= 0.0005 and event != "exit_mark":
+                print(f"{event:18} {lab_judge.number_text(rate):>14}  {meanings.get(event, '')}")
+    print(f"Counted there, and 0 if not above: {', '.join(said['engine']['counts'])}")
+    return 0
+
+
 def parse(args, numbers):
     parser = argparse.ArgumentParser(description="The labs of docs/labs: take what a lab looks at, and check what came of it.")
-    words = parser.add_subparsers(dest="word", required=True, metavar="measure|check")
+    words = parser.add_subparsers(dest="word", required=True, metavar="measure|check|count")
     one = words.add_parser("measure", help="the form for the predictions; once they are written, the measuring")
     two = words.add_parser("check", help="each expectation in a line: held, not held, could not be seen here")
+    three = words.add_parser("count", help="the events of one iteration of an image")
+    three.add_argument("image", metavar="IMAGE", help="a name of `ringside list`, such as nano/in")
+    three.add_argument("--engine", default="interp", help="the engine to run on, with its settings (default interp)")
+    three.add_argument("--n", type=int, default=512, help="iterations to count (default 512)")
     for sub in (one, two):
         sub.add_argument("lab", type=int, choices=numbers, metavar="N", help=f"which lab: {numbers[0]} to {numbers[-1]}")
     one.add_argument("--answers", help="the answers file (default results/local/labN.txt)")
@@ -271,6 +300,8 @@ def parse(args, numbers):
     one.add_argument("--cycles", type=int, default=CYCLES, help=f"TSC cycles that a timed run takes at least (default {CYCLES})")
     two.add_argument("files", nargs="*", metavar="FILE", help="results and the answers file, in any order (default: those of measure)")
     options = parser.parse_args(args)
+    if options.word == "count":
+        return options
     base = f"results/local/lab{options.lab}"
     if options.word == "measure":
         options.answers, options.out = from_root(options.answers) or f"{base}.txt", from_root(options.out) or f"{base}.jsonl"
@@ -288,6 +319,8 @@ def main(args):
     labs = lab_plans.labs()
     options = parse(args, list(labs))
     os.chdir(ROOT)
+    if options.word == "count":
+        return count(options)
     return measure(labs[options.lab], options) if options.word == "measure" else check(labs[options.lab], options.files)
 
 

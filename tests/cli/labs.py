@@ -175,6 +175,17 @@ def wrong_predictions(plan):
     report(not bad, f"lab {plan.number}: a wrong prediction is not held, and nothing else changes", "; ".join(bad))
 
 
+def counting():
+    """`lab.py count`: an iteration by its marks, a whole run where there is no iteration, one line where there is neither."""
+    cases = [("nano/in", 0, r"^one iteration of in, the mean of 512, on interp.*^insns_kernel +1\.125 .*^exit_pio +1 "),
+             ("--engine=bt:mmu=trace nano/ptemod", 0, r"^traced_writes +1 .*^callout_memory +1 "),
+             ("macro/boothalt", 0, r"^the whole run of macro/boothalt, on interp.*^syscalls +\d\d\d "),
+             ("nano/inn", 2, r"^lab: nano/inn: .*\n$"), ("--engine=int nano/in", 2, r"^lab: no engine 'int'")]
+    for words, status, text in cases:
+        done = run(f"scripts/lab.py count {words}")
+        report(done.returncode == status and re.search(text, done.stdout + done.stderr, re.M | re.S), f"count {words}", f"{done.returncode} {done.stdout}{done.stderr}")
+
+
 def here():
     """Why the labs cannot be done with this build, or None."""
     if BUILD.endswith("san"):
@@ -191,6 +202,7 @@ def main():
         return 0
     copy_tree()
     os.chdir(SANDBOX)
+    counting()
     for plan in lab_plans.labs().values():
         if do(plan):
             wrong_predictions(plan)
