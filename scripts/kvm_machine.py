@@ -51,7 +51,7 @@ class Machine:
 
     def config(self):
         """What of its own makes the emulated machine what it is."""
-        return QEMU_CPU if self.package.startswith("qemu") else contents("scripts/kvm_bochsrc.in").decode()
+        return KERNEL_WORDS + (QEMU_CPU if self.package.startswith("qemu") else contents("scripts/kvm_bochsrc.in").decode())
 
     def setting(self, nested):
         return f"{self.parameter}={int(nested)}"
@@ -206,17 +206,31 @@ class Root:
     def key(self, command):
         """Of what a command's result is one: the machine, the command, and the files that it names."""
         digest = hashlib.sha256(self.common + command.encode())
-        words = command.split()
-        for path in [f"bin/{words[0]}"] + [word.lstrip("/") for word in words if word.startswith("/images/")]:
+        for path in self.named(command):
             digest.update(self.files[path])
         return digest.hexdigest()
+
+    def named(self, command):
+        """Files that a command names: programs and images."""
+        words = command.split()
+        return [path for path in [f"bin/{words[0]}"] + [word.lstrip("/") for word in words] if path in self.files]
+
+    def archive(self, items):
+        """The initramfs for a list of items: what is too much takes an emulator long to load."""
+        wanted = {path for _, command in items for path in self.named(command)} | {"bin/busybox"}
+        files = {path: data for path, data in self.files.items() if path in wanted or not path.startswith(("bin/", "images/"))}
+        base = gzip.compress(newc(tree(files)), 1, mtime=0)
+        return base + bytes(-len(base) % 4) + command_list(items)
 
 
 # ---- The emulators ----
 
+# Without what it does against attacks through the processor's caches: on an emulated one that is only slow.
+KERNEL_WORDS = "console=ttyS0 quiet nokaslr panic=-1 mitigations=off init_on_alloc=0"
+
+
 def kernel_words(machine, nested):
-    return (f"console=ttyS0 quiet nokaslr panic=-1 ringside.module={machine.module} "
-            f"ringside.parameter={machine.setting(nested)}")
+    return f"{KERNEL_WORDS} ringside.module={machine.module} ringside.parameter={machine.setting(nested)}"
 
 
 # Without XSAVE: TCG's SVM does not intercept xsetbv, so that KVM never learns what the guest's XCR0 is.
@@ -408,33 +422,27 @@ def follow(machine, process, files, on_result, sleep=time.sleep):
 
 
 def run(machine, nested, items, on_result, root):
-    """Runs items, (name, command), in order; on_result gets a Result for each. RuntimeError where the machine does not
-    come up, Unavailable where it cannot be had."""
-    base = gzip.compress(newc(tree(root.files)), 1, mtime=0)
-    run_boots(machine, nested, items, on_result, root.kernel.image, base)
-
-
-def run_boots(machine, nested, items, on_result, kernel, base):
-    """Boots until all items are done, some at a time: again after one that hung, for what is left."""
+    """Runs items, (name, command), in order, some in each boot; on_result gets a Result for each. Boots again after one
+    that hung, for what is left. RuntimeError where the machine does not come up."""
     left, boots = list(items), 0
     while left:
         boots += 1
         files = Files(f"{machine.folder(nested)}/boot{boots}")
         results = []
         some = left[:machine.limits.items]
-        why = boot(machine, nested, some, files, kernel, base, lambda result: (results.append(result), on_result(result)))
+        why = boot(machine, nested, some, files, root, lambda result: (results.append(result), on_result(result)))
         if why:
             raise RuntimeError(f"{machine.what}, {machine.setting(nested)}: {why}; see {files.folder}")
         done = {result.name for result in results}
         left = [item for item in left if item[0] not in done]
 
 
-def boot(machine, nested, items, files, kernel, base, on_result):
+def boot(machine, nested, items, files, root, on_result):
     """One boot, to the end of its items or to one that hangs, which is a Result then. Gives why it was none, or None."""
     initrd = files.path("initrd")
     with open(initrd, "wb") as file:
-        file.write(base + bytes(-len(base) % 4) + command_list(items))
-    process = machine.start(files, kernel, initrd, kernel_words(machine, nested))
+        file.write(root.archive(items))
+    process = machine.start(files, root.kernel.image, initrd, kernel_words(machine, nested))
     try:
         follower, why = follow(machine, process, files, on_result)
     finally:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What can be said of check_kvm.py and kvm_machine.py without an emulator: the archive, the results port, what becomes of
 a machine that hangs or ends, how a run is judged and gone on with."""
+import argparse
 import base64
 import gzip
 import json
@@ -114,10 +115,18 @@ def fake(item_seconds=1, items=10):
                                kvm_machine.Limits(boot=20, item=item_seconds, guest=5, items=items))
 
 
+class Nothing:
+    """A kvm_machine.Root of which only the list is used."""
+    kernel = argparse.Namespace(image="kernel")
+
+    def archive(self, items):
+        return kvm_machine.command_list(items)
+
+
 def boots(folder, items, machine):
     kvm_machine.FOLDER, found = folder, []
     try:
-        kvm_machine.run_boots(machine, True, items, found.append, "kernel", b"base")
+        kvm_machine.run(machine, True, items, found.append, Nothing())
     except RuntimeError as error:
         return found, str(error)
     return found, None
@@ -275,6 +284,9 @@ def keys():
         check(f"but {path} does", root.key("program /images/a.elf") != key)
         root.files[path] = old
     check("and the command", root.key("program -x /images/a.elf") != key)
+    root.files |= {"bin/busybox": b"6", "init": b"7"}
+    found = gzip.decompress(root.archive([("a", "program /images/a.elf")])[:-len(kvm_machine.command_list([("a", "program /images/a.elf")]))])
+    check("an archive has what its items need", set(read_newc(found)) == {"bin", "bin/busybox", "bin/program", "images", "images/a.elf", "init"})
 
 
 archive()
