@@ -99,6 +99,7 @@ def check_all(machine, options):
             check(cells[nested], options, images, root)
         except RuntimeError as error:
             wrong.append(f"{cells[nested].title}: {error}")
+            print(f"FAIL {wrong[-1]}", flush=True)
     wrong += kvm_matrix.report(list(cells.values()), options.verbose)
     for line in wrong:
         print(f"FAIL {line}", flush=True)

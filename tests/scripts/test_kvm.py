@@ -142,6 +142,10 @@ def hanging(folder):
     machine = fake()
     machine.start = lambda files, *rest: subprocess.Popen(["true"])
     check("a machine that does not come up is an error", "the machine ended" in (boots(folder, [("a", "x")], machine)[1] or ""))
+    console = os.path.join(folder, "console")
+    with open(console, "w", encoding="utf-8") as file:
+        file.write("a\n\n[ 1] Kernel panic - not syncing: x\nb\nc\nd\n")
+    check("a kernel's panic is what its console said", kvm_machine.tail(console) == "[ 1] Kernel panic - not syncing: x")
     machine.tools = ("no-such-tool",)
     check("a tool that is missing is named", "no-such-tool" in machine.missing() and fake().missing() is None)
 
