@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Tables about the cost model for PAPER.md, out of `ringside model` (scripts/model.py) and what was counted here."""
+import statistics
+
 import exits
 import fork_counts
 import model
@@ -37,9 +39,9 @@ def predictions_table(rows):
 
 
 def score(rows):
-    errors = sorted(abs(row["error"]) for row in rows if row["kind"] == "prediction" and row["error"] is not None)
-    near = sum(e <= 0.25 for e in errors)
-    return [f"{len(errors)} predictions of figures other than 0: {near} within 25 %, median error {errors[len(errors) // 2]:.1%}, largest {errors[-1]:.1%}."]
+    errors = [abs(row["error"]) for row in rows if row["kind"] == "prediction" and row["error"] is not None]
+    near, middle = sum(e <= 0.25 for e in errors), statistics.median(errors)
+    return [f"{len(errors)} predictions of figures other than 0: {near} within 25 %, median error {middle:.1%}, largest {max(errors):.1%}."]
 
 
 def set_table(rows):

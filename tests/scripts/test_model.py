@@ -11,6 +11,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 import fork_counts
 import model
+import model_blocks
 import results
 from _ok import check, done
 
@@ -22,6 +23,13 @@ PREDICTED = ["micro/forkwait.software", "micro/forkwait_core.software", "micro/f
 
 def near(a, b, share=1e-6):
     return a is not None and abs(a - b) <= share * max(abs(b), 1e-9)
+
+
+def scores():
+    """Of an even number of errors the median lies between the two in the middle."""
+    rows = [{"kind": "prediction", "error": e} for e in (0.4, -0.1, 0.2, -0.05, None)] + [{"kind": "set", "error": 0.0}]
+    check("the score counts predictions alone",
+          model_blocks.score(rows) == ["4 predictions of figures other than 0: 3 within 25 %, median error 15.0%, largest 40.0%."])
 
 
 def prices():
@@ -108,6 +116,7 @@ def missing():
 os.chdir(ROOT)
 with tempfile.TemporaryDirectory() as scratch:
     prices()
+    scores()
     provenance()
     forks(scratch)
     counting(scratch)
