@@ -19,8 +19,8 @@ TRACED = "bt:mmu=trace"  # its memory traces see each write to a page table in u
 class Event:
     """One class of the figure. benches: the nano benchmarks that say what one costs, their mean where there are two."""
 
-    def __init__(self, name, benches, count, colour, paper=True):
-        self.name, self.benches, self.count, self.colour, self.paper = name, benches, count, colour, paper
+    def __init__(self, name, benches, count, paper=True):
+        self.name, self.benches, self.count, self.paper = name, benches, count, paper
 
 
 def counted(name):
@@ -45,16 +45,15 @@ def page_table_writes(run, engine):
     return None if traced is None or code is None else max(traced - code, 0)
 
 
-EVENTS = [Event("syscall", ["syscall"], counted("syscalls"), "#1f78b4"),
-          Event("in/out", ["in", "out"], counted("exit_pio"), "#e6550d"),
-          Event("cr8wr", ["cr8wr"], counted("cr8_writes"), "#6a51a3"),
-          Event("callret", ["callret"], counted("returns"), "#a6cde6"),
-          Event("pgfault", ["pgfault"], counted("true_faults"), "#33a02c"),
-          Event("ptemod", ["ptemod"], page_table_writes, "#fdb462"),
-          Event("divzero", ["divzero"], divide_errors, "#b15928", paper=False),
-          Event("cr3wr", ["cr3wr"], counted("tlb_flushes"), "#80b1d3", paper=False),
-          Event("invlpg", ["invlpg"], counted("tlb_invlpgs"), "#bebada", paper=False)]
-TRANSLATE, UNEXPLAINED = "#4d4d4d", "#d9d9d9"
+EVENTS = [Event("syscall", ["syscall"], counted("syscalls")),
+          Event("in/out", ["in", "out"], counted("exit_pio")),
+          Event("cr8wr", ["cr8wr"], counted("cr8_writes")),
+          Event("callret", ["callret"], counted("returns")),
+          Event("pgfault", ["pgfault"], counted("true_faults")),
+          Event("ptemod", ["ptemod"], page_table_writes),
+          Event("divzero", ["divzero"], divide_errors, paper=False),
+          Event("cr3wr", ["cr3wr"], counted("tlb_flushes"), paper=False),
+          Event("invlpg", ["invlpg"], counted("tlb_invlpgs"), paper=False)]
 
 
 # ---- From the file ----

@@ -9,14 +9,12 @@ import sys
 
 import ablation
 import bars
+import colours
 import heatmap
 import plot_process
 import process
 import results
 
-PAPER_COLOURS = ["#c9c9c9", "#a6cde6", "#fdc792"]
-COLOURS = {"native": "#4d4d4d", "interp": "#1f78b4", "bt": "#33a02c", "vtx": "#e6550d"}
-OTHER_COLOURS = ["#6a51a3", "#b15928"]
 PAPER_TITLES = ["2006: P4 native", "2006: software VMM", "2006: hardware VMM (shadow paging)"]
 
 
@@ -26,8 +24,8 @@ def shown(run):
 
 
 def engine_colour(run, engine):
-    others = [e for e in shown(run) if e not in COLOURS]
-    return COLOURS.get(engine) or OTHER_COLOURS[others.index(engine) % len(OTHER_COLOURS)]
+    others = [e for e in shown(run) if e not in colours.ENGINES]
+    return colours.ENGINES.get(engine) or colours.OTHERS[others.index(engine) % len(colours.OTHERS)]
 
 
 def medians(run, suite, engine, benches):
@@ -55,7 +53,7 @@ def nano(run, base):
     in_paper = [n for n in names if n in paper]
     others = [n for n in names if n not in paper]
     old = [bars.Series(title, colour, {n: paper[n][i] for n in in_paper})
-           for i, (title, colour) in enumerate(zip(PAPER_TITLES, PAPER_COLOURS))]
+           for i, (title, colour) in enumerate(zip(PAPER_TITLES, colours.PAPER.values()))]
     low, high = bars.decades(old + own, 0.5)
     parts = ((in_paper, old + own, "cycles, log scale: the paper's operations"),
              (others, own, "cycles, log scale: operations that the paper does not have"))

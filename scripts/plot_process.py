@@ -3,17 +3,16 @@
 import statistics
 
 import bars
+import colours
 import figure5
 import process
 import results
 
-PAPER_COLOURS = {"software VMM": "#a6cde6", "hardware VMM": "#fdc792"}
-COLOURS = {"native": "#4d4d4d", "interp": "#1f78b4", "bt": "#33a02c", "bt:user=direct": "#b2df8a",
-           "bt:user=translated": "#006d2c", "vtx": "#e6550d", "qemu-tcg": "#6a51a3", "bochs": "#b15928"}
+PAPER_VMMS = ["software VMM", "hardware VMM"]
 
 
 def colour(engine):
-    return COLOURS.get(engine, "#888888")
+    return colours.ENGINES.get(engine, "#888888")
 
 
 # ---- Times native ----
@@ -36,8 +35,8 @@ def draw_ratios(run, base, words):
     if not benches:
         return []
     paper = {b: process.paper_ratios(b) for b in benches if process.paper_ratios(b)}
-    old = [bars.Series(f"2006: {who}", PAPER_COLOURS[who], {b: v[i] for b, v in paper.items()})
-           for i, who in enumerate(PAPER_COLOURS)]
+    old = [bars.Series(f"2006: {who}", colours.PAPER[who], {b: v[i] for b, v in paper.items()})
+           for i, who in enumerate(PAPER_VMMS)]
     low, high = bars.decades(old + own, 0.3, all_shown=True)
     kernels = [b for b in benches if b.startswith("user/")]
     parts = (([b for b in benches if b not in kernels], old + own, "times the native cost, log scale: processes and servers"),
@@ -54,7 +53,7 @@ def draw_forkwait(run, base, words):
     if not any(where == "here" for where, *_ in rows):
         return []
     series = [bars.Series(f"2006: {who}", fill, {where: s for where, w, s, _ in rows if w == who and where != "here"})
-              for who, fill in dict(native="#c9c9c9", **PAPER_COLOURS).items()]
+              for who, fill in colours.PAPER.items()]
     series += [bars.Series(f"here: {who}", colour(engines[who]), {where: seconds}, column=1)
                for where, who, seconds, _ in rows if where == "here"]
     low, high = bars.decades(series, 0.5, all_shown=True)
@@ -80,20 +79,18 @@ class Stack:
 
 
 def paper_stacks():
-    colours = {e.name: e.colour for e in figure5.EVENTS}
-    colours["translate"] = figure5.TRANSLATE
     boot = figure5.paper_boot()
-    return [Stack(who, [(name, colours[name], seconds[i]) for name, seconds in boot.items()])
+    return [Stack(who, [(name, colours.EVENTS[name], seconds[i]) for name, seconds in boot.items()])
             for i, who in enumerate(("software VMM", "hardware VMM"))]
 
 
 def own_stack(run, engine):
     """Translation first, then the events, the same instructions natively, and what is left."""
-    parts = [("translate", figure5.TRANSLATE, figure5.translation_ms(run, engine) or 0)]
-    parts += [(t.event.name, t.event.colour, t.ms or 0) for t in figure5.terms(run, engine)]
+    parts = [("translate", colours.EVENTS["translate"], figure5.translation_ms(run, engine) or 0)]
+    parts += [(t.event.name, colours.EVENTS[t.event.name], t.ms or 0) for t in figure5.terms(run, engine)]
     native = figure5.native_equivalent_ms(run)
-    parts.append(("natively", "#ffffb3", statistics.fmean(native) if native else 0))
-    parts.append(("unexplained", figure5.UNEXPLAINED, figure5.unexplained_ms(run, engine)))
+    parts.append(("natively", colours.EVENTS["natively"], statistics.fmean(native) if native else 0))
+    parts.append(("unexplained", colours.EVENTS["unexplained"], figure5.unexplained_ms(run, engine)))
     return Stack(engine, parts)
 
 

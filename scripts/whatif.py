@@ -7,12 +7,12 @@ import os
 import sys
 
 import bars
+import colours
 import model
 import model_blocks
 import table
 
-COLOURS = {"bt": "#33a02c", "hw-shadow": "#e6550d", "hw-shadow-unsync": "#fdae6b", "hw-shadow-clustered": "#b15928",
-           "hw-nested": "#1f78b4", "hybrid": "#6a51a3", "paravirtual": "#777777"}
+COLOURS = colours.MONITORS
 PALE = {"bt": "#d9f0d3", "hw-shadow": "#fde0cf", "hw-nested": "#d0e3f2", "hw-shadow-unsync": "#fdebd0"}
 NAMES = {"bt": "software (bt)", "hw-shadow": "hardware, shadow paging", "hw-shadow-unsync": "hardware, shadow paging out of step",
          "hw-shadow-clustered": "hardware, shadow paging, exits clustered", "hw-nested": "hardware, nested paging",
