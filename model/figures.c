@@ -64,14 +64,13 @@ static unsigned digits(double number)
     return last;
 }
 
-const struct figure *figures_typed(const struct figures *f, double number)
+int figures_typed(const struct figures *f, double number, size_t from)
 {
-    if (digits(number) < 3)
-        return NULL;
-    for (size_t i = 0; i < f->count; i++)
+    bool telling = digits(number) >= 3;
+    for (size_t i = from; telling && i < f->count; i++)
         if (f->figure[i].number == number && !f->figure[i].measured)
-            return &f->figure[i];
-    return NULL;
+            return (int)i;
+    return FIGURE_NONE;
 }
 
 // ---- Reference files ----

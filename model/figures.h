@@ -35,7 +35,8 @@ int figures_add(struct figures *f, const char *name, double number, bool measure
 // The value of a figure, resting on itself and on what it was made of.
 struct value figure_value(const struct figures *f, int at);
 
-// The published figure that is this very number, where it has three digits or more (zeros at its end aside), or NULL.
-const struct figure *figures_typed(const struct figures *f, double number);
+// The first published figure from place `from` on that is this very number, where it has three digits or more (zeros at
+// its end aside): its place, or FIGURE_NONE.
+int figures_typed(const struct figures *f, double number, size_t from);
 
 #endif

@@ -123,21 +123,33 @@ void sheet_free(struct sheet *s)
     *s = (struct sheet){0};
 }
 
-int sheet_check_typed(const struct sheet *s, const struct figures *f, char *err, size_t err_size)
+int sheet_check_typed(struct sheet *s, const struct figures *f, char *err, size_t err_size)
 {
+    s->figures = f;
     for (size_t i = 0; i < s->count; i++) {
         const struct sheet_line *line = &s->line[i];
-        if (line->class == CLASS_MEASURED || line->class == CLASS_ASSUMED)
-            continue;
-        for (size_t k = 0; k < line->expr.count; k++) {
+        bool chance = line->class == CLASS_MEASURED || line->class == CLASS_ASSUMED;
+        for (size_t k = 0; !chance && k < line->expr.count; k++) {
             const struct expr_node *node = &line->expr.node[k];
-            const struct figure *typed = node->kind == EXPR_NUMBER ? figures_typed(f, node->number) : NULL;
-            if (typed)
+            int typed = node->kind == EXPR_NUMBER ? figures_typed(f, node->number, 0) : FIGURE_NONE;
+            if (typed != FIGURE_NONE)
                 return text_wrong(s->text.path, line->number, err, err_size,
-                                  "%g is a published figure: write ref(%.200s)", node->number, typed->name);
+                                  "%.10g is a published figure: write ref(%.200s)", node->number,
+                                  f->figure[typed].name);
         }
     }
     return 0;
+}
+
+// All figures that a line has as numbers.
+static void add_typed(const struct sheet *s, const struct sheet_line *line, struct figure_set *set)
+{
+    for (size_t k = 0; s->figures && k < line->expr.count; k++) {
+        const struct expr_node *node = &line->expr.node[k];
+        int at = node->kind == EXPR_NUMBER ? figures_typed(s->figures, node->number, 0) : FIGURE_NONE;
+        for (; at != FIGURE_NONE; at = figures_typed(s->figures, node->number, (size_t)at + 1))
+            set_add(set, (size_t)at);
+    }
 }
 
 struct sheet_line *sheet_find(const struct sheet *s, const char *name)
@@ -148,9 +160,11 @@ struct sheet_line *sheet_find(const struct sheet *s, const char *name)
     return NULL;
 }
 
-static bool cites(const struct expr_node *node, const struct figure *figure)
+static bool cites(const struct sheet *s, const struct expr_node *node, const struct figure *figure)
 {
     char name[320];
+    if (node->kind == EXPR_NUMBER && !figure->measured && s->figures && node->number == figure->number)
+        return figures_typed(s->figures, node->number, 0) != FIGURE_NONE;
     if (node->kind != EXPR_NAME || !node->function)
         return false;
     if (!figure->measured)
@@ -159,11 +173,12 @@ static bool cites(const struct expr_node *node, const struct figure *figure)
     return !strcmp(name, figure->name);
 }
 
+// By its name, or typed as a number.
 const struct sheet_line *sheet_cites(const struct sheet *s, const struct figure *figure)
 {
     for (size_t i = 0; i < s->count; i++)
         for (size_t k = 0; k < s->line[i].expr.count; k++)
-            if (cites(&s->line[i].expr.node[k], figure))
+            if (cites(s, &s->line[i].expr.node[k], figure))
                 return &s->line[i];
     return NULL;
 }
@@ -201,6 +216,7 @@ struct value sheet_value(struct sheet *s, struct sheet_line *line, const struct 
         return locate(s, line, "too many lines that need one another");
     line->state = LINE_RUNNING;
     line->value = expr_value(&line->expr, scope);
+    add_typed(s, line, &line->value.from);
     line->state = LINE_DONE;
     value_weaken(&line->value, line->class);
     if (line->value.state == VALUE_WRONG && !line->value.placed) {

@@ -34,14 +34,16 @@ struct sheet {
     struct sheet_line *line;
     size_t count;
     const char *head[SHEET_HEADS_MAX]; // NULL where it is not there
+    const struct figures *figures;     // that no line may use in secret, or NULL
 };
 
 // 0, or -1 with one line in err; sheet_free() in either case.
 int sheet_read(struct sheet *s, const char *path, const struct sheet_kind *kind, char *err, size_t err_size);
 void sheet_free(struct sheet *s);
 
-// -1 and one line in err where a line that is published or fitted types a number that is a published figure's.
-int sheet_check_typed(const struct sheet *s, const struct figures *f, char *err, size_t err_size);
+// Numbers that are a published figure's are not to be typed again: -1 and one line in err where a line that is
+// published or fitted does. In other lines it may be chance; but from here on they rest on that figure, too.
+int sheet_check_typed(struct sheet *s, const struct figures *f, char *err, size_t err_size);
 
 struct sheet_line *sheet_find(const struct sheet *s, const char *name); // or NULL
 

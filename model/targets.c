@@ -16,7 +16,7 @@ int targets_read(struct targets *t, const char *path, const struct figures *figu
         if (figures_find(figures, t->sheet.line[i].name) == FIGURE_NONE)
             return text_wrong(path, t->sheet.line[i].number, err, err_size, "no published figure '%.100s'",
                               t->sheet.line[i].name);
-    return 0;
+    return sheet_check_typed(&t->sheet, figures, err, err_size);
 }
 
 void targets_free(struct targets *t)

@@ -129,6 +129,8 @@ static void others(void)
     refused("model/targets", "paper.nano/call.software = cycles | mix/two | bt | old | x\n", "no mix 'two'");
     refused("model/targets", "paper.nano/call.software = cycles | mix/one | bs | old | x\n", "no policy 'bs'");
     refused("model/targets", "paper.nano/call.software = cycles | mix/one | bt | olf | x\n", "no profile 'olf'");
+    refused("model/targets", "paper.nano/call.software = 2308 + 0 * cycles | mix/one | bt | old | x\n",
+            "targets:1: 2308 is a published figure: write ref(paper.nano/call.software)");
     refused("model/mixes/one.mix", "calls = 1 | one\n", "one.mix:1: no event 'calls'");
     refused("model/mixes/one.mix", "call = 1 / 0 | one\n", "one.mix:1: divides by 0");
     refused("results/reference/paper.csv", "nano,call,100\n",

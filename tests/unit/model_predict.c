@@ -106,6 +106,30 @@ static void provenance(void)
     score_free(&score);
 }
 
+// A published figure that an assumption types, by chance or not, has been used; two digits are everybody's.
+static void typed(void)
+{
+    struct sheet *sheet = &model_profile(m, "old", f.err, sizeof f.err)->sheet;
+    int call = figures_find(&m->sources.figures, "paper.nano/call.software");
+    CHECK_EQ(figures_typed(&m->sources.figures, 2308, 0), call);
+    CHECK_EQ(figures_typed(&m->sources.figures, 2308, (size_t)call + 1), FIGURE_NONE);
+    CHECK_EQ(figures_typed(&m->sources.figures, 100, 0), FIGURE_NONE);
+    CHECK_EQ(figures_typed(&m->sources.figures, 2309, 0), FIGURE_NONE);
+    fixture_write(&f, "model/profiles/typed.profile",
+                  "title = x\nclock_mhz = 1000 | assumed | x\ncall_native = 100 | assumed | x\n"
+                  "switch = 2308 - 100 | assumed | a guess\nfault_native = 1 | assumed | x\n");
+    CHECK(sheet->figures == &m->sources.figures);
+    struct answer *a = answer("mix/one", "bt", "typed");
+    if (a)
+        CHECK(set_has(&a->own.cycles.from, (size_t)call));
+    answer_free(a);
+    char where[WHERE_SIZE];
+    struct profile *profile = model_profile(m, "typed", f.err, sizeof f.err);
+    CHECK(profile_cites(profile, &m->sources.figures.figure[call], where, sizeof where));
+    CHECK_STR(where, "typed.profile:4");
+    unlink(fixture_path(&f, "model/profiles/typed.profile"));
+}
+
 // Nothing can be held against nothing: neither a published 0 nor a time too short to be told from 0.
 static void zeros(void)
 {
@@ -209,6 +233,7 @@ int main(void)
     measured();
     by_hand();
     provenance();
+    typed();
     zeros();
     gaps();
     this_machine();
