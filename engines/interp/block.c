@@ -64,17 +64,12 @@ void block_void_links(struct cpu *c)
     memset(c->code_filter, 0, sizeof c->code_filter);
 }
 
-void block_flush(struct cpu *c)
-{
-    struct block_cache *cache = c->cache;
-    memset(cache->hash, 0, sizeof cache->hash);
-    memset(cache->page, 0, cache->ram_pages * sizeof cache->page[0]);
-    cache->used = 0;
-    cache->flushes++;
-    block_void_links(c);
-}
-
 // ---- Lists ----
+
+static size_t block_size(const struct block *b)
+{
+    return sizeof *b + b->ops * sizeof(struct op);
+}
 
 static struct block **hash_slot(struct block_cache *cache, uint64_t gpa, uint64_t rip)
 {
@@ -89,6 +84,36 @@ static bool page_index(const struct cpu *c, uint64_t page, uint64_t *index)
         return false;
     *index = ram_offset(gpa(page)) / GUEST_PAGE_SIZE;
     return true;
+}
+
+// The arena's blocks one by one, while they are few; the lists as a whole, where that is less.
+static void empty_lists(struct cpu *c)
+{
+    enum { FEW_BYTES = 1 << 16 };
+    struct block_cache *cache = c->cache;
+    if (cache->used > FEW_BYTES) {
+        memset(cache->hash, 0, sizeof cache->hash);
+        memset(cache->page, 0, cache->ram_pages * sizeof cache->page[0]);
+        return;
+    }
+    for (size_t at = 0; at < cache->used;) {
+        const struct block *b = (const struct block *)(cache->arena + at);
+        uint64_t index;
+        *hash_slot(cache, b->gpa, b->rip) = NULL;
+        if (page_index(c, b->gpa & GUEST_PAGE_MASK, &index))
+            cache->page[index] = NULL;
+        if (page_index(c, b->second_page, &index))
+            cache->page[index] = NULL;
+        at += block_size(b);
+    }
+}
+
+void block_flush(struct cpu *c)
+{
+    empty_lists(c);
+    c->cache->used = 0;
+    c->cache->flushes++;
+    block_void_links(c);
 }
 
 static void enlist(struct cpu *c, struct block *b)
@@ -334,7 +359,7 @@ const struct block *block_find(struct cpu *c)
         block_flush(c);
     struct block *b = (struct block *)(cache->arena + cache->used);
     build(c, b, rip, at, false);
-    cache->used += sizeof *b + b->ops * sizeof(struct op);
+    cache->used += block_size(b);
     enlist(c, b);
     note_code(c, b, b->bytes - 1);
     return b;

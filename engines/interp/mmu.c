@@ -347,6 +347,11 @@ void mmu_invlpg(struct cpu *c, uint64_t va)
 void mmu_drop_write_tags(struct cpu *c)
 {
     struct tlb_entry *all = c->tlb_modes[0];
-    for (unsigned i = 0; i < TLB_MODES * TLB_SIZE; i++)
-        all[i].write = TLB_NONE;
+    if (c->filled <= TLB_FLUSH_FEW) {
+        for (unsigned i = 0; i < c->filled; i++)
+            all[c->filled_slot[i]].write = TLB_NONE;
+    } else {
+        for (unsigned i = 0; i < TLB_MODES * TLB_SIZE; i++)
+            all[i].write = TLB_NONE;
+    }
 }
