@@ -135,10 +135,12 @@ static uint64_t xsave_components(struct bt *bt, uint64_t feature)
 
 static bool any(const uint8_t *from, unsigned bytes) // a multiple of 4
 {
-    for (; bytes; from += 4, bytes -= 4)
-        if (get32(from))
-            return true;
-    return false;
+    uint64_t all = 0, eight;
+    for (; bytes >= sizeof eight; from += sizeof eight, bytes -= (unsigned)sizeof eight) {
+        memcpy(&eight, from, sizeof eight);
+        all |= eight;
+    }
+    return all || (bytes && get32(from));
 }
 
 // XINUSE, by what is there (SDM vol. 1, 13.6).
@@ -168,11 +170,8 @@ static void save(struct bt *bt, const struct insn *in, bool optimized)
     uint64_t va = aligned_address(bt, in, ALIGN_XSAVE);
     uint8_t image[XSAVE_BYTES];
     look_to_write(bt, in, va + (asked & XSTATE_AVX ? XSAVE_BYTES : XSAVE_YMM) - 1);
-    look_to_write(bt, in, va);
+    look_to_write(bt, in, va); // that makes two pages, and there are no more
     mem_read_rmw_block(bt, va + XSAVE_HEADER, &header, sizeof header, in->stack_segment);
-    for (unsigned i = 0; i < PIECES; i++) // that all can be written
-        if (pieces[i].components & asked)
-            mem_read_rmw_block(bt, va + pieces[i].at, image, pieces[i].bytes, in->stack_segment);
     memcpy(image, vectors_image(bt), sizeof image);
     narrow_pointers(in, image);
     uint64_t used = in_use(image) & asked;
