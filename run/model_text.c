@@ -94,10 +94,10 @@ static void print_comparison(const struct comparison *c, const char *beside)
     printf("    %-48s %12s, predicted %12s %10s  %s", beside,
            c->target ? figure_text(c->against, against) : number_text(c->against, against),
            value_text(&c->predicted, predicted), error_text(c, error), c->set ? "set" : "prediction");
-    if (c->set)
-        printf(" (%s)", c->by);
     if (c->predicted.state != VALUE_KNOWN)
         printf(" n/a: %s", c->predicted.why);
+    else
+        printf(" (%s)", c->set ? c->by : class_name(c->predicted.class));
     putchar('\n');
 }
 
