@@ -188,19 +188,29 @@ static bool wanted(const struct options *o, const char *bench)
 
 // ---- Rows ----
 
+// Counts an answer's comparisons, shows it, and frees it.
+static enum exit_status show(struct asked *a, struct answer *answer,
+                             void (*report)(const struct model *m, const struct answer *answer))
+{
+    int result = 0;
+    for (size_t i = 0; !result && i < answer->comparison_count; i++)
+        result = score_add(&a->score, &answer->comparison[i]);
+    if (a->rows)
+        json_array_append_new(a->rows, json_answer(a->model, answer));
+    else
+        report(a->model, answer);
+    answer_free(answer);
+    if (result)
+        return snprintf(a->err, a->err_size, "no memory"), STATUS_UNAVAILABLE;
+    return go_on() ? STATUS_OK : bad_file(a->err, a->err_size);
+}
+
 static enum exit_status answer_one(struct asked *a, const char *bench, struct policy *policy)
 {
     struct answer *answer = answer_make(a->model, bench, policy, a->profile, a->err, a->err_size);
     if (!answer)
         return bad_file(a->err, a->err_size);
-    for (size_t i = 0; i < answer->comparison_count; i++)
-        score_add(&a->score, &answer->comparison[i]);
-    if (a->rows)
-        json_array_append_new(a->rows, json_answer(a->model, answer));
-    else
-        report_answer(a->model, answer);
-    answer_free(answer);
-    return go_on() ? STATUS_OK : bad_file(a->err, a->err_size);
+    return show(a, answer, report_answer);
 }
 
 static enum exit_status answer_bench(struct asked *a, const char *bench)
@@ -255,22 +265,19 @@ static bool target_wanted(const struct asked *a, const struct sheet_line *target
 static enum exit_status validate(struct asked *a)
 {
     struct sheet *targets = &a->model->targets.sheet;
-    for (size_t i = 0; i < targets->count; i++) {
+    enum exit_status status = STATUS_OK;
+    if (a->o->profile && !known(a, "profile", a->o->profile))
+        return STATUS_USAGE;
+    for (size_t i = 0; i < a->o->policies.count; i++)
+        if (!known(a, "policy", a->o->policies.word[i]))
+            return STATUS_USAGE;
+    for (size_t i = 0; status == STATUS_OK && i < targets->count; i++) {
         if (!target_wanted(a, &targets->line[i]))
             continue;
         struct answer *answer = answer_target(a->model, &targets->line[i], a->err, a->err_size);
-        if (!answer)
-            return bad_file(a->err, a->err_size);
-        score_add(&a->score, &answer->comparison[0]);
-        if (a->rows)
-            json_array_append_new(a->rows, json_answer(a->model, answer));
-        else
-            report_comparison(a->model, answer);
-        answer_free(answer);
-        if (!go_on())
-            return bad_file(a->err, a->err_size);
+        status = answer ? show(a, answer, report_comparison) : bad_file(a->err, a->err_size);
     }
-    return STATUS_OK;
+    return status;
 }
 
 // ---- Ways ----

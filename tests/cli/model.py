@@ -214,6 +214,8 @@ def usage(root):
     refused("no results", USAGE, "RESULTS", root)
     refused("no such processor, with a hint", USAGE, "did you mean 'p4-672'", root, "--cpu=p4-673", RESULTS)
     refused("no such policy", USAGE, "no policy 'vmware'", root, "--policy=vmware", RESULTS)
+    refused("no such processor to validate on", USAGE, "no profile 'p5'", root, "--validate", "--cpu=p5")
+    refused("no such policy to validate", USAGE, "did you mean 'native'", root, "--validate", "--policy=nativ")
     refused("no such benchmark", USAGE, "no such benchmark", root, "--only=forkwat", RESULTS)
     for word in ("syscall", "=1", "syscall=", "syscall=-1", "syscall=1x", "syscall=inf", "nothing=1"):
         refused(f"--set={word}", USAGE, "nothing" if word[0] == "n" else "bad value", root, "--set=" + word, RESULTS)
