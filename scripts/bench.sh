@@ -11,12 +11,14 @@ base=results/local/$(date -u +%Y%m%dT%H%M%SZ)-$(uname -n)
 mkdir -p results/local
 interrupted=0
 worst=0
+first=
 
 # measure KIND TABLES WORD...: one run of `ringside bench` and what is made of it.
 measure()
 {
     local kind=$1 table=$2 status out=$base$1.jsonl
     shift 2
+    first=${first:-$out} # the page has what lies beside it as well
     # The program takes the signal and ends its run in good order; this script only goes on.
     trap 'interrupted=1' INT
     build/ringside bench --out="$out" "$@" >/dev/null # its summary: the tables below say more
@@ -67,4 +69,5 @@ else
         measure -process scripts/process.py "$@" $images
     fi
 fi
+echo "page:     make report RESULTS=$first"
 exit $worst

@@ -68,9 +68,13 @@ def machine(page, context):
             page.lines(machine_table(items, {n: n for n in names}, lambda run, of=of: of(run.machine)), f"{key}, as the kernel says", None, words)
             page.end_details()
     page.details("How each file was measured, and on which engines")
+    page.raw('<div class="runs">')
     for item in items:
+        page.raw("<div>")
         page.heading(FILES[item.kind][0])
         page.lines([f"- {line.strip()}" for line in scope_of(item.run)] + table.engine_list(item.run))
+        page.raw("</div>")
+    page.raw("</div>")
     page.end_details()
     return None
 
@@ -101,8 +105,8 @@ def method(page, context):
             page.lines(lines)
         else:
             page.text(f"PAPER.md has no section {title} here.", "missing")
-    page.text("The paper: K. Adams and O. Agesen, *A Comparison of Software and Hardware Techniques for x86 Virtualization*, ASPLOS 2006, "
-              "[doi.org/10.1145/1168857.1168860](https://doi.org/10.1145/1168857.1168860).")
+    page.text("The paper: K. Adams and O. Agesen, [*A Comparison of Software and Hardware Techniques for x86 "
+              "Virtualization*](https://doi.org/10.1145/1168857.1168860), ASPLOS 2006.")
 
 
 # ---- Data ----
