@@ -6,11 +6,8 @@
 #include "model/provenance.h"
 
 struct answer {
-    const char *bench;
-    struct policy *policy;
-    struct profile *profile;
+    struct basis basis;
     struct counts counts;
-    const struct prices *prices; // the model's
     struct prediction own, native;
     struct comparison *comparison; // the measured time first, then the targets in their order; none after --set
     size_t comparison_count;

@@ -158,12 +158,12 @@ struct mix *model_mix(struct model *m, const char *name, char *err, size_t err_s
     return model_mix_file(m, path, err, err_size);
 }
 
-bool model_cites(const struct model *m, const struct figure *figure, char *where, size_t where_size)
+bool model_cites(const struct model *m, const char *bench, const struct figure *figure, char *where, size_t where_size)
 {
     const struct sheet_line *line = NULL;
     for (size_t i = 0; i < MODEL_FILES_MAX && m->mix[i]; i++)
-        if ((line = sheet_cites(&m->mix[i]->sheet, figure)))
-            return snprintf(where, where_size, "%s.mix:%u", m->mix[i]->bench + strlen("mix/"), line->number), true;
+        if (!strcmp(m->mix[i]->bench, bench) && (line = sheet_cites(&m->mix[i]->sheet, figure)))
+            return snprintf(where, where_size, "%s.mix:%u", bench + strlen("mix/"), line->number), true;
     if ((line = sheet_cites(&m->targets.sheet, figure)))
         snprintf(where, where_size, "targets:%u", line->number);
     return line != NULL;

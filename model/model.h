@@ -45,8 +45,8 @@ struct policy *model_policy(struct model *m, const char *name, char *err, size_t
 struct mix *model_mix(struct model *m, const char *name, char *err, size_t err_size);
 struct mix *model_mix_file(struct model *m, const char *path, char *err, size_t err_size);
 
-// The line of a mix in use, or of the targets, that names a figure, as FILE:LINE; false where there is none.
-bool model_cites(const struct model *m, const struct figure *figure, char *where, size_t where_size);
+// The line of the mix of that name, or of the targets, that names a figure, as FILE:LINE; false where there is none.
+bool model_cites(const struct model *m, const char *bench, const struct figure *figure, char *where, size_t where_size);
 
 // What a monitor's events cost on a processor; made once. NULL with one line in err.
 const struct prices *model_prices(struct model *m, struct policy *policy, struct profile *profile, char *err,

@@ -20,19 +20,19 @@ bool comparison_error(const struct comparison *c, double *error)
     return true;
 }
 
-bool provenance_set(struct model *m, int figure, struct profile *profile, struct policy *const policy[2],
-                    const struct prices *const prices[2], const struct figure_set *values, char by[static WHERE_SIZE])
+bool provenance_set(struct model *m, int figure, const struct basis *basis, const struct figure_set *values,
+                    char by[static WHERE_SIZE])
 {
-    struct figure_set used = profile_from(profile);
+    struct figure_set used = profile_from(basis->profile);
     by[0] = '\0';
+    set_unite(&used, &basis->prices->from);
+    set_unite(&used, &basis->native_prices->from);
     set_unite(&used, values);
-    for (int i = 0; i < 2; i++)
-        set_unite(&used, &prices[i]->from);
     if (figure == FIGURE_NONE || !set_has(&used, (size_t)figure))
         return false;
     const struct figure *named = &m->sources.figures.figure[figure];
-    if (!profile_cites(profile, named, by, WHERE_SIZE) && !policy_cites(policy[0], named, by, WHERE_SIZE) &&
-        !policy_cites(policy[1], named, by, WHERE_SIZE) && !model_cites(m, named, by, WHERE_SIZE))
+    if (!profile_cites(basis->profile, named, by, WHERE_SIZE) && !policy_cites(basis->policy, named, by, WHERE_SIZE) &&
+        !policy_cites(basis->native, named, by, WHERE_SIZE) && !model_cites(m, basis->bench, named, by, WHERE_SIZE))
         snprintf(by, WHERE_SIZE, "a figure made of it"); // results/reference says so
     return true;
 }

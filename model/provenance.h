@@ -25,10 +25,18 @@ struct comparison {
 // MEASURABLE_CYCLES).
 bool comparison_error(const struct comparison *c, double *error);
 
-// Whether a figure is among what the profile, the policies priced, or the values themselves rest on; if so, where it is
-// named.
-bool provenance_set(struct model *m, int figure, struct profile *profile, struct policy *const policy[2],
-                    const struct prices *const prices[2], const struct figure_set *values, char by[static WHERE_SIZE]);
+// What a prediction was made with: a benchmark or mix, a processor, a monitor and nobody (the policy `native`), and
+// what their events cost.
+struct basis {
+    const char *bench;
+    struct profile *profile;
+    struct policy *policy, *native;
+    const struct prices *prices, *native_prices; // the model's
+};
+
+// Whether a figure is among what the basis or the values themselves rest on; if so, where it is named.
+bool provenance_set(struct model *m, int figure, const struct basis *basis, const struct figure_set *values,
+                    char by[static WHERE_SIZE]);
 
 // How well a number of comparisons came out. Only predictions count.
 struct score {

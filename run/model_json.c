@@ -38,7 +38,7 @@ static json_t *json_parts(const struct model *m, const struct answer *a)
         json_t *o = json_sum(part);
         json_object_set_new(o, "event", json_string(events_name(&m->events, i)));
         json_object_set_new(o, "count", json_value(count));
-        json_object_set_new(o, "cost", json_value(&a->prices->event[i]));
+        json_object_set_new(o, "cost", json_value(&a->basis.prices->event[i]));
         json_array_append_new(list, o);
     }
     return list;
@@ -73,9 +73,9 @@ json_t *json_answer(const struct model *m, const struct answer *a)
         else
             measured = comparison;
     }
-    json_object_set_new(o, "bench", json_string(a->bench));
-    json_object_set_new(o, "policy", json_string(a->policy->name));
-    json_object_set_new(o, "profile", json_string(a->profile->name));
+    json_object_set_new(o, "bench", json_string(a->basis.bench));
+    json_object_set_new(o, "policy", json_string(a->basis.policy->name));
+    json_object_set_new(o, "profile", json_string(a->basis.profile->name));
     json_object_set_new(o, "parts", json_parts(m, a));
     json_object_set_new(o, "rests_on", json_from(m, &a->own.cycles.from));
     json_object_set_new(o, "measured", measured);

@@ -82,9 +82,9 @@ static void print_parts(const struct model *m, const struct answer *a)
         char times[NUMBER_SIZE], cost[NUMBER_SIZE], cycles[NUMBER_SIZE];
         size_t event = share[i].event;
         printf("      %-14s %12s x %10s = %14s  %5.1f %%  %s\n", events_name(&m->events, event),
-               number_text(a->counts.event[event].number, times), number_text(a->prices->event[event].number, cost),
-               number_text(share[i].cycles, cycles), 100 * share[i].cycles / a->own.cycles.number,
-               class_name(a->own.part[event].class));
+               number_text(a->counts.event[event].number, times),
+               number_text(a->basis.prices->event[event].number, cost), number_text(share[i].cycles, cycles),
+               100 * share[i].cycles / a->own.cycles.number, class_name(a->own.part[event].class));
     }
 }
 
@@ -106,10 +106,11 @@ void report_answer(const struct model *m, const struct answer *a)
     char cycles[NUMBER_SIZE], engine[MEASURED_NAME_MAX + 16];
     const struct value *sum = &a->own.cycles;
     if (sum->state != VALUE_KNOWN) {
-        printf("  %-24s n/a: %s\n", a->policy->name, sum->why);
+        printf("  %-24s n/a: %s\n", a->basis.policy->name, sum->why);
         return;
     }
-    printf("  %-24s %14s cycles, %s\n", a->policy->name, number_text(sum->number, cycles), class_name(sum->class));
+    printf("  %-24s %14s cycles, %s\n", a->basis.policy->name, number_text(sum->number, cycles),
+           class_name(sum->class));
     print_parts(m, a);
     for (size_t i = 0; i < a->comparison_count; i++) {
         const struct comparison *c = &a->comparison[i];

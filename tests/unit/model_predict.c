@@ -71,7 +71,7 @@ static void by_hand(void)
     CHECK(a->own.cycles.state == VALUE_KNOWN && a->own.cycles.number == 6924);
     CHECK_EQ(a->own.cycles.class, CLASS_FITTED);
     CHECK(a->native.cycles.number == 300);
-    CHECK(a->prices->event[1].number == 2 * 1000 + 2308); // by the auxiliary, and cost() of another event
+    CHECK(a->basis.prices->event[1].number == 2 * 1000 + 2308); // by the auxiliary, and cost() of another event
     CHECK_EQ(a->comparison_count, 1);
     const struct comparison *c = &a->comparison[0];
     double error;
