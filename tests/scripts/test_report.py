@@ -149,6 +149,28 @@ def pieces():
     check("what nothing refers to and empty groups go", not {"picture-1-g", "picture-1-o"} & set(found) and one.count("<g") == 2)
 
 
+class Given:
+    """One run, as the sections ask for it."""
+
+    def __init__(self, made):
+        self.of_suite = lambda suite: made if suite in made.suites() else None
+
+
+def shape(folder):
+    """Software against hardware in the paper's order: said where hardware has run, and only there."""
+    nano = {"in": {"bt": 50, "vtx": 20000}, "syscall": {"bt": 2000, "vtx": 100}, "divzero": {"bt": 300, "vtx": 1000}}
+    made = results.load(_fixture.make(os.path.join(folder, "shape.jsonl"), nano=nano, micro={}))[-1]
+    words = report.report_answer.of_shape(Given(made))[1]
+    check("a software back end decides nothing", "has no counterpart here: vtx: kvm_soft (software back end, not hardware)" in words)
+    made.engines["vtx"].update(hardware=True, column="vtx: kvm_intel, nested (ept), bare metal")
+    words = report.report_answer.of_shape(Given(made))[1]
+    check("hardware does, row by row", "kvm_intel, nested (ept), bare metal) stand in the paper's order on syscall, in; the other way round on divzero" in words)
+    made.engines["vtx"].update(available=False, reason="no /dev/kvm")
+    check("where there is none, why", "has no counterpart here: no /dev/kvm" in report.report_answer.of_shape(Given(made))[1])
+    winners = report.report_answer.winners_table(Given(made))
+    check("who wins, by rows", "| bt | 2 of 3: in, divzero |" in winners and "| 2006, Pentium 4: hardware VMM | 2 of 3: syscall, divzero |" in winners)
+
+
 def newest(folder):
     """Without a name: the newest local run, ablations apart; the published one where there is none."""
     made = {name: os.path.join(folder, f"results/local/{name}.jsonl") for name in ("1-a", "1-a-process", "2-b", "3-c-ablation")}
@@ -172,4 +194,5 @@ with tempfile.TemporaryDirectory() as scratch:
     refused(scratch)
     without_program(scratch)
     newest(scratch)
+    shape(scratch)
 done()
