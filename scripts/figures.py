@@ -75,10 +75,11 @@ class Figure:
 
 
 class Files:
-    """The last run of each sort of file. paths: block -> file. What the model says belongs to none of them; it is asked once."""
+    """The last run of each sort of file. paths: block -> file. What the model says belongs to none of them; it is asked once,
+    or not at all where `program` is false: then there are no such figures."""
 
-    def __init__(self, paths):
-        self.paths, self.loaded, self.validated = paths, {}, None
+    def __init__(self, paths, program=True):
+        self.paths, self.program, self.loaded, self.validated = paths, program, {}, None
 
     def predictions(self):
         """Name of a published figure -> what the model says, of those that are predictions."""
@@ -124,12 +125,12 @@ def median(run, suite, bench, engine):
 
 def measured(files, name):
     if name == "translate":
-        run = files.run("translation")
-        return Figure(translation.overall(run)["cycles"] if run else None, "measured", "cycles")
+        every = translated_all(files)
+        return Figure(every and every["cycles"], "measured", "cycles")
     engine, what = name.split(".", 1)
     if what.startswith("boot"):
         run, part = files.run("boot"), {"boot": figure5.total_ms, "boot.translate": figure5.translation_ms}[what]
-        return Figure(part(run, engine) if run else None, "measured", "ms")
+        return Figure(part(run, engine) if timed_boot(run, engine) else None, "measured", "ms")
     suite, bench = what.split("/")
     return median(files.of_suite(suite), suite, bench, engine)
 
@@ -167,7 +168,7 @@ def silicon(files, name):
 def counted(files, name):
     engine, what, *event = name.split(".")
     if engine == "translate":
-        return translated(files.run("translation"), what)
+        return translated(translated_all(files), what)
     if what == "boot":
         run = files.run("boot")
         return Figure(figure5.boot_counts(run, engine).get(event[0]) if run else None, "counted", "")
@@ -177,9 +178,19 @@ def counted(files, name):
     return Figure(rates.get(event[0]), "counted", "")
 
 
-def translated(run, what):
-    """What the translator's statistics add up to; growth: host bytes a guest byte, without stubs."""
-    every = translation.overall(run) if run else None
+def translated_all(files):
+    """The translator's statistics of all images, or None."""
+    run = files.run("translation")
+    return translation.overall(run) if run and run.translations else None
+
+
+def timed_boot(run, engine):
+    """Whether the run has boots of the engine, and a clock to time them by."""
+    return bool(run and run.machine.get("tsc_khz") and figure5.boots(run, engine))
+
+
+def translated(every, what):
+    """What these statistics add up to; growth: host bytes a guest byte, without stubs."""
     values = {"ident": ("share", lambda: translation.share(every, "IDENT")), "growth": ("times", lambda: every["hot"] / every["guest"]),
               "units": ("units", lambda: every["units"]), "insns": ("instructions", lambda: every["insns"])}
     unit, value = values[what]
@@ -214,18 +225,21 @@ def modelled(files, name):
         return Figure(process.times_bound(run, what.split("/")[1], engine) if run else None, "modelled", "times")
     part = {"boot.explained": figure5.explained_ms, "boot.unexplained": figure5.unexplained_ms}[what]
     run = files.run("boot")
-    return Figure(part(run, engine) if run and figure5.boots(run, engine) else None, "modelled", "ms")
+    return Figure(part(run, engine) if timed_boot(run, engine) else None, "modelled", "ms")
 
 
 def predicted(files, name):
+    if not files.program:
+        return Figure(None, "modelled", ref(files, name).unit)
     if name not in files.predictions():
         raise ValueError(f"the model does not predict {name}")
     return Figure(files.predictions()[name], "modelled", ref(files, name).unit)
 
 
-def model(_, name):
+def model(files, name):
     profile, policy, mix = name.split(".")
-    return Figure(cost_model.mix(mix, profile, [policy])[policy]["cycles"], "modelled", "cycles")
+    cycles = cost_model.mix(mix, profile, [policy])[policy]["cycles"] if files.program else None
+    return Figure(cycles, "modelled", "cycles")
 
 
 # ---- Published ----

@@ -15,6 +15,7 @@ import sys
 import kinds
 import paper
 import report_answer
+import report_claims
 import report_model
 import report_rest
 import report_sections as sections
@@ -23,7 +24,8 @@ from report_html import Page, inline, legend
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 SUFFIXES = ["process", "boot", "ablation", "translation", "peers", "exits"]
-SECTIONS = [("answer", "The answer", report_answer.section), ("nano", "Single operations", sections.nano),
+SECTIONS = [("answer", "The answer", report_answer.section), ("claims", "The paper's claims", report_claims.section),
+            ("nano", "Single operations", sections.nano),
             ("micro", "Kernels that compute", sections.micro), ("processes", "Processes and servers", sections.processes),
             ("boot", "A boot: Figure 5", sections.boot), ("ablation", "What each technique is worth", sections.techniques),
             ("translation", "What is translated", sections.translations), ("peers", "Against QEMU and Bochs", sections.peers),

@@ -72,12 +72,18 @@ def inline(text):
     out = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", out)
     out = re.sub(r"`([^`]+)`", r"<code>\1</code>", out)
     out = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", out)
+    out = re.sub(rf"<strong>((?:{'|'.join(MARKS)})(?: and (?:{'|'.join(MARKS)}))*)</strong>", lambda m: marked(m.group(1)), out)
     out = re.sub(r" (?=~$)", "&nbsp;", out)
     return re.sub(r"(?<![\w*])\*([^*\s][^*]*)\*(?![\w*])", r"<em>\1</em>", out)
 
 
 def mark(kind):
     return f'<span class="mark {kind}" role="img" aria-label="{kind}" title="{kind}">{MARKS[kind]}</span>' if kind else ""
+
+
+def marked(words):
+    """`measured and counted`: a kind in bold type gets its mark."""
+    return " and ".join(f"{mark(kind)} <strong>{kind}</strong>" for kind in words.split(" and "))
 
 
 def legend(words):

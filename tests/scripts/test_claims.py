@@ -40,6 +40,7 @@ def rules():
         names = {name for condition in claim.rule for name in condition.names}
         label = f"{claim.place}, {claim.text[:50]}"
         check(f"{label}: its rule is about its evidence", names <= set(claim.evidence))
+        check(f"{label}: no verdict rests on a prediction", not any(claim.evidence[n].startswith(("predicted(", "model(")) for n in names))
         if not claim.rule:
             check(f"{label}: without a rule it says what it takes", claim.judge({}) == claims.UNTESTABLE and claim.takes)
             continue
