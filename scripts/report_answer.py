@@ -263,7 +263,7 @@ def tiles(context):
     rank = peers_table.ranked(run, "process") if run else None
     factor = next((r for r, b in rank[0] if b == "forkwait"), None) if rank else None
     if factor:
-        found.append((f"{peers_table.times(factor)} ×", "faster than QEMU TCG: forkwait on bt", "measured"))
+        found.append((f"{peers_table.times(factor)} ×", "the speed of QEMU TCG: forkwait on bt", "measured"))
     run = context.run("boot")
     if run and figure5.engines(run):
         engine = figure5.engines(run)[0]
@@ -271,7 +271,7 @@ def tiles(context):
     run = context.run("ablation")
     most = most_worth(run) if run else []
     if most:
-        found.append((f"{ablation.factor_text(most[0][0])} ×", f"dearer: {most[0][2]} with bt:{ablation.short(most[0][1])}", "measured"))
+        found.append((f"{ablation.factor_text(most[0][0])} ×", f"the cost of {most[0][2]} with bt:{ablation.short(most[0][1])}, against bt", "measured"))
     run = context.run("exits")
     shadow, nested = forkwait_exits(run) if run else (None, None)
     if shadow is not None and nested is not None:
