@@ -298,7 +298,7 @@ def parse(args, numbers):
     one.add_argument("--runs", type=int, default=RUNS, help=f"processes for each image and engine (default {RUNS}; an interval takes 6)")
     one.add_argument("--reps", type=int, default=REPS, help=f"repetitions in each (default {REPS})")
     one.add_argument("--cycles", type=int, default=CYCLES, help=f"TSC cycles that a timed run takes at least (default {CYCLES})")
-    two.add_argument("files", nargs="*", metavar="FILE", help="results and the answers file, in any order (default: those of measure)")
+    two.add_argument("files", nargs="*", metavar="FILE", help="results and the answers file, in any order (default: those of measure, and labN-exits.jsonl)")
     options = parser.parse_args(args)
     if options.word == "count":
         return options
@@ -306,7 +306,8 @@ def parse(args, numbers):
     if options.word == "measure":
         options.answers, options.out = from_root(options.answers) or f"{base}.txt", from_root(options.out) or f"{base}.jsonl"
     else:
-        options.files = [from_root(path) for path in options.files] or [f"{base}.jsonl", f"{base}.txt"]
+        more = [f"{base}-exits.jsonl"] if os.path.exists(os.path.join(ROOT, f"{base}-exits.jsonl")) else []
+        options.files = [from_root(path) for path in options.files] or [f"{base}.jsonl", f"{base}.txt", *more]
     return options
 
 

@@ -191,7 +191,7 @@ def exit_values(evidence, bench, nested, event=None, suite=None):
                     values[name] = statistics.mean([sum(v) for v in zip(*reasons.values())])
         if values:
             return values
-    raise Unseen(f"no exits of {bench} with {'nested' if nested else 'shadow'} paging in these results")
+    raise Unseen(f"nobody has counted {bench} with {'nested' if nested else 'shadow'} paging in these results")
 
 
 def exits_seen(values, what="exits"):
