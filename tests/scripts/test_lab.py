@@ -186,6 +186,21 @@ def shown():
     check("and hides nothing else", all(x.verdict == HELD for x in rest))
 
 
+def committed():
+    """What the hand-outs say is to be expected holds in every run that is published, where it can be seen."""
+    seen, recorded = {number: set() for number in LABS}, results.load(RECORDED)
+    for path in sorted(glob.glob(os.path.join(ROOT, "results/*.jsonl"))):
+        runs = [run for run in results.load(path) if run.header.get("tool") in (None, "boot")]
+        for number in LABS:
+            found = lines(number, lab_judge.Evidence(runs, recorded, None))
+            wrong = [str(line) for line in found if line.verdict == NOT_HELD]
+            if wrong:
+                check(f"{os.path.basename(path)}, lab {number}: {wrong[0]}", False)
+            seen[number] |= {line.what for line in found if line.verdict == HELD}
+    counts = {number: f"{len(what)} of {len(LABS[number].expectations)}" for number, what in seen.items()}
+    check(f"published runs have the shapes that the labs expect, lines seen: {counts}", all(seen.values()))
+
+
 def tables():
     """The other tables pass no verdict on a student's image."""
     rates = {"exceptions": 3, "exit_pio": 2, "traps": 1}
@@ -334,6 +349,7 @@ def main():
     for number in LABS:
         can_fail(number)
     shown()
+    committed()
     tables()
     noise()
     with tempfile.TemporaryDirectory() as folder:
