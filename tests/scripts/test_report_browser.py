@@ -1,24 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The report in headless Chromium: nothing is asked of a network, nothing is wider than the window on a phone or a screen,
-every text can be read on its ground in light and dark, and paper gets all of it, unfolded. Skipped where there is no Chromium."""
+"""The report in headless Chromium: nothing is asked of a network, nothing is wider than the window on a phone or a screen, and every text
+can be read on its ground in light and dark. Skipped where there is no Chromium."""
 import html
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../../scripts"))
+import _browser
 import _fixture
 import report
 from _ok import check, done
 
-BROWSERS = ["chromium-headless-shell", "chromium", "google-chrome"]
-SECONDS = 100
 CONTRAST = 4.5  # WCAG 2.1, 1.4.3: of text and its ground
 # Put into a copy of the page: what it looks like from inside, written where --dump-dom shows it.
 HOOK = """<script>
@@ -59,21 +56,12 @@ addEventListener("load", () => {
 </script>""".replace("LEAST", str(CONTRAST))
 
 
-def browse(browser, path, *options):
-    """stdout and stderr; no request can leave, whatever the page asks for."""
-    with tempfile.TemporaryDirectory() as profile:
-        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}",
-                   "--proxy-server=127.0.0.1:9", "--enable-logging=stderr", *options, "file://" + os.path.abspath(path)]
-        made = subprocess.run(command, capture_output=True, timeout=SECONDS)
-    return made.stdout.decode(errors="replace"), made.stderr.decode(errors="replace")
-
-
 def seen(browser, text, folder, width, *options):
     """What the hook found, and what the console had to say."""
     copy = os.path.join(folder, "copy.html")
     with open(copy, "w", encoding="utf-8") as file:
         file.write(text.replace("<style>", HOOK + "<style>", 1))
-    out, err = browse(browser, copy, "--dump-dom", f"--window-size={width},900", *options)
+    out, err = _browser.browse(browser, copy, "--dump-dom", f"--window-size={width},900", *options)
     found = re.search(r'data-seen="([^"]*)"', out)
     if not found:
         raise RuntimeError(f"{browser} gave no page: {err.strip()[-300:]}")
@@ -110,41 +98,16 @@ def doubted(browser, text, folder):
     check("pale text is seen", any(what.startswith("P.") for what in s["pale"]))
 
 
-def sheets(browser, text, folder):
-    """Pages of the PDF."""
-    path, pdf = os.path.join(folder, "print.html"), os.path.join(folder, "print.pdf")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-    browse(browser, path, f"--print-to-pdf={pdf}", "--no-pdf-header-footer")
-    with open(pdf, "rb") as file:
-        return len(re.findall(rb"/Type\s*/Page\b", file.read()))
-
-
-def paper(browser, text, folder):
-    number = sheets(browser, text, folder)
-    folded = sheets(browser, text.replace("</style>", "details > :not(summary) { display: none; }</style>", 1), folder)
-    check(f"a plausible number of sheets: {number}", len(report.SECTIONS) <= number <= 100)
-    check(f"what is folded away on a screen is on paper: {folded} sheets without", folded < number - 5)
-
-
 def whole(browser, folder):
-    pages = {}
-    for name, source in (("published", report.published()), ("made", _fixture.make(os.path.join(folder, "made.jsonl"), complete=False))):
-        report.main([source, f"--out={folder}/{name}.html"])
-        with open(f"{folder}/{name}.html", encoding="utf-8") as file:
-            pages[name] = file.read()
-    for text in pages.values():
-        for width in (390, 1280):
+    published = _browser.page(report.published(), folder)
+    made = _browser.page(_fixture.make(os.path.join(folder, "made.jsonl"), complete=False), folder)
+    for text, widths in ((published, (390, 1280)), (made, (390,))):
+        for width in widths:
             screen(browser, text, folder, width, text.count("<table"))
-    dark(browser, pages["published"], folder)
-    doubted(browser, pages["made"], folder)
-    paper(browser, pages["published"], folder)
+    dark(browser, published, folder)
+    doubted(browser, made, folder)
 
 
-found = next(filter(None, map(shutil.which, BROWSERS)), None)
-if not found:
-    print("skip no Chromium here (scripts/setup.sh --browser)")
-    sys.exit(0)
 with tempfile.TemporaryDirectory() as scratch:
-    whole(os.path.basename(found), scratch)
+    whole(_browser.found(), scratch)
 done()
