@@ -418,9 +418,12 @@ static int64_t branch_distance(const struct insn *insn, const uint8_t *code)
     int32_t distance;
     if (!wide)
         return (int8_t)end[-1];
-    memcpy(&narrow, end - 2, 2);
-    memcpy(&distance, end - 4, 4);
-    return insn->op_size == 2 ? narrow : distance;
+    if (insn->op_size == 2) { // and nothing of the instruction's may lie 4 bytes before its end
+        memcpy(&narrow, end - 2, sizeof narrow);
+        return narrow;
+    }
+    memcpy(&distance, end - 4, sizeof distance);
+    return distance;
 }
 
 // What else Capstone says wrongly outside 64-bit mode, or leaves out: near branches, which with 16-bit operands stay
