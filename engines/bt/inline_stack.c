@@ -154,9 +154,11 @@ bool inline_jmp(struct translator *t)
     bool memory = in->op[0].kind == OPERAND_MEM;
     struct lookup l = {.stack = false};
     unsigned reg = inline_target(t, &l);
-    park_home(t);
-    if (reg != RCX)
+    if (reg != RCX) { // before the guest's own value comes home to that register
+        park_vacate(t, 1u << RCX);
         put_mov_reg(t->hot, RCX, reg);
+    }
+    park_home(t);
     put_jump(t);
     if (memory)
         inline_miss(t, &l, add_emulation(t));
