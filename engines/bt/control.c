@@ -231,7 +231,7 @@ bool translate_call(struct translator *t)
     put_call(t->hot, callee);
 
     t->live = 0; // whatever the callee did
-    tc_set_return(bt, back, t->hot->at);
+    tc_set_return(bt, t->ccf, back, t->hot->at);
     put_target_check(t->hot, bt, back, tc_return_miss_stub(bt->tc));
     // The ret has just written there. Should the store fault all the same, the guest goes on at `back` without it.
     add_point(t, RECOVER_LANDING, 0);

@@ -73,8 +73,20 @@ void tc_remember_returns(struct bt *bt)
     bt->tc->forgot = false;
 }
 
-void tc_set_return(struct bt *bt, uint64_t back, const uint8_t *host)
+// Returns find one landing for each guest address, and the host predicts the one behind the call that was made. So of
+// several copies of a call the one in the innermost loop's head, where most calls are made, keeps the landing.
+static bool has_inner_loop(struct tc *tc, const struct ccf *ccf, uint64_t back)
 {
+    const struct point *point;
+    const struct ccf *now = tc_ccf_at(tc, (const uint8_t *)(uintptr_t)tc->landings[back % TARGETS], &point);
+    bool has_it = now && !now->dead && now->rip + now->tu_bytes == back;
+    return has_it && now->polls && !(ccf->polls && ccf->rip >= now->rip);
+}
+
+void tc_set_return(struct bt *bt, const struct ccf *ccf, uint64_t back, const uint8_t *host)
+{
+    if (has_inner_loop(bt->tc, ccf, back))
+        return;
     bt->returns[back % TARGETS] = bt->tc->landings[back % TARGETS] = (uint64_t)(uintptr_t)host;
 }
 

@@ -146,8 +146,8 @@ uint32_t tc_site_number(const struct tc *tc, const struct site *site);
 // Indirect branches and returns come by tc_miss again, all of them; returns until tc_remember_returns().
 void tc_forget_targets(struct bt *bt);
 void tc_remember_returns(struct bt *bt);
-// The landing behind a call, whose return address is `back` (control.c).
-void tc_set_return(struct bt *bt, uint64_t back, const uint8_t *host);
+// The landing behind the call that ends the CCF, whose return address is `back` (control.c).
+void tc_set_return(struct bt *bt, const struct ccf *ccf, uint64_t back, const uint8_t *host);
 
 bool tc_is_hot(const struct tc *tc, const uint8_t *host);
 bool tc_contains(const struct tc *tc, const uint8_t *host); // cold code and stubs included

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Adaptation and its way back, as the counters show it: one store that meets a device, then RAM for a while, and so on.
+// And another choice that makes code faster or slower, never wrong: which translation of a call returns land behind.
 #include <stdlib.h>
 
 #include "engines/bt/guilt.h"
 #include "engines/bt/region.h"
+#include "engines/bt/tc.h"
 #include "include/vcpu.h"
 #include "machine/ram.h"
 #include "tests/unit/check.h"
@@ -81,6 +83,7 @@ static void run(struct guest *g, uint64_t at, uint64_t step, uint64_t times)
     s.gpr[RCX] = times;
     s.gpr[RDI] = at;
     s.gpr[RSI] = step;
+    s.gpr[RSP] = PLAIN + 0x1000;
     CHECK_EQ(engine_bt.set_state(&g->vcpu, &s), 0);
     CHECK_EQ(engine_bt.run(&g->vcpu, 0), VCPU_EXIT_HALT);
 }
@@ -161,6 +164,36 @@ static void verdicts(void)
     free(g);
 }
 
+// Two loops, one in the other, around a call: it is translated with the way to the inner loop, as the inner loop's
+// head, and with the outer loop's head or the way from there. The inner loop's is the one that is called from.
+static void landings(bool jump)
+{
+    // mov $10, %ebx; 1: mov $10, %ecx; jmp .+2; nop; 2: call 3f; dec %ecx; jnz 2b; dec %ebx; jnz 1b; hlt; 3: ret
+    static const uint8_t code[] = {0xbb, 10, 0, 0, 0,    0xb9, 10,   0,    0,    0,    0xeb, 0,    0x90, 0xe8,
+                                   9,    0,  0, 0, 0xff, 0xc9, 0x75, 0xf7, 0xff, 0xcb, 0x75, 0xeb, 0xf4, 0xc3};
+    const uint64_t inner = CODE + 13, back = CODE + 18;
+    struct guest g;
+    struct vcpu_state s;
+    set_up(&g, NULL);
+    memcpy(g.ram.base + CODE, code, sizeof code);
+    if (!jump)
+        memset(g.ram.base + CODE + 10, 0x90, 2);
+    run(&g, PLAIN, 0, 0);
+    engine_bt.get_state(&g.vcpu, &s);
+    CHECK_EQ(s.gpr[RSP], PLAIN + 0x1000);
+    CHECK_EQ(s.gpr[RCX], 0);
+    const struct bt *bt = g.vcpu.engine_data;
+    const struct point *point;
+    const struct ccf *lands = tc_ccf_at(bt->tc, (const uint8_t *)(uintptr_t)bt->returns[back % TARGETS], &point);
+    const struct ccf *ccf;
+    unsigned copies = 0;
+    for (uint32_t i = 0; (ccf = tc_ccf(bt->tc, i)); i++)
+        copies += ccf->rip + ccf->tu_bytes == back;
+    CHECK(copies >= 3);
+    CHECK(lands && lands->rip == inner && lands->polls);
+    tear_down(&g);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -173,5 +206,7 @@ int main(int argc, char **argv)
     there_and_back();
     not_at_all();
     verdicts();
+    landings(true);
+    landings(false);
     return check_done("bt_adapt");
 }

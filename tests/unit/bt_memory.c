@@ -390,9 +390,10 @@ static void forgotten_returns(void)
 {
     struct fixture f;
     set_up(&f);
+    const struct ccf caller = {.rip = 0x5671230};
     const uint8_t landing = 0;
     const uint64_t *entry = &f.bt->returns[0x1234], empty = *entry;
-    tc_set_return(f.bt, 0x5671234, &landing);
+    tc_set_return(f.bt, &caller, 0x5671234, &landing);
     CHECK_EQ(*entry, (uint64_t)(uintptr_t)&landing);
     tc_forget_targets(f.bt);
     CHECK_EQ(*entry, empty);
