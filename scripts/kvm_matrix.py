@@ -94,8 +94,9 @@ class Cell:
         record = record_of(result, self.keys[result.name])
         record |= {"time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "commit": commit()}
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        cut = os.path.exists(self.path) and not kvm_machine.contents(self.path).endswith(b"\n")
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(("\n" if cut else "") + json.dumps(record) + "\n")
         self.records[result.name] = record
         return record
 
@@ -159,7 +160,7 @@ def report(cells, verbose):
         wrong += [f"{cell.title} {name}: {line}" for name, (verdict, lines) in verdicts.items() if verdict == "FAIL" for line in lines]
         if verbose:
             for name, (verdict, lines) in sorted(verdicts.items()):
-                for line in lines:
+                for line in lines if verdict != "FAIL" else []:
                     print(f"  {cell.title} {verdict} {name}: {line}")
         counts = [sum(verdict == kind for verdict, _ in verdicts.values()) for kind in VERDICTS]
         seconds = sum(record["seconds"] for record in cell.records.values())
