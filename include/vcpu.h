@@ -64,6 +64,7 @@ struct vcpu {
 
     struct counters counters; // counted by the engine as it goes; read through engine->counters()
     char error[256];          // one line, no newline, set before VCPU_EXIT_ERROR or a failed call
+    bool unsupported;         // with VCPU_EXIT_ERROR: beyond what a software back end of /dev/kvm can do
 
     void *engine_data; // the engine's own, from create() to destroy()
 };

@@ -18,6 +18,7 @@ enum exit_status {
     STATUS_HALTED = 9,
     STATUS_DIFFERENT = 10,
     STATUS_BAD_FILE = 11,
+    STATUS_UNSUPPORTED = 12,
     STATUS_INTERRUPTED = 130,
 };
 

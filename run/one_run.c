@@ -262,7 +262,8 @@ static bool handle_exit(struct run *r, enum vcpu_exit exit, enum exit_status *st
                        (unsigned long long)r->request->budget);
         return true;
     case VCPU_EXIT_ERROR:
-        *status = ends(r, STATUS_ENGINE_ERROR, "%s: %s", r->vcpu->engine->name, r->vcpu->error);
+        *status = ends(r, r->vcpu->unsupported ? STATUS_UNSUPPORTED : STATUS_ENGINE_ERROR, "%s: %s",
+                       r->vcpu->engine->name, r->vcpu->error);
         return true;
     }
     *status = ends(r, STATUS_ENGINE_ERROR, "%s: unknown exit %d", r->vcpu->engine->name, (int)exit);

@@ -83,6 +83,15 @@ static void add_failed(const struct sample_request *r, struct sample_result *res
     json_array_append_new(result->records, sample_failed(r->plan, r->job, r->order, status, reason));
 }
 
+// The back end under the engine has met its limits: no failure of what was measured, and no figure.
+static void add_unsupported(const struct sample_request *r, struct sample_result *result, const char *reason)
+{
+    json_t *o = heading("skipped", r->plan, r->job, r->order);
+    json_object_set_new(o, "bench", json_null());
+    json_object_set_new(o, "reason", json_text(reason));
+    json_array_append_new(result->records, o);
+}
+
 static void add_sample(const struct sample_request *r, struct sample_result *result, json_t *bench, uint64_t wall_ns,
                        json_t *instructions)
 {
@@ -169,7 +178,10 @@ static void add_failure_of(const struct sample_request *r, struct sample_result 
         snprintf(reason, sizeof reason, "ended by signal %d (%s)", child->signal, strsignal(child->signal));
     else
         snprintf(reason, sizeof reason, "%.250s", said && *said ? said : last_line(child->err));
-    add_failed(r, result, child->status, reason);
+    if (child->status == STATUS_UNSUPPORTED && !child->timed_out)
+        add_unsupported(r, result, reason);
+    else
+        add_failed(r, result, child->status, reason);
     result->timed_out = child->timed_out || child->status == STATUS_TIMEOUT;
 }
 

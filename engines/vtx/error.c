@@ -112,6 +112,7 @@ enum vcpu_exit vtx_error_exit(struct vcpu *v)
     case KVM_EXIT_INTERNAL_ERROR:
         vtx_fail(v, "%s %s (suberror %u)%s", x->backend, suberror_text(run->internal.suberror), run->internal.suberror,
                  place);
+        v->unsupported = !x->hardware && run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
         break;
     case KVM_EXIT_FAIL_ENTRY:
         vtx_fail(v, "%s: the CPU refuses the guest's state, hardware reason %#llx%s", x->backend,

@@ -21,7 +21,8 @@ RINGSIDE = os.path.abspath(os.environ.get("RINGSIDE", os.path.join(BUILD, "rings
 SANITIZED = BUILD.endswith("san")
 OK, GUEST_FAILED, USAGE, UNAVAILABLE, BAD_IMAGE, TIMEOUT, SHUTDOWN, FLOOD, ENGINE_ERROR, HALTED = range(10)
 INTERRUPTED = 130
-DOCUMENTED = {*range(12), INTERRUPTED}
+UNSUPPORTED = 12
+DOCUMENTED = {*range(13), INTERRUPTED}
 LOAD = 0x100000
 VIRT = 0xFFFFFFFF80000000
 
@@ -309,6 +310,20 @@ def bench(files):
            "bench: each process that fails is a record", f"{status} {gone}")
 
 
+def bench_unsupported(files):
+    """What a software back end of /dev/kvm cannot run is no failure of a bench: a row that says why."""
+    status, _, err = ringside("run", "--engine=vtx", "--timeout=60", "micro/nbody")
+    if status != UNSUPPORTED:
+        print(f"skip bench: no back end here that cannot run vector code at CPL 0 (status {status})")
+        return
+    report("cannot emulate" in err and err.count("\n") == 1, "run: what a back end cannot do has a status of its own", repr(err))
+    path = os.path.join(files.folder, "unsupported.jsonl")
+    status, _, _ = ringside("bench", "--engines=interp,vtx", "--runs=2", "--reps=1", "--cycles=1000", f"--out={path}", "nbody")
+    rows = [r for r in lines_of(path) if r["type"] in ("failed", "skipped", "sample") and r["engine"] == "vtx"]
+    report(status == OK and [r["type"] for r in rows] == ["skipped"] * 2 and all("cannot emulate" in r["reason"] for r in rows),
+           "bench: what a back end cannot do is skipped, with the reason", f"{status} {rows}")
+
+
 def has_sample(path):
     if not os.path.exists(path):
         return False
@@ -372,6 +387,7 @@ def main():
                 breakout(files)
         only_interp(files)
         bench(files)
+        bench_unsupported(files)
         bench_interrupted(files)
     helps()
     return 1 if failed else 0

@@ -556,6 +556,7 @@ static void test_cannot_emulate(void)
     } else {
         CHECK(e == VCPU_EXIT_ERROR);
         CHECK(strstr(f->v.error, "cannot emulate") && strstr(f->v.error, "0f 58 d1") && strstr(f->v.error, "addps"));
+        CHECK(f->v.unsupported);
         CHECK(strstr(f->v.error, "0x100000") && !strchr(f->v.error, '\n'));
     }
     fixture_free(f);
