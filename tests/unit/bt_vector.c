@@ -16,6 +16,7 @@
 #include "tests/cpu/native.h"
 #include "tests/cpu/subject_bt.h"
 #include "tests/unit/check.h"
+#include "tests/unit/host_features.h"
 
 enum { DEFAULT_COUNT = 60000, SHOWN = 20, HANG_SECONDS = 60, MOST_INSNS = 8 };
 enum { BASES = 1u << RBX | 1u << RSI | 1u << R8 | 1u << R13 }; // registers that operands are based on
@@ -314,22 +315,7 @@ struct judge {
 };
 static struct judge judge;
 
-// All that the host has, whatever the machine announces.
-static struct cpuid_leaf all_leaves[8];
-static struct cpuid_table all_features(void)
-{
-    uint32_t unused;
-    struct cpuid_leaf *l = all_leaves;
-    l[0] = (struct cpuid_leaf){.leaf = 0, .eax = 0xd};
-    l[1] = (struct cpuid_leaf){.leaf = 1};
-    l[2] = (struct cpuid_leaf){.leaf = 7};
-    l[3] = (struct cpuid_leaf){.leaf = 0xd, .subleaf = 1, .eax = 1};
-    l[4] = (struct cpuid_leaf){.leaf = 0x80000000, .eax = 0x80000008};
-    l[5] = (struct cpuid_leaf){.leaf = 0x80000008, .eax = 0x302e};
-    __asm__ volatile("cpuid" : "=a"(unused), "=b"(unused), "=c"(l[1].ecx), "=d"(l[1].edx) : "a"(1), "c"(0));
-    __asm__ volatile("cpuid" : "=a"(unused), "=b"(l[2].ebx), "=c"(l[2].ecx), "=d"(l[2].edx) : "a"(7), "c"(0));
-    return (struct cpuid_table){all_leaves, 6};
-}
+static struct cpuid_leaf all_leaves[HOST_FEATURES_LEAVES];
 
 static bool host_has(const struct insn *in)
 {
@@ -499,7 +485,7 @@ int main(int argc, char **argv)
     if (!CHECK(sys_start(&judge.bt, &engine_bt, judge.pattern + WINDOW_RW, 1, NULL)) ||
         !CHECK(!x86_decoder_open(&decoder)))
         return check_done("bt_vector");
-    judge.bt.vcpu.cpuid = all_features();
+    judge.bt.vcpu.cpuid = host_features(all_leaves);
     allow_vectors(judge.bt.vcpu.engine_data);
     share_signals();
     judge.seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;

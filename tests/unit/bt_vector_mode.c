@@ -12,6 +12,7 @@
 #include "tests/cpu/case.h"
 #include "tests/cpu/subject_bt.h"
 #include "tests/unit/check.h"
+#include "tests/unit/host_features.h"
 
 static const char *const world_names[] = {"fast", "checked", "user"};
 
@@ -348,28 +349,13 @@ static void check_mask_of_zeros(struct system *s, struct system *interp, enum wo
     }
 }
 
-// All that the host has, whatever the machine announces.
-static struct cpuid_table all_features(struct cpuid_leaf l[6])
-{
-    uint32_t unused;
-    l[0] = (struct cpuid_leaf){.leaf = 0, .eax = 0xd};
-    l[1] = (struct cpuid_leaf){.leaf = 1};
-    l[2] = (struct cpuid_leaf){.leaf = 7};
-    l[3] = (struct cpuid_leaf){.leaf = 0xd, .subleaf = 1, .eax = 1};
-    l[4] = (struct cpuid_leaf){.leaf = 0x80000000, .eax = 0x80000008};
-    l[5] = (struct cpuid_leaf){.leaf = 0x80000008, .eax = 0x302e};
-    __asm__ volatile("cpuid" : "=a"(unused), "=b"(unused), "=c"(l[1].ecx), "=d"(l[1].edx) : "a"(1), "c"(0));
-    __asm__ volatile("cpuid" : "=a"(unused), "=b"(l[2].ebx), "=c"(l[2].ecx), "=d"(l[2].edx) : "a"(7), "c"(0));
-    return (struct cpuid_table){l, 6};
-}
-
 int main(int argc, char **argv)
 {
     (void)argc;
     region_fix_layout(argv);
     static struct system s, interp;
     static const uint8_t page[PAGE];
-    struct cpuid_leaf leaves[6];
+    struct cpuid_leaf leaves[HOST_FEATURES_LEAVES];
     struct engine_info info;
     engine_bt.probe(&info);
     if (!info.available) {
@@ -379,7 +365,7 @@ int main(int argc, char **argv)
     if (!CHECK(sys_start(&s, &engine_bt, page, XSTATE_X87, NULL)) ||
         !CHECK(sys_start(&interp, &engine_interp, page, XSTATE_X87 | XSTATE_SSE, NULL)))
         return check_done("bt_vector_mode");
-    s.vcpu.cpuid = all_features(leaves);
+    s.vcpu.cpuid = host_features(leaves);
     for (enum world world = WORLD_FAST; world < WORLDS; world++) {
         for (unsigned i = 0; i < SAMPLES; i++)
             check_sample(&s, &samples[i], world);
