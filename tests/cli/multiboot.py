@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from _ok import check, done  # noqa: E402
 
 RINGSIDE = os.environ.get("RINGSIDE", os.path.join(os.environ.get("BUILD", "build"), "ringside"))
-OK, USAGE, FAILED, BAD_IMAGE, ENGINE_ERROR = 0, 2, 1, 4, 8
+OK, USAGE, UNAVAILABLE, FAILED, BAD_IMAGE, ENGINE_ERROR = 0, 2, 3, 1, 4, 8
 
 SOURCE = r"""
         .section .text
@@ -102,9 +102,13 @@ with tempfile.TemporaryDirectory() as folder:
     image = build(folder, "good", 3)
     for engine in ("interp", "bt"):
         status, out, err = run(image, f"--engine={engine}")
+        if (engine, status) == ("bt", UNAVAILABLE):
+            print(f"skip {err}")
+            continue
         check(f"{engine} runs it: status {status} {err}", (status, out) == (OK, "!\n"))
-    status, out, err = run(image, "--engine=bt", "--counters")
-    check("bt has had its part: " + err, status == OK and "\ncallouts " in out)
+        if engine == "bt":
+            status, out, err = run(image, "--engine=bt", "--counters")
+            check("bt has had its part: " + err, status == OK and "\ncallouts " in out)
     status, _, err = run(image, "--engine=bt,interp", "--switch=1")
     check("it cannot be moved by time: " + err, status == USAGE and "starts on interp" in err)
     status, _, err = run(image, "--engine=interp", "--append=w0rd")

@@ -172,7 +172,7 @@ static void check_kick(struct fixture *f)
         uint64_t before = f->regs.gpr[RAX];
         kicks_begin(&k, f, 3000, 1);
         CHECK_EQ(run(f, p), PROCESS_KICKED);
-        pthread_join(k.thread, NULL);
+        kicks_end(&k);
         CHECK(f->regs.gpr[RAX] >= before);
         CHECK(f->regs.rip == CODE || f->regs.rip == CODE + 3);
         CHECK_EQ(f->regs.gpr[R15], STEP(R15));
@@ -227,7 +227,7 @@ static void check_kick_storm(struct fixture *f)
     }
     CHECK(faults == calls / 3 || faults == calls / 3 + 1);
     CHECK(kicked > 0);
-    pthread_join(k.thread, NULL);
+    kicks_end(&k);
     f->attention = 0;
 }
 
@@ -270,7 +270,7 @@ static void check_stopped(struct fixture *f)
     CHECK(end.tv_sec - begin.tv_sec < 6); // it takes a second or two
     atomic_store(&n.done, true);
     pthread_join(n.thread, NULL);
-    pthread_join(k.thread, NULL);
+    kicks_end(&k);
     f->attention = 0;
 }
 

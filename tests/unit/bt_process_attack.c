@@ -94,8 +94,7 @@ static enum process_stop try(struct fixture *f, struct process *p)
     struct kicker k;
     kicks_begin(&k, f, 3000, 1);
     enum process_stop stop = run(f, p);
-    pthread_cancel(k.thread);
-    pthread_join(k.thread, NULL);
+    kicks_end(&k);
     f->attention = 0;
     CHECK(stop == PROCESS_SYSCALL || stop == PROCESS_EXCEPTION || stop == PROCESS_KICKED);
     check_secret(f, p);

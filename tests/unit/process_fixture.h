@@ -7,9 +7,11 @@
 #include "engines/bt/process.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "machine/ram.h"
@@ -119,14 +121,25 @@ struct kicker {
     struct fixture *f;
     unsigned delay_us, times;
     volatile bool done;
+    sem_t enough; // posted by kicks_end()
     pthread_t thread;
 };
+
+// Whether it is over before the next kick is due.
+static inline bool is_enough(struct kicker *k)
+{
+    struct timespec due;
+    clock_gettime(CLOCK_REALTIME, &due);
+    uint64_t ns = (uint64_t)due.tv_nsec + k->delay_us * 1000ull;
+    due.tv_sec += (time_t)(ns / 1000000000);
+    due.tv_nsec = (long)(ns % 1000000000);
+    return sem_timedwait(&k->enough, &due) == 0;
+}
 
 static inline void *kick_later(void *arg)
 {
     struct kicker *k = arg;
-    for (unsigned n = 0; n < k->times; n++) {
-        usleep(k->delay_us);
+    for (unsigned n = 0; n < k->times && !is_enough(k); n++) {
         k->f->attention = 1;
         process_wake(k->f->pool);
     }
@@ -138,7 +151,16 @@ static inline void kicks_begin(struct kicker *k, struct fixture *f, unsigned del
 {
     *k = (struct kicker){.f = f, .delay_us = delay_us, .times = times};
     f->attention = 0;
+    sem_init(&k->enough, 0, 0);
     pthread_create(&k->thread, NULL, kick_later, k);
+}
+
+// No more of them from here on.
+static inline void kicks_end(struct kicker *k)
+{
+    sem_post(&k->enough);
+    pthread_join(k->thread, NULL);
+    sem_destroy(&k->enough);
 }
 
 #endif
