@@ -106,7 +106,7 @@ def limits():
 
     def refused(status, known):
         outcome = runner.Outcome("bt", "test/i", [])
-        outcome.failed = ["exit status 8"] if status == runner.STATUS_ENGINE_ERROR else []
+        outcome.failed = ["exit status 8"] if status in runner.ENGINE_ERRORS else []
         runner.settle_refusal(outcome, status, known)
         return outcome
     known = {("i", "refused"): "cannot yet"}
