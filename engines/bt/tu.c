@@ -123,6 +123,7 @@ static bool read_insn(struct bt *bt, struct tu *tu, const uint8_t *bytes, unsign
         tu->too_long = left > X86_MAX_INSN && decode(bt, bytes + 1, X86_MAX_INSN, 0, &in) && in.length == X86_MAX_INSN;
         memset(&t->insn, 0, sizeof t->insn);
         t->insn.length = 1;
+        length = n; // any of these may be why, and a write to it may make an instruction of them
         t->legacy = false;
         *eflags = 0;
     } else {
@@ -170,7 +171,7 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
         ended = true;
     }
     if (bt->segmented)
-        code_address(bt, tu->rip + tu->bytes - 1);
+        code_address(bt, tu->rip + tu->insn[0].insn.length - 1);
     while (!ended && (tu->count < max || goes_on(tu, max)) && tu->bytes < s.left && may_go_on(bt, tu) &&
            fits(bt, s.bytes + tu->bytes, s.left - tu->bytes))
         ended = read_insn(bt, tu, s.bytes + tu->bytes, s.left - tu->bytes, &eflags[tu->count]);

@@ -210,7 +210,8 @@ void lowering_insn(struct lowering *low, const uint8_t *bytes, unsigned left)
     l->last = in;
     l->last_op = exists && l->next == first + 1 ? first : NULL;
     low->insns++;
-    low->bytes += l->len;
+    // Where there is no instruction, any of the bytes may be why, and a write to it may make one of them.
+    low->bytes += decoded ? l->len : left < X86_MAX_INSN ? left : X86_MAX_INSN;
     l->rip += l->len;
 }
 
