@@ -171,7 +171,7 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
         ended = true;
     }
     if (bt->segmented)
-        code_address(bt, tu->rip + tu->insn[0].insn.length - 1);
+        code_address(bt, tu->rip + (tu->undefined ? 0 : tu->bytes - 1));
     while (!ended && (tu->count < max || goes_on(tu, max)) && tu->bytes < s.left && may_go_on(bt, tu) &&
            fits(bt, s.bytes + tu->bytes, s.left - tu->bytes))
         ended = read_insn(bt, tu, s.bytes + tu->bytes, s.left - tu->bytes, &eflags[tu->count]);
