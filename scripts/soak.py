@@ -30,14 +30,6 @@ SAMPLES = 300  # of a run, which are looked at; more are thinned out
 PROBE_SECONDS = 5
 
 
-def sample(pid):
-    own = processes.children(pid)
-    return {"resident KiB": processes.kilobytes(pid, "Rss"), "anonymous KiB": processes.kilobytes(pid, "Anonymous"),
-            "mappings": processes.mappings(pid), "descriptors": processes.descriptors(pid), "children": len(own),
-            "children's resident KiB": sum(processes.kilobytes(child, "Rss") for child in own),
-            "children's mappings": sum(processes.mappings(child) for child in own)}
-
-
 # ---- Trend ----
 
 def trend(values):
@@ -90,7 +82,7 @@ def soak(ringside, engine, what, seconds, progress):
     samples, begin, said = [], time.monotonic(), 0.0
     while process.poll() is None and time.monotonic() - begin < 2 * seconds + 60:
         try:
-            samples.append(sample(process.pid))
+            samples.append(processes.sample(process.pid))
         except OSError:  # it, or a child, has just ended
             pass
         now = time.monotonic() - begin

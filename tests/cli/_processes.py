@@ -56,3 +56,12 @@ def mappings(pid):
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def sample(pid):
+    """What must not grow while a process runs, its children included."""
+    own = children(pid)
+    return {"resident KiB": kilobytes(pid, "Rss"), "anonymous KiB": kilobytes(pid, "Anonymous"),
+            "mappings": mappings(pid), "descriptors": descriptors(pid), "children": len(own),
+            "children's resident KiB": sum(kilobytes(child, "Rss") for child in own),
+            "children's mappings": sum(mappings(child) for child in own)}

@@ -32,21 +32,13 @@ def report(ok, what, detail=""):
     print(f"{'ok' if ok else 'not ok'} {what}" + (f": {detail}" if detail and not ok else ""), flush=True)
 
 
-def sample(pid):
-    own = processes.children(pid)
-    return {"resident KiB": processes.kilobytes(pid, "Rss"), "anonymous KiB": processes.kilobytes(pid, "Anonymous"),
-            "mappings": processes.mappings(pid), "descriptors": processes.descriptors(pid), "children": len(own),
-            "children's resident KiB": sum(processes.kilobytes(child, "Rss") for child in own),
-            "children's mappings": sum(processes.mappings(child) for child in own)}
-
-
 def watch(command, interval):
     """Samples while the command runs, and its exit status and last words."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     samples, until = [], time.monotonic() + SECONDS
     while process.poll() is None and time.monotonic() < until:
         try:
-            samples.append(sample(process.pid))
+            samples.append(processes.sample(process.pid))
         except OSError:  # it, or a child, has just ended
             pass
         time.sleep(interval)
@@ -100,7 +92,7 @@ def finds_leaks():
         time.sleep(0.1)
         samples = []
         for _ in range(SAMPLES_LEAST):
-            samples.append(sample(process.pid))
+            samples.append(processes.sample(process.pid))
             time.sleep(0.02)
         process.kill()
         process.wait()
