@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 
+from _report import exit_status, report
+
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 BUILD = os.environ.get("BUILD", "build")
 SANDBOX = os.path.join(ROOT, f"build/labs-{os.getpid()}")
@@ -40,15 +42,6 @@ STOP = ("calm", "stop"), [("    bench_run(image_name, body, pte_of(PAGE_VA, 1));
     }
     bench_run(image_name, body, NULL);"""), ("    uint64_t *entry = ctx;\n", "    (void)ctx;\n"), ("        store(entry, *entry);\n", ""),
                           ('IMAGE("calm")', 'IMAGE("stop")')]
-
-failed = 0
-
-
-def report(ok, what, detail=""):
-    global failed
-    failed += not ok
-    print(f"{'ok' if ok else 'not ok'} {what}" + (f": {detail}" if detail and not ok else ""), flush=True)
-    return ok
 
 
 # ---- The copy ----
@@ -214,4 +207,4 @@ def main(numbers):
                 wrong_predictions(plan)
     finally:
         shutil.rmtree(SANDBOX, ignore_errors=True)
-    return 1 if failed else 0
+    return exit_status()

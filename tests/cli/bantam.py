@@ -12,6 +12,7 @@ import sys
 import time
 
 import _processes as processes
+from _report import exit_status, report
 
 BUILD = os.environ.get("BUILD", "build")
 RINGSIDE = os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside"))
@@ -21,15 +22,6 @@ MEMORY = "build/images/bantam/abuse_memory.elf"
 OK, GUEST_FAILED, TIMEOUT, ENGINE_ERROR, INTERRUPTED = 0, 1, 5, 8, 130
 ENDLESS = ["spin", "touch", "calls", "forks", "sleep"]
 AT_ONCE = 30 if SANITIZED else 3  # seconds, on a busy machine
-
-failed = 0
-
-
-def report(ok, what, detail=""):
-    global failed
-    failed += not ok
-    print(f"{'ok' if ok else 'not ok'} {what}" + (f": {detail}" if detail and not ok else ""), flush=True)
-    return ok
 
 
 def command(engine, words, *options, image=FIRST):
@@ -188,7 +180,7 @@ def main():
             helpers_stopped(engine, "forks")
     left = processes.orphans([])
     report(not left, "no process is left over", str(left))
-    return 1 if failed else 0
+    return exit_status()
 
 
 if __name__ == "__main__":

@@ -10,19 +10,14 @@ import subprocess
 import sys
 import time
 
+from _report import exit_status, report
+
 BUILD = os.environ.get("BUILD", "build")
 RINGSIDE = os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside"))
 STATE = "build/images/test/direct_state.elf"
 LOOP = "build/images/test/direct_long.elf"
 PROGRAM = "build/images/user/crc.elf"
 UNAVAILABLE, ENGINE_ERROR = 3, 8
-failed = 0
-
-
-def report(ok, what, detail=""):
-    global failed
-    failed += not ok
-    print(f"{'ok' if ok else 'not ok'} {what}" + (f": {detail}" if detail and not ok else ""), flush=True)
 
 
 def run(user, *args, **more):
@@ -150,7 +145,7 @@ def main():
     no_processes()
     another_cpu()
     kills()
-    return 1 if failed else 0
+    return exit_status()
 
 
 if __name__ == "__main__":

@@ -7,16 +7,11 @@ import random
 import subprocess
 import sys
 
+from _report import exit_status, report
+
 BUILD = os.environ.get("BUILD", "build")
 RINGSIDE = os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside"))
 UNAVAILABLE = 3
-failed = 0
-
-
-def report(ok, what, detail=""):
-    global failed
-    failed += not ok
-    print(f"{'ok' if ok else 'not ok'} {what}" + (f": {detail}" if detail and not ok else ""), flush=True)
 
 
 def ringside(*args):
@@ -151,7 +146,7 @@ def main():
     graph()
     refusals()
     anywhere()
-    return 1 if failed else 0
+    return exit_status()
 
 
 if __name__ == "__main__":

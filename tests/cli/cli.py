@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 
+from _report import exit_status, report
+
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 BUILD = os.environ.get("BUILD", "build")
 RINGSIDE = os.path.abspath(os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside")))
@@ -25,15 +27,6 @@ UNSUPPORTED = 12
 DOCUMENTED = {*range(13), INTERRUPTED}
 LOAD = 0x100000
 VIRT = 0xFFFFFFFF80000000
-
-failed = 0
-
-
-def report(ok, what, detail=""):
-    global failed
-    failed += not ok
-    print(f"{'ok' if ok else 'not ok'} {what}" + (f": {detail}" if detail and not ok else ""), flush=True)
-    return ok
 
 
 def ringside(*args, seconds=120, **more):
@@ -390,7 +383,7 @@ def main():
         bench_unsupported(files)
         bench_interrupted(files)
     helps()
-    return 1 if failed else 0
+    return exit_status()
 
 
 if __name__ == "__main__":

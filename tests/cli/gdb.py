@@ -11,20 +11,14 @@ import sys
 import tempfile
 import time
 
+from _report import exit_status, report
+
 BUILD = os.environ.get("BUILD", "build")
 RINGSIDE = os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside"))
 IMAGE = "build/images/micro/fib.elf"
 SECONDS = 60
 OK, USAGE, UNAVAILABLE, TIMEOUT, INTERRUPTED = 0, 2, 3, 5, 130  # exit statuses
 RIP = 16  # gdb's number
-
-failed = 0
-
-
-def report(ok, what, detail=""):
-    global failed
-    failed += not ok
-    print(f"{'ok' if ok else 'not ok'} {what}" + (f": {detail}" if not ok else ""), flush=True)
 
 
 class Run:
@@ -327,7 +321,7 @@ def main():
         report(len(paths[engine]) == 401 and paths[engine] == paths["interp"],
                f"{engine}: 400 steps are interp's", f"{len(paths[engine])} steps")
     other_ways()
-    return 1 if failed else 0
+    return exit_status()
 
 
 if __name__ == "__main__":

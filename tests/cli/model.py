@@ -11,6 +11,8 @@ import sys
 import tempfile
 import time
 
+from _report import exit_status, report
+
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 BUILD = os.environ.get("BUILD", "build")
 RINGSIDE = os.path.abspath(os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside")))
@@ -53,15 +55,6 @@ asplos2006.micro/forkwait.software = cycles * 40000 / (clock_mhz * 1000000) | mi
 asplos2006.micro/forkwait.hardware = cycles | mix/three | other | p4-672 | no price
 """,
 }
-
-failed = 0
-
-
-def report(ok, what, detail=""):
-    global failed
-    failed += not ok
-    print(f"{'ok' if ok else 'not ok'} {what}" + (f": {detail}" if detail and not ok else ""), flush=True)
-    return ok
 
 
 def ringside(*args, seconds=60):
@@ -271,7 +264,7 @@ def main():
         usage(root)
         bad_files(root)
         interrupted(root)
-    return 1 if failed else 0
+    return exit_status()
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "scripts"))
-from _ok import check, done  # noqa: E402
+from _report import exit_status, report
 
 RINGSIDE = os.environ.get("RINGSIDE", os.path.join(os.environ.get("BUILD", "build"), "ringside"))
 OK, USAGE, UNAVAILABLE, FAILED, BAD_IMAGE, ENGINE_ERROR = 0, 2, 3, 1, 4, 8
@@ -105,21 +104,21 @@ with tempfile.TemporaryDirectory() as folder:
         if (engine, status) == ("bt", UNAVAILABLE):
             print(f"skip {err}")
             continue
-        check(f"{engine} runs it: status {status} {err}", (status, out) == (OK, "!\n"))
+        report((status, out) == (OK, "!\n"), f"{engine} runs it", f"status {status} {err}")
         if engine == "bt":
             status, out, err = run(image, "--engine=bt", "--counters")
-            check("bt has had its part: " + err, status == OK and "\ncallouts " in out)
+            report(status == OK and "\ncallouts " in out, "bt has had its part", err)
     status, _, err = run(image, "--engine=bt,interp", "--switch=1")
-    check("it cannot be moved by time: " + err, status == USAGE and "starts on interp" in err)
+    report(status == USAGE and "starts on interp" in err, "it cannot be moved by time", err)
     status, _, err = run(image, "--engine=interp", "--append=w0rd")
-    check("the guest sees its command line: " + err, status == FAILED and "status 4" in err)
+    report(status == FAILED and "status 4" in err, "the guest sees its command line", err)
     status, _, err = run(build(folder, "video", 7), "--engine=interp")
-    check("a header that asks for more is refused: " + err, status == BAD_IMAGE and "Multiboot header asks" in err)
+    report(status == BAD_IMAGE and "Multiboot header asks" in err, "a header that asks for more is refused", err)
     with open(image, "r+b") as file:
         code = file.read()
         at = code.index((0x1badb002).to_bytes(4, "little"))
         file.seek(at)
         file.write(b"\0")
     status, _, err = run(image, "--engine=interp")
-    check("one without a header is refused: " + err, status == BAD_IMAGE and "no Multiboot header" in err)
-done()
+    report(status == BAD_IMAGE and "no Multiboot header" in err, "one without a header is refused", err)
+sys.exit(exit_status())

@@ -10,6 +10,7 @@ import sys
 import time
 
 import _processes as processes
+from _report import exit_status, report
 
 BUILD = os.environ.get("BUILD", "build")
 RINGSIDE = os.environ.get("RINGSIDE", os.path.join(BUILD, "ringside"))
@@ -22,14 +23,6 @@ BOUNDS = {"resident KiB": 256, "anonymous KiB": 256, "mappings": 64, "descriptor
           "children's resident KiB": 1024, "children's mappings": 256}
 SAMPLES_LEAST = 12
 SECONDS = 300
-
-failed = 0
-
-
-def report(ok, what, detail=""):
-    global failed
-    failed += not ok
-    print(f"{'ok' if ok else 'not ok'} {what}" + (f": {detail}" if detail and not ok else ""), flush=True)
 
 
 def watch(command, interval):
@@ -126,7 +119,7 @@ def main():
             soak(engine, f"build/images/{name}.elf", "many", "reps=10 cycles=250000000")
     left = processes.orphans([])
     report(not left, "no process is left over", str(left))
-    return 1 if failed else 0
+    return exit_status()
 
 
 if __name__ == "__main__":
