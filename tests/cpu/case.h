@@ -106,5 +106,12 @@ static inline bool one_in(uint64_t *state, unsigned n)
 {
     return rng_below(state, n) == 0;
 }
+// What lies in the window before a case: bytes at random, the same ones in every run.
+static inline void make_pattern(uint8_t *at, unsigned bytes)
+{
+    uint64_t rng = 42;
+    for (unsigned i = 0; i < bytes; i++)
+        at[i] = (uint8_t)rng_next(&rng);
+}
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "tests/cpu/compare.h"
 #include "tests/cpu/native32.h"
+#include "tests/unit/check.h"
+#include "tests/unit/range.h"
 
 enum { JUDGE32_SHOWN = 20 };
 
@@ -131,6 +133,20 @@ static inline void say_totals32(const struct totals32 *totals)
     printf("# %" PRIu64 " cases, %" PRIu64 " of them faults, %" PRIu64 " left out, %" PRIu64 " differ\n", totals->cases,
            totals->faults, totals->skipped, totals->failed);
     say_variations(&totals->variations);
+}
+
+// All cases of the range, and what must be true of any of them together.
+static inline void judge32_range(struct judge32 *judge, const struct range *range)
+{
+    const struct totals32 *totals = &judge->totals;
+    for (uint64_t i = 0; i < range->count; i++)
+        run_case32(judge, range->seed, range->first + i);
+    say_totals32(totals);
+    CHECK(totals->either_fault <= totals->cases / 100);
+    CHECK(totals->cases == range->count);
+    CHECK(totals->failed == 0);
+    CHECK(totals->skipped <= totals->cases / 100);
+    CHECK(range->count < 1000 || totals->faults > 0);
 }
 
 #endif

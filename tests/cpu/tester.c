@@ -23,13 +23,11 @@ const char *const verdict_names[VERDICTS] = {
 
 bool tester_start(struct tester *t, const struct subject *subject, struct totals *totals, char *err, unsigned err_size)
 {
-    uint64_t rng = 42;
     memset(t, 0, sizeof *t);
     t->subject = subject;
     t->totals = totals;
     t->cpuid = machine_cpuid(t->leaves, x86_host_features());
-    for (unsigned i = 0; i < sizeof t->pattern; i++)
-        t->pattern[i] = (uint8_t)rng_next(&rng);
+    make_pattern(t->pattern, sizeof t->pattern);
     if (!judge_start(&t->judge, t->pattern, err, err_size))
         return false;
     t->self = subject->start(t->pattern, t->judge.shared->components, err, err_size);

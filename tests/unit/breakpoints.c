@@ -4,18 +4,14 @@
 // interp and bt at CPL 3 and 0; where each stops, and by which breakpoints, must be the same.
 //
 // breakpoints [SEED [COUNT [FIRST]]]
-#include <signal.h>
 #include <stddef.h>
-#include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/user.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "tests/cpu/system.h"
 #include "tests/unit/check.h"
+#include "tests/unit/range.h"
+#include "tests/unit/traced.h"
 
-enum { DEFAULT_COUNT = 4000, INSNS = 6, STOPS = 40, SHOWN = 10, WINDOW_PAGES = 3 };
+enum { DEFAULT_COUNT = 4000, INSNS = 6, STOPS = 40, SHOWN = 10 };
 enum { ON_EXECUTION, ON_WRITE, ON_ACCESS = 3 };
 #define DATA (WINDOW + 0x800)
 
@@ -82,29 +78,24 @@ struct stops {
 
 // ---- Cases ----
 
-static uint64_t below(uint64_t *rng, uint64_t n)
-{
-    return rng_next(rng) % n;
-}
-
 static void add_insn(struct work *w, unsigned nth, uint64_t *rng)
 {
-    unsigned kind = (unsigned)below(rng, KINDS);
+    unsigned kind = (unsigned)rng_below(rng, KINDS);
     uint8_t *at = w->code + w->length;
     w->rip[nth] = INSN_AT + w->length;
     memcpy(at, insns[kind].bytes, insns[kind].length);
     if (insns[kind].disp)
-        at[insns[kind].disp] = (uint8_t)(below(rng, 48) / insns[kind].align * insns[kind].align);
+        at[insns[kind].disp] = (uint8_t)(rng_below(rng, 48) / insns[kind].align * insns[kind].align);
     w->length += insns[kind].length;
 }
 
 static void add_breakpoint(struct work *w, unsigned n, uint64_t *rng)
 {
     static const uint8_t codes[] = {0, 1, 3, 2}; // LEN of 1, 2, 4, 8
-    bool code = below(rng, 3) == 0;
-    unsigned kind = code ? ON_EXECUTION : below(rng, 2) ? ON_WRITE : ON_ACCESS;
-    unsigned log = code ? 0 : (unsigned)below(rng, 4);
-    w->dr[n] = code ? w->rip[below(rng, INSNS)] : (DATA - 16 + below(rng, 96)) & ~0ull << log;
+    bool code = rng_below(rng, 3) == 0;
+    unsigned kind = code ? ON_EXECUTION : rng_below(rng, 2) ? ON_WRITE : ON_ACCESS;
+    unsigned log = code ? 0 : (unsigned)rng_below(rng, 4);
+    w->dr[n] = code ? w->rip[rng_below(rng, INSNS)] : (DATA - 16 + rng_below(rng, 96)) & ~0ull << log;
     w->dr7 |= 1ull << (2 * n) | (uint64_t)(kind | codes[log] << 2) << (16 + 4 * n);
 }
 
@@ -118,7 +109,7 @@ static struct work make_work(uint64_t seed, uint64_t number)
         add_insn(&w, i, &rng);
     w.code[w.length] = 0xf4; // hlt: the end
     for (unsigned n = 0; n < 4; n++)
-        if (n == 0 || below(&rng, 2))
+        if (n == 0 || rng_below(&rng, 2))
             add_breakpoint(&w, n, &rng);
     return w;
 }
@@ -151,22 +142,6 @@ static bool note_stop(struct stops *s, uint64_t rip, unsigned hits)
 
 static pid_t child;
 
-static bool host_start(void)
-{
-    int prot = PROT_READ | PROT_WRITE | PROT_EXEC, flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
-    if (mmap((void *)WINDOW, WINDOW_PAGES * PAGE, prot, flags, -1, 0) == MAP_FAILED ||
-        mmap((void *)CODE, PAGE, prot, flags, -1, 0) == MAP_FAILED)
-        return false;
-    child = fork();
-    if (child == 0) {
-        ptrace(PTRACE_TRACEME, 0, 0, 0);
-        raise(SIGSTOP);
-        _exit(0);
-    }
-    int status;
-    return child > 0 && waitpid(child, &status, 0) == child && WIFSTOPPED(status);
-}
-
 static bool poke(unsigned dr, uint64_t v)
 {
     return ptrace(PTRACE_POKEUSER, child, offsetof(struct user, u_debugreg) + 8 * dr, v) == 0;
@@ -181,11 +156,7 @@ static void host_give(const uint64_t gpr[GPR_COUNT])
 {
     struct user_regs_struct r;
     ptrace(PTRACE_GETREGS, child, 0, &r);
-    r.rax = gpr[RAX], r.rcx = gpr[RCX], r.rdx = gpr[RDX], r.rbx = gpr[RBX];
-    r.rsp = gpr[RSP], r.rbp = gpr[RBP], r.rsi = gpr[RSI], r.rdi = gpr[RDI];
-    r.rip = INSN_AT;
-    r.eflags = FLAG_FIXED1;
-    r.orig_rax = -1ull; // not in a system call
+    traced_give(&r, gpr, FLAG_FIXED1);
     ptrace(PTRACE_SETREGS, child, 0, &r);
     struct user_fpregs_struct f = {.cwd = 0x37f, .mxcsr = 0x1f80}; // as the engines begin
     ptrace(PTRACE_SETFPREGS, child, 0, &f);
@@ -195,8 +166,7 @@ static void host_take(uint64_t gpr[GPR_COUNT], uint64_t *rip)
 {
     struct user_regs_struct r;
     ptrace(PTRACE_GETREGS, child, 0, &r);
-    gpr[RAX] = r.rax, gpr[RCX] = r.rcx, gpr[RDX] = r.rdx, gpr[RBX] = r.rbx;
-    gpr[RSP] = r.rsp, gpr[RBP] = r.rbp, gpr[RSI] = r.rsi, gpr[RDI] = r.rdi;
+    traced_take(&r, gpr);
     *rip = r.rip;
 }
 
@@ -204,7 +174,7 @@ static void host_take(uint64_t gpr[GPR_COUNT], uint64_t *rip)
 static bool host_run(const struct work *w, struct stops *s)
 {
     memset(s, 0, sizeof *s);
-    memset((void *)WINDOW, 0x11, WINDOW_PAGES * PAGE);
+    memset((void *)WINDOW, 0x11, WINDOW_BYTES);
     memcpy((void *)INSN_AT, w->code, sizeof w->code);
     first_registers(s->gpr);
     host_give(s->gpr);
@@ -234,7 +204,7 @@ static bool engine_run(struct system *s, unsigned cpl, const struct work *w, str
 {
     struct vcpu_state *at = &s->end;
     memset(out, 0, sizeof *out);
-    memset(s->ram.base + SYS_WINDOW, 0x11, WINDOW_PAGES * PAGE);
+    memset(s->ram.base + SYS_WINDOW, 0x11, WINDOW_BYTES);
     memcpy(s->ram.base + SYS_CODE + (INSN_AT - CODE), w->code, sizeof w->code);
     *at = s->start[cpl == 3];
     first_registers(at->gpr);
@@ -334,10 +304,10 @@ int main(int argc, char **argv)
 {
     static const uint8_t read_only_page[PAGE];
     region_fix_layout(argv);
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : DEFAULT_COUNT;
-    uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 0) : 0, number = first;
-    if (!host_start()) {
+    const struct range range = range_from(argc, argv, DEFAULT_COUNT);
+    uint64_t number = range.first, end = range.first + range.count;
+    child = traced_memory() ? traced_child() : 0;
+    if (!child) {
         SKIP("no child can be traced here");
         return 0;
     }
@@ -347,16 +317,16 @@ int main(int argc, char **argv)
         subjects[i].runs =
             info.available && CHECK(sys_start(&subjects[i].system, subjects[i].engine, read_only_page, FPU_X87, NULL));
     }
-    while (number < first + count && judge(seed, number))
+    while (number < end && judge(range.seed, number))
         number++;
     kill(child, SIGKILL);
-    if (number == first) {
+    if (number == range.first) {
         SKIP("the host gives no debug registers");
         return 0;
     }
-    printf("# %" PRIu64 " cases, %u stopped, %u differ\n", number - first, stopped, failed);
-    CHECK(number == first + count);
+    printf("# %" PRIu64 " cases, %u stopped, %u differ\n", number - range.first, stopped, failed);
+    CHECK(number == end);
     CHECK(failed == 0);
-    CHECK(count < 100 || stopped > count / 4);
+    CHECK(range.count < 100 || stopped > range.count / 4);
     return check_done("breakpoints");
 }

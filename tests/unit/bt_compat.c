@@ -3,18 +3,13 @@
 // ours under ptrace and in bt, translated and one by one; registers, flags, memory and where it ended must be the same.
 //
 // bt_compat [SEED [COUNT [FIRST]]]
-#include <signal.h>
-#include <stddef.h>
-#include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/user.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "tests/cpu/system.h"
 #include "tests/unit/check.h"
+#include "tests/unit/range.h"
+#include "tests/unit/traced.h"
 
-enum { DEFAULT_COUNT = 2000, SHOWN = 10, MOST_INSNS = 4, WINDOW_PAGES = 3 };
+enum { DEFAULT_COUNT = 2000, SHOWN = 10, MOST_INSNS = 4 };
 enum { HOST_CS32 = 0x23, HOST_DS = 0x2b, SYS_CS32 = 0x43 };
 #define DATA (WINDOW + 0x800)
 
@@ -141,39 +136,27 @@ struct end {
     int vector;
 };
 
-static uint64_t below(uint64_t *rng, uint64_t n)
-{
-    return rng_next(rng) % n;
-}
-
 static struct work make_work(uint64_t seed, uint64_t number)
 {
     struct work w = {.length = 0};
     uint64_t mixed = seed, rng;
     mixed = rng_next(&mixed) + number;
     rng = rng_next(&mixed);
-    for (unsigned i = 0, n = 1 + (unsigned)below(&rng, MOST_INSNS); i < n && !w.undefined; i++) {
-        unsigned kind = (unsigned)below(&rng, KINDS);
+    for (unsigned i = 0, n = 1 + (unsigned)rng_below(&rng, MOST_INSNS); i < n && !w.undefined; i++) {
+        unsigned kind = (unsigned)rng_below(&rng, KINDS);
         memcpy(w.code + w.length, insns[kind].bytes, insns[kind].length);
         w.length += insns[kind].length;
         w.undefined = insns[kind].undefined;
     }
     w.code[w.length] = 0xf4; // hlt: the end
     for (unsigned i = 0; i < 8; i++)
-        w.gpr[i] = below(&rng, 2) ? (uint32_t)rng_next(&rng) : below(&rng, 300);
-    w.gpr[RCX] = below(&rng, 20);
-    w.gpr[RBX] = DATA + below(&rng, 64), w.gpr[RSI] = DATA + 64 + below(&rng, 64);
-    w.gpr[RDI] = DATA + 128 + below(&rng, 64);
-    w.gpr[RSP] = DATA + 256 + below(&rng, 64), w.gpr[RBP] = w.gpr[RSP] + below(&rng, 64);
+        w.gpr[i] = rng_below(&rng, 2) ? (uint32_t)rng_next(&rng) : rng_below(&rng, 300);
+    w.gpr[RCX] = rng_below(&rng, 20);
+    w.gpr[RBX] = DATA + rng_below(&rng, 64), w.gpr[RSI] = DATA + 64 + rng_below(&rng, 64);
+    w.gpr[RDI] = DATA + 128 + rng_below(&rng, 64);
+    w.gpr[RSP] = DATA + 256 + rng_below(&rng, 64), w.gpr[RBP] = w.gpr[RSP] + rng_below(&rng, 64);
     w.flags = FLAG_FIXED1 | (rng_next(&rng) & (FLAGS_ARITH | FLAG_DF));
     return w;
-}
-
-static void fill_window(uint8_t *window, unsigned bytes)
-{
-    uint64_t rng = 7;
-    for (unsigned i = 0; i < bytes; i++)
-        window[i] = (uint8_t)rng_next(&rng);
 }
 
 // ---- The host: a child that is traced ----
@@ -182,22 +165,12 @@ static pid_t child;
 
 static bool host_start(void)
 {
-    int prot = PROT_READ | PROT_WRITE | PROT_EXEC, flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
-    if (mmap((void *)WINDOW, WINDOW_PAGES * PAGE, prot, flags, -1, 0) == MAP_FAILED ||
-        mmap((void *)CODE, PAGE, prot, flags, -1, 0) == MAP_FAILED)
+    if (!traced_memory())
         return false;
-    fill_window((uint8_t *)WINDOW, WINDOW_PAGES * PAGE);
-    mprotect((void *)(WINDOW + 2 * PAGE), PAGE, PROT_READ);
-    child = fork();
-    if (child == 0) {
-        ptrace(PTRACE_TRACEME, 0, 0, 0);
-        raise(SIGSTOP);
-        _exit(0);
-    }
-    int status;
-    return child > 0 && waitpid(child, &status, 0) == child && WIFSTOPPED(status);
+    make_pattern((uint8_t *)WINDOW, WINDOW_BYTES);
+    mprotect((void *)(WINDOW + WINDOW_RW), PAGE, PROT_READ);
+    return (child = traced_child());
 }
-
 static int vector_of_signal(int number)
 {
     siginfo_t info;
@@ -221,17 +194,14 @@ static bool host_run(const struct work *w, struct end *e)
     memset(e, 0, sizeof *e);
     memcpy((void *)INSN_AT, w->code, sizeof w->code);
     ptrace(PTRACE_GETREGS, child, 0, &r);
-    r.rax = w->gpr[RAX], r.rcx = w->gpr[RCX], r.rdx = w->gpr[RDX], r.rbx = w->gpr[RBX];
-    r.rsp = w->gpr[RSP], r.rbp = w->gpr[RBP], r.rsi = w->gpr[RSI], r.rdi = w->gpr[RDI];
-    r.rip = INSN_AT, r.eflags = w->flags, r.orig_rax = -1ull;
+    traced_give(&r, w->gpr, w->flags);
     r.cs = HOST_CS32, r.ss = r.ds = r.es = HOST_DS;
     ptrace(PTRACE_SETREGS, child, 0, &r);
     ptrace(PTRACE_CONT, child, 0, 0);
     if (waitpid(child, &status, 0) != child || !WIFSTOPPED(status))
         return false;
     ptrace(PTRACE_GETREGS, child, 0, &r);
-    const uint64_t gpr[8] = {r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi};
-    memcpy(e->gpr, gpr, sizeof gpr);
+    traced_take(&r, e->gpr);
     e->rip = r.rip, e->flags = r.eflags;
     e->vector = vector_of_signal(WSTOPSIG(status));
     return true;
@@ -244,7 +214,7 @@ static bool bt_start(struct system *s)
     static const uint8_t read_only_page[PAGE];
     if (!sys_start(s, &engine_bt, read_only_page, FPU_X87, NULL))
         return false;
-    fill_window(s->ram.base + SYS_WINDOW, WINDOW_PAGES * PAGE);
+    make_pattern(s->ram.base + SYS_WINDOW, WINDOW_BYTES);
     sys_put(s, SYS_GDT + (SYS_CS32 & ~3), 0x00cffb000000ffff);
     s->ram.base[SYS_IDT + VEC_OF * 16 + 5] |= SEG_DPL; // for into
     s->start[1].seg[SEG_CS] = sys_flat(SYS_CS32, SEG_S | SEG_P | SEG_DB | SEG_G | 0xb | SEG_DPL);
@@ -316,12 +286,12 @@ static bool judge(struct system *s, uint64_t seed, uint64_t number)
     struct work w = make_work(seed, number);
     uint8_t *window = s->ram.base + SYS_WINDOW;
     struct end host, bt;
-    fill_window((uint8_t *)WINDOW, WINDOW_RW);
+    make_pattern((uint8_t *)WINDOW, WINDOW_RW);
     if (!host_run(&w, &host))
         return false;
     faults += host.rip != INSN_AT + w.length;
     for (unsigned step = 0; step < 2; step++) {
-        fill_window(window, WINDOW_RW);
+        make_pattern(window, WINDOW_RW);
         bool well = bt_run(s, &w, step, &bt) && same_end(&w, &host, &bt);
         if ((!well || memcmp(window, (void *)WINDOW, WINDOW_RW)) && failed++ < SHOWN)
             report(&w, number, &host, &bt, step);
@@ -334,9 +304,8 @@ int main(int argc, char **argv)
     static struct system s;
     struct engine_info info;
     region_fix_layout(argv);
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : DEFAULT_COUNT;
-    uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 0) : 0, number = first;
+    const struct range range = range_from(argc, argv, DEFAULT_COUNT);
+    uint64_t number = range.first, end = range.first + range.count;
     engine_bt.probe(&info);
     if (!info.available || !host_start()) {
         SKIP(info.available ? "no child can be traced here" : info.reason);
@@ -344,13 +313,13 @@ int main(int argc, char **argv)
     }
     if (!CHECK(bt_start(&s)))
         return check_done("bt_compat");
-    while (number < first + count && judge(&s, seed, number))
+    while (number < end && judge(&s, range.seed, number))
         number++;
     kill(child, SIGKILL);
-    printf("# %" PRIu64 " cases, %u faults, %u differ\n", number - first, faults, failed);
-    CHECK(number == first + count);
+    printf("# %" PRIu64 " cases, %u faults, %u differ\n", number - range.first, faults, failed);
+    CHECK(number == end);
     CHECK(failed == 0);
-    CHECK(count < 1000 || faults > 0);
+    CHECK(range.count < 1000 || faults > 0);
     sys_stop(&s);
     return check_done("bt_compat");
 }

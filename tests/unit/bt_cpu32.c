@@ -3,8 +3,6 @@
 // interpreter.
 //
 // bt_cpu32 [SEED [COUNT [FIRST]]]: cases FIRST to FIRST + COUNT of SEED.
-#include <stdlib.h>
-
 #include "engines/bt/bt.h"
 #include "engines/bt/segment.h"
 #include "engines/bt/tc.h"
@@ -143,16 +141,12 @@ static void share_signals(void)
 int main(int argc, char **argv)
 {
     region_fix_layout(argv);
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : DEFAULT_COUNT;
-    uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
+    const struct range range = range_from(argc, argv, DEFAULT_COUNT);
     static struct system system;
     static uint8_t pattern[WINDOW_BYTES];
     static struct judge32 judge = {.name = "bt", .subject = &system, .run = run, .tables = SYSTEM, .pattern = pattern};
-    const struct totals32 *totals = &judge.totals;
     struct engine_info info;
-    for (uint64_t i = 0, rng = 42; i < sizeof pattern; i++)
-        pattern[i] = (uint8_t)rng_next(&rng);
+    make_pattern(pattern, sizeof pattern);
     engine_bt.probe(&info);
     const char *missing = info.available ? native32_start(pattern + WINDOW_RW) : info.reason;
     if (missing) {
@@ -163,14 +157,7 @@ int main(int argc, char **argv)
         return check_done("bt_cpu32");
     share_signals();
     judge.window = system.ram.base + SYS_WINDOW;
-    for (uint64_t i = first; i < first + count; i++)
-        run_case32(&judge, seed, i);
-    say_totals32(totals);
-    CHECK(totals->either_fault <= totals->cases / 100);
-    CHECK(totals->cases == count);
-    CHECK(totals->failed == 0);
-    CHECK(totals->skipped <= totals->cases / 100);
-    CHECK(count < 1000 || totals->faults > 0);
+    judge32_range(&judge, &range);
     sys_stop(&system);
     return check_done("bt_cpu32");
 }

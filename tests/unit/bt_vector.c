@@ -17,6 +17,7 @@
 #include "tests/cpu/subject_bt.h"
 #include "tests/unit/check.h"
 #include "tests/unit/host_features.h"
+#include "tests/unit/range.h"
 
 enum { DEFAULT_COUNT = 60000, SHOWN = 20, HANG_SECONDS = 60, MOST_INSNS = 8 };
 enum { BASES = 1u << RBX | 1u << RSI | 1u << R8 | 1u << R13 }; // registers that operands are based on
@@ -472,11 +473,9 @@ static void run_number(uint64_t number)
 int main(int argc, char **argv)
 {
     region_fix_layout(argv);
-    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : DEFAULT_COUNT;
-    uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
+    const struct range range = range_from(argc, argv, DEFAULT_COUNT);
     struct engine_info info;
-    for (uint64_t i = 0, rng = 42; i < sizeof judge.pattern; i++)
-        judge.pattern[i] = (uint8_t)rng_next(&rng);
+    make_pattern(judge.pattern, sizeof judge.pattern);
     engine_bt.probe(&info);
     if (!info.available || !native_start(judge.pattern + WINDOW_RW)) {
         SKIP(info.available ? "the addresses that the test needs are taken" : info.reason);
@@ -488,11 +487,11 @@ int main(int argc, char **argv)
     judge.bt.vcpu.cpuid = host_features(all_leaves);
     allow_vectors(judge.bt.vcpu.engine_data);
     share_signals();
-    judge.seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-    for (uint64_t i = first; i < first + count; i++) {
-        if (i % 1024 == 0 || i == first)
+    judge.seed = range.seed;
+    for (uint64_t i = 0; i < range.count; i++) {
+        if (i % 1024 == 0)
             alarm(HANG_SECONDS);
-        run_number(i);
+        run_number(range.first + i);
     }
     unsigned forms = 0;
     for (unsigned i = 0; i < X86_INS_ENDING; i++)
@@ -501,7 +500,7 @@ int main(int argc, char **argv)
            judge.faults, forms, judge.failed);
     say_variations(&judge.varied);
     CHECK(judge.failed == 0);
-    CHECK(count < 1000 || judge.faults > 0);
+    CHECK(range.count < 1000 || judge.faults > 0);
     sys_stop(&judge.bt);
     return check_done("bt_vector");
 }

@@ -13,6 +13,7 @@
 #include "tests/cpu/native.h"
 #include "tests/cpu/subject_interp.h"
 #include "tests/unit/check.h"
+#include "tests/unit/range.h"
 
 enum { DEFAULT_COUNT = 400000, SHOWN = 20 };
 
@@ -379,29 +380,26 @@ static void run_case(struct subject_guest *s, const uint8_t *pattern, uint64_t s
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : DEFAULT_COUNT;
-    uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
+    const struct range range = range_from(argc, argv, DEFAULT_COUNT);
     static struct subject_guest subject;
     static uint8_t pattern[WINDOW_BYTES];
     struct totals totals = {0};
-    for (uint64_t i = 0, rng = 42; i < sizeof pattern; i++)
-        pattern[i] = (uint8_t)rng_next(&rng);
+    make_pattern(pattern, sizeof pattern);
     if (!native_start(pattern + WINDOW_RW)) {
         SKIP("the addresses that the test needs are taken");
         return 0;
     }
     if (!CHECK(subject_start(&subject, pattern + WINDOW_RW, FPU_X87)))
         return check_done("interp_x87");
-    for (uint64_t i = first; i < first + count; i++)
-        run_case(&subject, pattern, seed, i, &totals);
+    for (uint64_t i = 0; i < range.count; i++)
+        run_case(&subject, pattern, range.seed, range.first + i, &totals);
     printf("# %" PRIu64 " cases, %" PRIu64 " of them faults, %" PRIu64 " left pending, %" PRIu64 " left out, %" PRIu64
            " differ\n",
            totals.cases, totals.faults, totals.pending, totals.skipped, totals.failed);
-    CHECK(totals.cases == count);
+    CHECK(totals.cases == range.count);
     CHECK(totals.failed == 0);
     CHECK(totals.skipped <= totals.cases / 100);
-    CHECK(count < 1000 || (totals.faults > 0 && totals.pending > 0));
+    CHECK(range.count < 1000 || (totals.faults > 0 && totals.pending > 0));
     subject_stop(&subject);
     return check_done("interp_x87");
 }
