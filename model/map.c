@@ -7,15 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-// X:LO:HI:N
+// X:LO:HI:N or X:LO:HI:N:log
 static bool parse_axis(struct axis *axis, const char *text)
 {
-    char steps[16], end;
-    if (sscanf(text, "%95[A-Za-z0-9_]:%lf:%lf:%15[0-9]%c", axis->name, &axis->low, &axis->high, steps, &end) != 4)
+    char steps[16];
+    int length = 0;
+    if (sscanf(text, "%95[A-Za-z0-9_]:%lf:%lf:%15[0-9]%n", axis->name, &axis->low, &axis->high, steps, &length) != 4)
         return false;
     axis->steps = strtoul(steps, NULL, 10);
-    return isfinite(axis->low) && isfinite(axis->high) && axis->low >= 0 && axis->high > axis->low &&
-           axis->steps >= 2 && axis->steps <= MAP_STEPS_MAX;
+    axis->log = !strcmp(text + length, ":log");
+    return (axis->log ? axis->low > 0 : !text[length] && axis->low >= 0) && isfinite(axis->low) &&
+           isfinite(axis->high) && axis->high > axis->low && axis->steps >= 2 && axis->steps <= MAP_STEPS_MAX;
 }
 
 int map_parse(struct map *map, const char *text, char *err, size_t err_size)
@@ -27,8 +29,9 @@ int map_parse(struct map *map, const char *text, char *err, size_t err_size)
     *map = (struct map){0};
     if (!comma || length >= sizeof first || !parse_axis(&map->x, first) || !parse_axis(&map->y, comma + 1) ||
         !strcmp(map->x.name, map->y.name)) {
-        snprintf(err, err_size, "no map: '%.60s'; X:LO:HI:N,Y:LO:HI:N with 0 <= LO < HI and 2 <= N <= %d", text,
-                 MAP_STEPS_MAX);
+        snprintf(err, err_size,
+                 "no map: '%.60s'; X:LO:HI:N[:log],Y:LO:HI:N[:log] with 0 <= LO < HI (log: 0 < LO) and 2 <= N <= %d",
+                 text, MAP_STEPS_MAX);
         return -1;
     }
     return 0;
@@ -36,7 +39,8 @@ int map_parse(struct map *map, const char *text, char *err, size_t err_size)
 
 double axis_at(const struct axis *axis, size_t step)
 {
-    return axis->low + (axis->high - axis->low) * (double)step / (double)(axis->steps - 1);
+    double share = (double)step / (double)(axis->steps - 1);
+    return axis->log ? axis->low * pow(axis->high / axis->low, share) : axis->low + (axis->high - axis->low) * share;
 }
 
 static struct value *cell(const struct map *map, size_t x, size_t y)

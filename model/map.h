@@ -7,11 +7,12 @@
 
 enum { MAP_STEPS_MAX = 200 };
 
-// A quantity, an event's count or a primitive, from low to high in steps of the same size.
+// A quantity, an event's count or a primitive, from low to high in steps of the same size, or by the same factor.
 struct axis {
     char name[MEASURED_NAME_MAX];
     double low, high;
     size_t steps; // 2 or more
+    bool log;     // then low is above 0
 };
 
 struct map {
@@ -23,7 +24,7 @@ struct map {
     struct value *cell; // cycles, by y, then x, then policy
 };
 
-// Parses X:LO:HI:N,Y:LO:HI:N. 0, or -1 with what is wrong in err.
+// Parses X:LO:HI:N,Y:LO:HI:N, with :log behind an N whose axis is logarithmic. 0, or -1 with what is wrong in err.
 int map_parse(struct map *map, const char *text, char *err, size_t err_size);
 
 // Fills the cells, row after row, for as long as go_on(context) says so (NULL: to the end). 0, or -1 with one line in

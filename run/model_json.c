@@ -140,7 +140,7 @@ static json_t *json_axis(const struct axis *axis)
     json_t *values = json_array();
     for (size_t i = 0; i < axis->steps; i++)
         json_array_append_new(values, json_real(axis_at(axis, i)));
-    return json_pack("{s:s, s:o}", "name", axis->name, "values", values);
+    return json_pack("{s:s, s:b, s:o}", "name", axis->name, "log", axis->log, "values", values);
 }
 
 // One list a value of y, with one entry a value of x: a policy's cycles, or where policy is -1 the cheapest's name.

@@ -201,12 +201,13 @@ void report_map(const struct map *map)
     printf("The cheapest policy for %s on %s\n", map->bench, map->profile->name);
     for (size_t i = 0; i < map->policies; i++)
         printf("  %c %s\n", letter((int)i), map->policy[i]->name);
-    printf("\n%s\n", map->y.name);
+    printf("\n%s%s\n", map->y.name, map->y.log ? ", logarithmic" : "");
     for (size_t y = map->y.steps; y-- > 0;) {
         printf("%12s ", number_text(axis_at(&map->y, y), number));
         for (size_t x = 0; x < map->x.steps; x++)
             putchar(letter(map_cheapest(map, x, y)));
         putchar('\n');
     }
-    printf("%12s %s from %s to %s\n", "", map->x.name, number_text(map->x.low, low), number_text(map->x.high, high));
+    printf("%12s %s from %s to %s%s\n", "", map->x.name, number_text(map->x.low, low), number_text(map->x.high, high),
+           map->x.log ? ", logarithmic" : "");
 }

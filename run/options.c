@@ -105,7 +105,8 @@ static const struct option_row options[] = {
     {"--set", "NAME=VALUE", BIT(MODEL), KIND_WORDS, AT(changes), 0, 0, 0,
      "what if: another count of an event, or another cost of a primitive; counts as assumed"},
     {"--map", "X:LO:HI:N,Y:LO:HI:N", BIT(MODEL), KIND_TEXT, AT(map), 0, 0, 0,
-     "the cheapest policy over a grid of N by N values of X and Y, counts or primitives, for one benchmark"},
+     "the cheapest policy over a grid of N by N values of X and Y, counts or primitives, for one benchmark; N:log: an "
+     "axis in equal factors"},
     {"--validate", NULL, BIT(MODEL), KIND_FLAG, AT(validate), 0, 0, 0,
      "all published figures that model/targets names, beside what the model makes of them"},
     {"--list", NULL, BIT(MODEL), KIND_FLAG, AT(list), 0, 0, 0,

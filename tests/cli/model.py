@@ -161,6 +161,11 @@ def what_if(root):
            near(grid["cycles"]["native"][0][1], 1210) and grid["cheapest"][0][2] == "native", "a map's cells", grid)
     status, text, _ = ringside(root, "--map=syscall:0:10:3,ptemod:0:100:2", "--only=forkwait", RESULTS)
     report(status == OK and "BBB" in text, "a map as text", text)
+    words = [root, "--map=syscall:1:100:3:log,ptemod:1:2:2", "--only=forkwait", RESULTS]
+    grid, text = as_json("a logarithmic axis", *words), ringside(*words)[1]
+    report(grid["x"] == {"name": "syscall", "log": True, "values": [1, 10, 100]} and not grid["y"]["log"],
+           "its values are a factor apart", grid["x"])
+    report("syscall from 1 to 100, logarithmic" in text and "ptemod\n" in text, "and the text says so", text)
     listed = as_json("--list", root, "--list")
     report(listed["policies"] == ["bt", "native", "other"] and len(listed["figures"]) > 100, "--list", str(listed)[:200])
     report(ringside(root, "--list")[1].startswith("Processors"), "--list as text")

@@ -202,6 +202,9 @@ static void what_if(void)
     CHECK_EQ(map_at(&map, 2, 1, 0)->class, CLASS_ASSUMED);
     CHECK(map_cheapest(&map, 2, 1) == 1 && map_cheapest(&map, 0, 0) == 0);
     map_free(&map);
+    CHECK_EQ(map_parse(&map, "call:0:4:3,switch:0.5:50:3:log", f.err, sizeof f.err), 0);
+    CHECK(!map.x.log && map.y.log && axis_at(&map.x, 1) == 2);
+    CHECK(axis_at(&map.y, 0) == 0.5 && axis_at(&map.y, 1) == 5 && axis_at(&map.y, 2) == 50);
     m->sources.changes = 0;
     static const char *const bad[] = {"",
                                       "a:1:2:3",
@@ -212,6 +215,9 @@ static void what_if(void)
                                       "a:1:2:201,b:1:2:2",
                                       "a:-1:2:2,b:1:2:2",
                                       "a:0:inf:2,b:1:2:2",
+                                      "a:0:2:2:log,b:1:2:2", // 0 lies at no factor from anything
+                                      "a:1:2:2:lin,b:1:2:2",
+                                      "a:1:2:2:log,b:1:2:2:log:",
                                       "a:1:2:2,b:1:2:2x"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (!CHECK_EQ(map_parse(&map, bad[i], f.err, sizeof f.err), -1))
