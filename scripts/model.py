@@ -27,17 +27,28 @@ def ask(*words):
     return json.loads(done.stdout)
 
 
-def mix(name, cpu, policies, changes=None):
-    """policy -> its row, for model/mixes/NAME.mix, or for a dictionary event -> count. changes: name -> number."""
+def ask_of_mix(name, cpu, policies, *words):
+    """The same of model/mixes/NAME.mix, or of a dictionary event -> count."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(ROOT, f"model/mixes/{name}.mix")
         if isinstance(name, dict):
             path = os.path.join(folder, "asked.mix")
             with open(path, "w", encoding="utf-8") as file:
                 file.writelines(f"{event} = {count:.12g} | asked for\n" for event, count in name.items())
-        words = [f"--cpu={cpu}", f"--counts={path}"] + [f"--policy={p}" for p in policies]
-        words += [f"--set={what}={number:.12g}" for what, number in (changes or {}).items()]
-        return {row["policy"]: row for row in ask(*words)["rows"]}
+        return ask(f"--cpu={cpu}", f"--counts={path}", *[f"--policy={p}" for p in policies], *words)
+
+
+def mix(name, cpu, policies, changes=None):
+    """policy -> its row, for what ask_of_mix() takes. changes: name -> number."""
+    words = [f"--set={what}={number:.12g}" for what, number in (changes or {}).items()]
+    return {row["policy"]: row for row in ask_of_mix(name, cpu, policies, *words)["rows"]}
+
+
+def cheapest(name, cpu, policies, *axes):
+    """(values of x, values of y, the cheapest policy for each x by y) over two quantities (NAME, low, high, steps), in equal factors."""
+    words = ",".join(f"{what}:{low:.12g}:{high:.12g}:{steps}:log" for what, low, high, steps in axes)
+    grid = ask_of_mix(name, cpu, policies, f"--map={words}")
+    return grid["x"]["values"], grid["y"]["values"], grid["cheapest"]
 
 
 def prices(cpu, policies, changes=None):

@@ -72,11 +72,15 @@ class Map:
         self.out, self.count, self.plots, self.data = [], 10, [], []
 
     def areas(self, winner):
-        """Paints each point with its winner's colour: rectangles, one for each run of equal winners in a column."""
+        """Paints each point with the colour of winner(x, y)."""
         xs, ys = spread(*self.x), spread(*self.y, 4 * STEPS)
+        self.grid(xs, ys, [[winner(x, y) for x in xs] for y in ys])
+
+    def grid(self, xs, ys, winners):
+        """winners[y][x] by their colours: rectangles, one for each run of equal winners in a column."""
         wide, high = math.sqrt(xs[1] / xs[0]) * 1.002, math.sqrt(ys[1] / ys[0])
-        for x in xs:
-            won, first = [winner(x, y) for y in ys], 0
+        for x, won in zip(xs, zip(*winners)):
+            first = 0
             for i in range(1, len(ys) + 1):
                 if i == len(ys) or won[i] != won[first]:
                     self.box(x / wide, ys[first] / high, x * wide, ys[i - 1] * high, PALE[won[first]])
@@ -127,12 +131,9 @@ def draw_exits(base, steps=32):
     plane = Map("How many page-table writes hardware can bear, by what an exit costs",
                 "beside 1000 system calls; both monitors with shadow page tables and traces; software at the Core's speed; modelled",
                 (100, 6000), (1, 20000), ("exit and entry, cycles", "page-table events for 1000 system calls"))
-    even = [(trip, break_even(p, "ptemod")) for trip, p in zip(trips, by_trip)]
-
-    def at(x):
-        return even[min(range(len(trips)), key=lambda i: abs(math.log(trips[i] / x)))][1]
-    plane.areas(lambda x, y: SOFTWARE if y > at(x) else HARDWARE)
-    plane.line(even, COLOURS[HARDWARE], "break-even: traced page-table writes")
+    plane.grid(*model.cheapest({"syscall": CALLS, "ptemod": 1}, "core2-duo", [SOFTWARE, HARDWARE],
+                               ("round_trip", *plane.x, 3 * steps), ("ptemod", *plane.y, 6 * steps)))
+    plane.line([(t, break_even(p, "ptemod")) for t, p in zip(trips, by_trip)], COLOURS[HARDWARE], "break-even: traced page-table writes")
     plane.line([(t, break_even(p, "ptemod", CLUSTERED)) for t, p in zip(trips, by_trip)], COLOURS[CLUSTERED], "the same, exits in pairs (ATC 2012)", "dashtype 2")
     plane.line([(t, break_even(p, "hidden")) for t, p in zip(trips, by_trip)], "#756bb1", "break-even: hidden faults", "dashtype 4")
     for cpu in CORES:
@@ -157,6 +158,7 @@ def draw_forks(base):
     f = model_blocks.Forkwait()
     rate = f.pairs / f.figure("p4-672", "native")
     plane.line([(3 * rate, rate)], "#d62728", "forkwait, natively on the Pentium 4", marks=True)
+    plane.out.append("set format x '%.0s%c'")
     plane.text(1300, 12000, "software wins on the Pentium 4", COLOURS[SOFTWARE])
     plane.text(1.1e6, 120, "hardware wins on the Pentium 4", COLOURS[HARDWARE])
     return plane.write(base)
@@ -178,14 +180,14 @@ def draw_nested(base):
         return own + (million * x / 1000 * miss if policy == "hw-nested" else 0)
 
     plane.areas(lambda x, y: min(prices, key=lambda policy: cost(policy, x, y)))
-    xs = spread(*plane.x, 60)
+    xs = spread(*plane.x, 600)  # a line that falls steeply to its zero
     for rival in ("bt", "hw-shadow-unsync"):
         p, n = prices[rival], prices["hw-nested"]
         gain = p["hidden"] + 2 * p["ptemod"] + 0.1 * p["cr3wr"] - n["hidden"] - 2 * n["ptemod"] - 0.1 * n["cr3wr"]
         plane.line([(x, max(0, million * x / 1000 * miss + calls * (n["syscall"] - p["syscall"])) / gain) for x in xs], COLOURS[rival],
                    f"nested paging breaks even with {NAMES[rival]}")
     plane.text(0.012, 1500, "hardware with nested paging wins", COLOURS["hw-nested"])
-    plane.text(0.15, 0.6, "hardware with shadow paging wins", COLOURS[HARDWARE])
+    plane.text(2.5, 5, "hardware with shadow paging wins", COLOURS[HARDWARE])
     plane.text(11, 110, "software wins", COLOURS[SOFTWARE])
     return plane.write(base)
 

@@ -45,6 +45,10 @@ def what_if(folder):
     check("never where the event is no dearer there", whatif.break_even(prices, "syscall") is None)
     cheap = whatif.break_even(model.prices("core2-duo", ["bt", "hw-shadow"], {"round_trip": 0}), "ptemod")
     check("cheaper exits bear more", cheap > count)
+    trip = whatif.round_trip("core2-duo")
+    won = model.cheapest({"syscall": whatif.CALLS, "ptemod": 1}, "core2-duo", ["bt", "hw-shadow"],
+                         ("round_trip", trip, 1.0001 * trip, 2), ("ptemod", count / 1.01, count * 1.01, 2))[2]
+    check("the program's map has its boundary there, too", won == [["hw-shadow"] * 2, ["bt"] * 2])
     check("a round trip is the profile's", near(whatif.round_trip("nehalem"), 1009))
     made = whatif.draw_exits(os.path.join(folder, "e"), steps=4) + whatif.draw_nested(os.path.join(folder, "n")) + \
         whatif.draw_processors(os.path.join(folder, "p"))
