@@ -74,6 +74,16 @@ class Claim:
     def verdict(self, files):
         return self.judge({name: f.value for name, f in self.figures(files).items()})
 
+    def of_hardware(self):
+        """Whether it is about hardware virtualization, so that its figures are exits, or times that take silicon."""
+        return "VT-x or SVM" in self.takes or self.has("exits(") or self.has("silicon(")
+
+    def by_exits(self):
+        return self.has("exits(") and not self.has("silicon(")
+
+    def has(self, sort):
+        return any(sort in expression for expression in self.evidence.values())
+
 
 SILICON = "a processor with VT-x or SVM, where `make bench` fills the column"
 SHADOW_SILICON = "a processor with VT-x or SVM, and its kvm module with `ept=0` or `npt=0`"
@@ -254,8 +264,14 @@ def row(claim, files):
 
 
 def count(files, verdict):
-    """How many claims have the verdict; `all`: how many there are."""
-    return len(CLAIMS) if verdict == "all" else sum(claim.verdict(files) == verdict for claim in CLAIMS)
+    """How many claims have the verdict; `all`: how many there are; `of hardware`, and of these `judged by exits`, without silicon."""
+    if verdict == "all":
+        return len(CLAIMS)
+    if verdict == "of hardware":
+        return sum(claim.of_hardware() for claim in CLAIMS)
+    if verdict == "judged by exits":
+        return sum(claim.by_exits() and claim.verdict(files) != UNTESTABLE for claim in CLAIMS)
+    return sum(claim.verdict(files) == verdict for claim in CLAIMS)
 
 
 def block(files):

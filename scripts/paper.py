@@ -6,7 +6,7 @@ A block stands between `<!-- generated: NAME from FILE -->` and `<!-- end -->`, 
 `<!-- value: FIGURE -->` (figures.py has the names) and `<!-- end -->`, in docs/*.md as well. `scripts/paper.py FILE...` points the
 blocks that FILE can fill at it and rewrites all blocks; without FILE every block and picture is made anew from the file
 that it names. Over each block stands of which kind its figures are (kinds.py). `--check` only says whether the blocks are
-what their files give (status 1 where not)."""
+what their files give (status 1 where not). Either way status 1 where a sentence says what the figures do not (learned.py)."""
 import os
 import re
 import sys
@@ -17,6 +17,7 @@ import exits
 import figure5
 import figures
 import kinds
+import learned
 import model_blocks
 import peers_table
 import plot
@@ -195,6 +196,10 @@ def main(args):
             with open(page, "w", encoding="utf-8") as file:
                 file.write(new)
             print(f"{page}: rewritten")
+    with open(PAPER, encoding="utf-8") as file:
+        for line in learned.findings(file.read(), files):
+            print(f"{PAPER}: {line}")
+            stale = 1
     if not check:
         draw(paths)
     return stale

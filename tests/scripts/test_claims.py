@@ -14,6 +14,7 @@ sys.path.insert(0, SCRIPTS)
 import _fixture
 import claims
 import figures
+import learned
 from _ok import check, done
 
 
@@ -74,6 +75,8 @@ def committed():
     head = claims.block(files)[0]
     check(f"the sum is that of the rows: {head}", sum(claims.count(files, v) for v in
           (claims.REPRODUCED, claims.CONTRADICTED, claims.UNTESTABLE)) == len(claims.CLAIMS))
+    of, judged = (claims.count(files, name) for name in ("of hardware", "judged by exits"))
+    check(f"{judged} of {of} claims about hardware are judged by exits", 0 < judged < of < len(claims.CLAIMS))
 
 
 def value(files, name):
@@ -150,6 +153,33 @@ def hardware(folder):
     check("but not with shadow paging", value(files, "silicon(shadow.nano/in)") is None)
 
 
+PAGE = "## What was learned\n\n- *It is so.* As seen.\n- *And so.* Too.\n\n## Next\n\nIt is <!-- value: x -->1<!-- end -->\n  of two, *said* by us.\n"
+
+
+def sentences(folder):
+    """What the page says in its own words stands as long as the figures bear it."""
+    files = figures.Files({"nano": _fixture.make(os.path.join(folder, "s.jsonl"), nano={"in": {"interp": 60}, "out": {"interp": 90}}, micro={})})
+    lower, higher, gone = ([claims.Less(*names)] for names in (("measured(interp.nano/in)", "measured(interp.nano/out)"),
+                           ("measured(interp.nano/out)", "measured(interp.nano/in)"), ("measured(interp.nano/in)", "measured(bt.nano/in)")))
+    check("lessons are found by the words that begin them", learned.said(PAGE) == ["It is so.", "And so."])
+    kept = learned.LESSONS, learned.SENTENCES
+    for what, lessons, phrases, expected in (
+            ("what holds is not told", {"It is so.": lower, "And so.": []}, {"It is 1 of two": lower}, []),
+            ("what has turned is, with its figures", {"It is so.": higher, "And so.": []}, {"It is 1 of two": higher},
+             ["`It is so.` does not hold any more", "`It is 1 of two` does not hold any more"]),
+            ("what has no figure does not hold", {"It is so.": gone, "And so.": []}, {}, ["bt.nano/in) is n/a"]),
+            ("a lesson needs a rule", {"It is so.": lower}, {}, ["`And so.` has no rule"]),
+            ("a rule needs a lesson", {"It is so.": lower, "And so.": [], "Not so.": []}, {"of three": []},
+             ["`Not so.` of scripts/learned.py is not said", "`of three` of scripts/learned.py is not said"])):
+        learned.LESSONS, learned.SENTENCES = lessons, phrases
+        found = learned.findings(PAGE, files)
+        check(f"{what} {found}", len(found) == len(expected) and all(e in f for e, f in zip(expected, found)))
+    learned.LESSONS, learned.SENTENCES = kept
+    for name, rule in {**learned.LESSONS, **learned.SENTENCES}.items():
+        check(f"{name} can come out both ways", not rule or both_ways(claims.Claim("", name, {n: n for c in rule for n in c.names}, rule, "")) ==
+              {claims.REPRODUCED, claims.CONTRADICTED})
+
+
 rules()
 conditions()
 with tempfile.TemporaryDirectory() as scratch:
@@ -157,5 +187,6 @@ with tempfile.TemporaryDirectory() as scratch:
     hardware(scratch)
     another_machine(scratch)
     factors(scratch)
+    sentences(scratch)
 committed()
 done()
