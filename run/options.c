@@ -355,8 +355,23 @@ static int check_names(const struct options *o, char *err, size_t err_size)
         snprintf(err, err_size, "model takes RESULTS, a file of `bench`, or --counts=FILE, --validate or --list");
         return -1;
     }
-    if (o->validate && (o->changes.count || o->map || o->mix)) {
+    return 0;
+}
+
+// An option that would have no effect beside another is refused, not passed over.
+static int check_together(const struct options *o, char *err, size_t err_size)
+{
+    bool asks = o->only || o->profile || o->policies.count, what_if = o->changes.count || o->map || o->mix;
+    if (o->list && (o->validate || asks || what_if)) {
+        snprintf(err, err_size, "--list names all that there is: no other option but --json and --root");
+        return -1;
+    }
+    if (o->validate && what_if) {
         snprintf(err, err_size, "--validate tests the model as it is: no --set, --map or --counts");
+        return -1;
+    }
+    if (o->mix && o->only) {
+        snprintf(err, err_size, "--counts=FILE takes the place of benchmarks: no --only");
         return -1;
     }
     if (o->ram % (2 * MIB)) {
@@ -384,7 +399,7 @@ int options_parse(int argc, char **argv, struct options *o, char *err, size_t er
         if (result)
             return result;
     }
-    return o->help ? 0 : check_names(o, err, err_size);
+    return o->help || (!check_names(o, err, err_size) && !check_together(o, err, err_size)) ? 0 : -1;
 }
 
 static void help_options(FILE *to, enum command command)

@@ -221,6 +221,9 @@ def usage(root):
     refused("a map of nothing known", USAGE, "neither", root, "--only=forkwait", "--map=sys:0:1:2,ptemod:0:1:2", RESULTS)
     refused("no map", USAGE, "no map", root, "--only=forkwait", "--map=syscall", RESULTS)
     refused("what if and validate", USAGE, "--set", root, "--validate", "--set=syscall=1", RESULTS)
+    refused("a choice of benchmarks where there is none", USAGE, "no --only", root, "--only=forkwait",
+            "--counts=" + root[7:] + "/model/mixes/three.mix", RESULTS)
+    refused("a choice among all that there is", USAGE, "--list", root, "--list", "--only=forkwait")
     refused("a folder without a model", BAD_FILE, "No such file", "--root=/tmp/nowhere", RESULTS)
     report(ringside("--help")[0] == OK and "--policy" in ringside("--help")[1], "--help")
 

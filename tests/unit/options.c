@@ -52,8 +52,8 @@ static void defaults(void)
 
 static void models(void)
 {
-    CHECK_EQ(parse("model", "--cpu=p4-672", "--list"), 0);
-    CHECK(parsed.list && !parsed.cpu_given);
+    CHECK_EQ(parse("model", "--cpu=p4-672", "--validate"), 0);
+    CHECK(parsed.validate && !parsed.cpu_given);
     CHECK_STR(parsed.profile, "p4-672"); // elsewhere --cpu is a number
     CHECK_EQ(parse("model", "--policy=a", "results"), 0);
     CHECK(parsed.policies.count == 1 && parsed.changes.count == 0);
