@@ -55,6 +55,7 @@ check "format" clang-format-14 --dry-run -Werror "${c[@]}"
 check "includes go down only" python3 scripts/check_includes.py "${c[@]}"
 check "sources" python3 scripts/check_sources.py "${all[@]}"
 check "figures in sentences" python3 scripts/check_figures.py
+check "what pages point at is there" python3 scripts/check_pages.py
 check "shell syntax" shell_syntax "${shell[@]}"
 check "builds without warnings" build
 check "what runs beside live vector registers" python3 scripts/check_quick.py build/obj/engines/bt/*.o build/obj/x86/paging.o

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """The checkers of `make lint`, and how test.py judges what programs and images print."""
+import glob
 import os
 import sys
 
@@ -8,6 +9,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 import check_figures
 import check_includes
+import check_pages
 import check_sources
 import test as runner
 from _ok import check, done
@@ -129,18 +131,30 @@ def values():
     check("different values fail", len(other) == 1 and other[0].failed)
 
 
-def reading():
-    root = os.path.join(os.path.dirname(__file__), "../..")
-    with open(os.path.join(root, "docs/READING"), encoding="utf-8") as file:
-        paths = [line.split()[0] for line in file if line.strip() and not line.startswith("#")]
-    gone = [path for path in paths if not os.path.exists(os.path.join(root, path))]
-    check("docs/READING names files that are there " + " ".join(gone), paths and not gone)
+def pages():
+    """Links, files and targets of make that a page names."""
+    makefile = "all: ## x\ncheck-cpu: setup\n\t$(if $(SEED),--seed=$(SEED))\n"
+
+    def ask(text, page="docs/cli.md"):
+        return list(check_pages.findings(page, text, makefile))
+    os.chdir(ROOT)
+    check("links to files, headings and the web lead somewhere", not ask("# The program\n[a](bt.md) [b](#the-program) [c](labs/README.md) [d](https://x)"))
+    check("a file that is not there is found", ask("[a](bt2.md)") == ["link to bt2.md: no such file"])
+    check("so is a heading, here and on another page", len(ask("[a](#nothing) [b](bt.md#nothing)")) == 2)
+    check("files named as code are there", not ask("`scripts/test.py`, `engines/bt/*.c`, `docs/labs`, `run/options` and\n\n    scripts/exits.py FILE\n"))
+    check("one that is not is found, in each kind of code", len(ask("`run/no.c`\n\n    run/never.c\n\n```\nrun/none.c\n```\n")) == 3)
+    check("what a reader makes need not be there", not ask("`results/local/lab1.jsonl`, `results/NAME.jsonl`, `model/profiles/NAME.profile`"))
+    check("docs/READING names files first", ask("# Part\nrun/main.c  what\nrun/no.c  what\n", "docs/READING") == ["run/no.c: no such file"])
+    check("make has the target and the variable", not ask("`make check-cpu SEED=3`, `make`"))
+    check("or has not", ask("`make check-gpu SEED=3 SIEVE=4`") == ["make check-gpu: no such target", "make SIEVE=4: no such variable"])
+    check("make in a sentence is a word", not ask("Two make a pair."))
+    check("the pages of the tree are looked at", len([p for pattern in check_pages.PAGES for p in glob.glob(pattern)]) > 20)
 
 
 typed_figures()
 includes()
 sources()
-reading()
+pages()
 judging()
 limits()
 values()

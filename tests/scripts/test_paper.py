@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The generated blocks of README.md and PAPER.md: how they are rewritten, and that those committed are up to date."""
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -86,31 +85,11 @@ def words(folder):
         del paper.BLOCKS["new"]
 
 
-def slugs(text):
-    """The anchors that GitHub gives a page's headings."""
-    heads = re.findall(r"^#+ (.+)$", text, re.M)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
-
-
-def links():
-    """Links on the pages lead somewhere: to a heading of the page, or to a file."""
-    root = os.path.join(SCRIPTS, "..")
-    for page in paper.PAGES:
-        with open(os.path.join(root, page), encoding="utf-8") as file:
-            text = file.read()
-        targets = set(re.findall(r"\]\(([^)\s]+)\)", text))
-        lost = [t for t in targets if t.startswith("#") and t[1:] not in slugs(text)]
-        folder = os.path.join(root, os.path.dirname(page))
-        lost += [t for t in targets if not t.startswith(("#", "http")) and not os.path.exists(os.path.join(folder, t.split("#")[0]))]
-        check(f"{page}: {len(targets)} links lead somewhere {lost}", not lost)
-
-
 with tempfile.TemporaryDirectory() as scratch:
     rewriting(scratch)
     sorts(scratch)
     words(scratch)
     sentences(scratch)
-links()
 now = subprocess.run([sys.executable, os.path.join(SCRIPTS, "paper.py"), "--check"], capture_output=True, text=True)
 check("the pages are what their results files give " + now.stdout.strip() + now.stderr.strip(),
       now.returncode == 0)
