@@ -100,7 +100,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 # What runs while a guest's vector registers are live must not use any (engines/bt/quick.c).
-$(BT_OBJ) $(B)/obj/x86/paging.o: CFLAGS += $(SCALAR)
+$(BT_OBJ) $(B)/obj/x86/encoding.o $(B)/obj/x86/paging.o: CFLAGS += $(SCALAR)
 
 $(RINGSIDE): $(B)/obj/run/main.o $(LIB_OBJ) $(ENGINES)
 	@mkdir -p $(@D)

@@ -494,6 +494,8 @@ bool x86_decode_mode(struct x86_decoder *d, enum x86_mode mode, const uint8_t *b
     const cs_x86 *x86 = &d->scratch->detail->x86;
     insn->id = (uint16_t)d->scratch->id;
     insn->length = (uint8_t)d->scratch->size;
+    if (ordered[opcode] == 0xc2) // ret imm16, whatever Capstone makes of 66 or 67 with REX.W
+        insn->length = (uint8_t)(opcode + 3);
     memcpy(insn->opcode, x86->opcode, sizeof insn->opcode);
     insn->modrm = x86->modrm;
     insn->operands = x86->op_count < 4 ? x86->op_count : 4;

@@ -6,6 +6,7 @@
 #define RINGSIDE_BT_CODE_H
 
 #include "engines/bt/bt.h"
+#include "x86/encoding.h"
 
 struct code {
     uint8_t *at;  // where the next byte goes: final address, written in place
@@ -35,22 +36,7 @@ void put_call(struct code *code, const void *to);             // call rel32, alw
 void put_jmp_cell(struct code *code, const void *cell);       // jmp *cell(%rip)
 void patch_rel32(uint8_t *field, const void *to); // the displacement field of a jmp, jcc, call or jrcxz-free branch
 
-// ---- Guest instructions: their parts (encoding.c, scratch.c) ----
-// Where the parts of a guest instruction's bytes are; worked out from the bytes.
-struct encoding {
-    uint8_t prefixes;      // legacy prefixes, count; a REX that is ignored is among them
-    uint8_t rex;           // the REX byte, or 0
-    uint8_t vex;           // 0, or 2 or 3: length of the VEX prefix
-    uint8_t map;           // 0: one-byte opcodes; 1: 0f; 2: 0f 38; 3: 0f 3a
-    uint8_t opcode_at;     // offset of the first opcode byte after REX or VEX
-    uint8_t modrm_at;      // 0: has none
-    uint8_t after_address; // offset of what follows ModRM, SIB and displacement (or moffs): the immediate
-};
-// False for what the rest of this file does not know: EVEX and XOP prefixes, and where Capstone sees another length.
-// The translator asks once for each instruction, treats false as an instruction that this CPU does not have, and never
-// passes one to the functions below.
-bool encoding_of(const uint8_t *bytes, const struct insn *in, struct encoding *e);
-
+// ---- Guest instructions: their registers (scratch.c) ----
 // Has rsp (or esp, sp, spl) as an explicit register operand: not inside a memory operand, unless the instruction is
 // lea.
 bool names_rsp(const struct insn *in);

@@ -16,10 +16,15 @@ static bool decode(struct bt *bt, const uint8_t *bytes, unsigned n, uint64_t rip
     return x86_decode_mode(&bt->decoder, code_mode(bt), bytes, n, rip, in);
 }
 
+static unsigned encoded_length(struct bt *bt, const uint8_t *bytes, unsigned left)
+{
+    return x86_encoded_length(code_mode(bt), bytes, left < X86_MAX_INSN ? left : X86_MAX_INSN);
+}
+
+// Do these bytes hold a whole instruction, or enough to say that there is none?
 static bool fits(struct bt *bt, const uint8_t *bytes, unsigned left)
 {
-    struct insn in;
-    return left >= X86_MAX_INSN || decode(bt, bytes, left, 0, &in);
+    return left >= X86_MAX_INSN || encoded_length(bt, bytes, left) <= left;
 }
 
 // Flags as Capstone's eflags word has them: what the instruction last decoded reads and surely writes.
@@ -100,7 +105,7 @@ static bool known(struct bt *bt, struct tu_insn *t, const uint8_t *bytes, unsign
     return encoding_of(bytes, &t->insn, &encoding);
 }
 
-// Outside 64-bit mode code has a limit, too.
+// Outside 64-bit mode code has a limit, too: rip lies within it, or #GP.
 static uint64_t code_address(struct bt *bt, uint64_t rip)
 {
     const struct segment *cs = &bt->seg[SEG_CS];
@@ -118,12 +123,13 @@ static bool read_insn(struct bt *bt, struct tu *tu, const uint8_t *bytes, unsign
     t->offset = (uint8_t)tu->bytes;
     unsigned length = 1;
     if (!known(bt, t, bytes, n, tu->rip + tu->bytes, &length)) {
-        struct insn in;
         tu->undefined = true;
-        tu->too_long = left > X86_MAX_INSN && decode(bt, bytes + 1, X86_MAX_INSN, 0, &in) && in.length == X86_MAX_INSN;
+        length = encoded_length(bt, bytes, left);
+        tu->too_long = length > X86_MAX_INSN;
+        if (tu->too_long)
+            length = X86_MAX_INSN;
         memset(&t->insn, 0, sizeof t->insn);
         t->insn.length = 1;
-        length = n; // any of these may be why, and a write to it may make an instruction of them
         t->legacy = false;
         *eflags = 0;
     } else {
@@ -162,6 +168,7 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
         ended = read_insn(bt, tu, s.bytes, s.left, &eflags[0]);
     } else {
         uint8_t both[X86_MAX_INSN];
+        code_address(bt, bt->rip + s.left); // before its page
         gpa_t second = mem_fetch(bt, (at & GUEST_PAGE_MASK) + GUEST_PAGE_SIZE);
         struct x86_code tail = x86_code_at(bt->ram, second);
         memcpy(both, s.bytes, s.left);
@@ -171,7 +178,7 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
         ended = true;
     }
     if (bt->segmented)
-        code_address(bt, tu->rip + (tu->undefined ? 0 : tu->bytes - 1));
+        code_address(bt, tu->rip + tu->bytes - 1);
     while (!ended && (tu->count < max || goes_on(tu, max)) && tu->bytes < s.left && may_go_on(bt, tu) &&
            fits(bt, s.bytes + tu->bytes, s.left - tu->bytes))
         ended = read_insn(bt, tu, s.bytes + tu->bytes, s.left - tu->bytes, &eflags[tu->count]);

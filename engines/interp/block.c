@@ -238,32 +238,24 @@ static HANDLER(op_breakpoint)
     return leave_before(c, op);
 }
 
-// One instruction that may go on in the next page. Sets b->second_page where it does.
+// One instruction that may go on in the next page. Sets b->second_page where it does. The limit comes before the fault
+// of a page behind it, and both before what the bytes are (SDM vol. 3, 6.9).
 static void build_first(struct cpu *c, struct lowering *low, struct block *b)
 {
     struct x86_code s = x86_code_at(c->ram, gpa(b->gpa));
     uint64_t room = code_room(c, b->rip);
-    unsigned left = s.left < room ? s.left : (unsigned)room;
-    if (left >= X86_MAX_INSN || lowering_fits(low, s.bytes, left)) {
-        lowering_insn(low, s.bytes, left);
-        return;
-    }
-    if (room <= s.left) {
-        if (s.left < X86_MAX_INSN || lowering_decodes(low, s.bytes, X86_MAX_INSN)) // with what lies beyond the limit
-            lowering_beyond(low);
-        else
-            lowering_insn(low, s.bytes, left);
-        return;
-    }
     uint8_t both[X86_MAX_INSN];
-    gpa_t second = fetch_second_page(c, b->rip);
-    struct x86_code tail = x86_code_at(c->ram, second);
-    memcpy(both, s.bytes, s.left);
-    memcpy(both + s.left, tail.bytes, X86_MAX_INSN - s.left);
-    b->second_page = second.v & GUEST_PAGE_MASK;
-    left = room < X86_MAX_INSN ? (unsigned)room : X86_MAX_INSN;
-    if (lowering_fits(low, both, left))
-        lowering_insn(low, both, left);
+    if (room > s.left && !lowering_fits(low, s.bytes, s.left)) {
+        gpa_t second = fetch_second_page(c, b->rip);
+        struct x86_code tail = x86_code_at(c->ram, second);
+        memcpy(both, s.bytes, s.left);
+        memcpy(both + s.left, tail.bytes, X86_MAX_INSN - s.left);
+        b->second_page = second.v & GUEST_PAGE_MASK;
+        s = (struct x86_code){both, X86_MAX_INSN};
+    }
+    unsigned left = s.left < room ? s.left : (unsigned)room;
+    if (lowering_fits(low, s.bytes, left))
+        lowering_insn(low, s.bytes, left);
     else
         lowering_beyond(low);
 }

@@ -11,6 +11,7 @@
 #include "engines/interp/mmx.h"
 #include "engines/interp/simd_args.h"
 #include "engines/interp/window.h"
+#include "x86/encoding.h"
 
 struct row {
     lower_fn *fn;
@@ -166,28 +167,24 @@ void lowering_start(struct lowering *low, struct cpu *c, uint64_t rip, struct op
     low->l.next = ops;
 }
 
-static bool decode(struct lowering *low, const uint8_t *bytes, unsigned left, struct insn *in)
+static unsigned encoded_length(struct lowering *low, const uint8_t *bytes, unsigned left)
 {
-    struct cpu *c = low->l.c;
-    return x86_decode_mode(&c->decoder, c->mode, bytes, left, low->l.rip, in);
-}
-
-bool lowering_decodes(struct lowering *low, const uint8_t *bytes, unsigned left)
-{
-    struct insn in;
-    return decode(low, bytes, left, &in);
+    return x86_encoded_length(low->l.c->mode, bytes, left < X86_MAX_INSN ? left : X86_MAX_INSN);
 }
 
 bool lowering_fits(struct lowering *low, const uint8_t *bytes, unsigned left)
 {
-    return left >= X86_MAX_INSN || lowering_decodes(low, bytes, left);
+    return left >= X86_MAX_INSN || encoded_length(low, bytes, left) <= left;
 }
 
-// 15 bytes that are no instruction, but would be one with a prefix less: longer than the limit (SDM vol. 2, 2.3.11).
-static bool is_too_long(struct lowering *low, const uint8_t *bytes, unsigned left)
+// What is no instruction: any of its bytes may be why, and a write to it may make one of them.
+static void lower_undefined(struct lowering *low, const uint8_t *bytes, unsigned left)
 {
-    struct insn in;
-    return left > X86_MAX_INSN && decode(low, bytes + 1, X86_MAX_INSN, &in) && in.length == X86_MAX_INSN;
+    unsigned length = encoded_length(low, bytes, left);
+    bool too_long = length > X86_MAX_INSN;
+    low->bytes += too_long ? X86_MAX_INSN : length;
+    low->l.ends = true;
+    emit(&low->l, too_long ? op_too_long : op_undefined);
 }
 
 void lowering_insn(struct lowering *low, const uint8_t *bytes, unsigned left)
@@ -197,21 +194,20 @@ void lowering_insn(struct lowering *low, const uint8_t *bytes, unsigned left)
     struct op *first = l->next;
     l->off = (uint16_t)low->bytes;
     l->nth = (uint8_t)low->insns;
-    bool decoded = decode(low, bytes, left, &in);
+    bool decoded = x86_decode_mode(&l->c->decoder, l->c->mode, bytes, left, l->rip, &in);
     l->len = decoded ? in.length : 1;
 
     const struct row *row = decoded ? row_of(&in) : NULL;
     bool exists = row && x86_lock_valid(&in) && row->fn(l, &in, row->arg);
-    if (!exists) {
+    if (exists) {
+        low->bytes += l->len;
+    } else {
         l->next = first;
-        emit(l, !decoded && is_too_long(low, bytes, left) ? op_too_long : op_undefined);
-        l->ends = true;
+        lower_undefined(low, bytes, left);
     }
     l->last = in;
     l->last_op = exists && l->next == first + 1 ? first : NULL;
     low->insns++;
-    // Where there is no instruction, any of the bytes may be why, and a write to it may make one of them.
-    low->bytes += decoded ? l->len : left < X86_MAX_INSN ? left : X86_MAX_INSN;
     l->rip += l->len;
 }
 

@@ -9,7 +9,20 @@ IMAGE("compat_segments");
 
 static uint64_t table[LIBRARY_ENTRIES + OWN_ENTRIES] __attribute__((aligned(16)));
 
-enum entry { SHORT, READ_ONLY, DOWN, STACK16, CODE_16, CODE_SHORT, ABSENT, CODE_LD, BASED_CODE, GATE, GATE_HIGH };
+enum entry {
+    SHORT,
+    READ_ONLY,
+    DOWN,
+    STACK16,
+    CODE_16,
+    CODE_SHORT,
+    ABSENT,
+    CODE_LD,
+    BASED_CODE,
+    CODE_PAGE,
+    GATE,
+    GATE_HIGH
+};
 #define SELECTOR(entry) ((uint16_t)(OWN_SELECTOR(entry) | 3))
 #define BYTES(type, limit, base) (D_TYPE(type) | D_S | D_DPL(3) | D_P | D_DB | D_LIMIT(limit) | D_BASE(base))
 #define TYPE_CALL_GATE 12
@@ -32,6 +45,7 @@ static void set_entries(void)
     own[ABSENT] = BYTES(TYPE_READ_WRITE, 0xff, DATA32) & ~D_P;
     own[CODE_LD] = CODE64_DESCRIPTOR(3) | D_DB;
     own[BASED_CODE] = BYTES(TYPE_EXECUTE_READ, 0xffffff, AT32 - 0x1000);
+    own[CODE_PAGE] = BYTES(TYPE_EXECUTE_READ, PAGE32 - 1, AT32);
     own[GATE] =
         (to & 0xffff) | (uint64_t)KERNEL_CS << 16 | D_TYPE(TYPE_CALL_GATE) | D_DPL(3) | D_P | (to >> 16 & 0xffff) << 48;
     own[GATE_HIGH] = to >> 32;
@@ -105,6 +119,32 @@ CODE32(runs_out, ".rept 0x2f; nop; .endr; .byte 0x8b, 0xc0");
 CODE32(jumps_out, "jmp 1f; .org jumps_out + 0x60; 1: int3");
 CODE32(based, "call 1f; 1: popl %eax; int3");
 
+// Two bytes at the end of the page and of the code segment, or with more of it where there is no page.
+static void run_last(uint8_t first, uint8_t second, unsigned more)
+{
+    struct trap_frame regs = regs32();
+    table[LIBRARY_ENTRIES + CODE_PAGE] = BYTES(TYPE_EXECUTE_READ, PAGE32 - 1 + more, AT32);
+    *(volatile uint8_t *)(AT32 + PAGE32 - 2) = first;
+    *(volatile uint8_t *)(AT32 + PAGE32 - 1) = second;
+    regs.cs = SELECTOR(CODE_PAGE);
+    regs.rip = PAGE32 - 2;
+    run_regs(sixteen, sixteen_end, &regs);
+    CHECK(ended.at.rip == PAGE32 - 2 && ended.at.error == (ended.at.vector == VEC_PF ? PF_FETCH | PF_USER : 0));
+}
+
+// The limit comes before the next page, and both before what the instruction is (SDM vol. 3, 6.9).
+static void code_at_both_ends(void)
+{
+    run_last(0x0f, 0x04, 0); // no instruction, and these bytes say so
+    CHECK_EQ(ended.at.vector, VEC_UD);
+    run_last(0x0f, 0xff, 0); // ud0, by Intel with a modrm
+    CHECK_NOT_QEMU(ended.at.vector == VEC_GP || (ended.at.vector == VEC_UD && cpuid(0, 0).ebx == 0x68747541));
+    run_last(0x8b, 0x05, 0);
+    CHECK_EQ_NOT_QEMU(ended.at.vector, VEC_GP);
+    run_last(0x8b, 0x05, 1);
+    CHECK(ended.at.vector == VEC_PF && ended.cr2 == AT32 + PAGE32);
+}
+
 static void code(void)
 {
     struct trap_frame regs = regs32();
@@ -168,6 +208,7 @@ int image_main(void)
     data();
     stack();
     code();
+    code_at_both_ends();
     gate();
     kernel();
     return 0;

@@ -36,6 +36,23 @@ static void by_its_length(void)
     CHECK_EQ(bad, 0);
 }
 
+// What comes behind the fifteenth byte says nothing: neither makes it an instruction, nor #UD of #GP.
+static void by_what_lies_behind(void)
+{
+    static const uint8_t behind[] = {0x90, 0x04, 0x66, 0xc0, RET_INSTRUCTION, 0xff};
+    unsigned bad = 0;
+    for (unsigned opcode = 0; opcode < 2; opcode++) {
+        for (unsigned i = 0; i < 15; i++)
+            code[i] = 0x66;
+        code[14] = opcode ? 0x0f : 0x66;
+        for (unsigned i = 0; i < 2 * sizeof behind; i++) {
+            code[15] = behind[i % sizeof behind];
+            bad += catch_fault(fetch, (void *)code).vector != VEC_GP;
+        }
+    }
+    CHECK_EQ(bad, 0);
+}
+
 // The byte lies in the next page.
 static void across_a_border(void)
 {
@@ -58,6 +75,7 @@ int image_main(void)
     map_page(TEST_VA + PAGE, phys_of(page_alloc()), PTE_P | PTE_W);
     by_its_opcode();
     by_its_length();
+    by_what_lies_behind();
     across_a_border();
     return 0;
 }

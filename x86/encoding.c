@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Where the parts of a guest instruction's bytes are (SDM vol. 2, chapter 2 and appendix A): Capstone says what an
-// instruction means, but carrying it over means to copy some of its bytes and to change others.
-#include "engines/bt/code.h"
+// The parts of an instruction's bytes (SDM vol. 2, chapter 2 and appendix A), defined or not.
+#include "x86/encoding.h"
 
 #include <string.h>
 
-// A reader over the instruction's bytes that stops at its end.
+// A reader over the bytes; what lies behind them reads as 0, and `at` says how many it would have taken.
 struct reader {
     const uint8_t *bytes;
-    unsigned at, length;
+    unsigned at, n;
+    enum x86_mode mode;
     bool opsize, addrsize; // prefixes 66, 67
-    bool legacy;           // not 64-bit mode; opsize is: operands of 16 bits
-    uint8_t addr_size;
 };
+
+static uint8_t peek_behind(const struct reader *r, unsigned ahead)
+{
+    return r->at + ahead < r->n ? r->bytes[r->at + ahead] : 0;
+}
 
 static uint8_t peek(const struct reader *r)
 {
-    return r->at < r->length ? r->bytes[r->at] : 0;
+    return peek_behind(r, 0);
 }
 
 static bool is_legacy_prefix(uint8_t byte)
@@ -36,16 +39,16 @@ static bool in_set(const uint64_t set[4], uint8_t opcode)
 static const uint64_t modrm_one_byte[4] = {
     // appendix A.3, table A-2
     ROWS(0x0f0f, 0x0f0f, 0x0f0f, 0x0f0f), // add ... cmp
-    ROWS(0x0000, 0x0000, 0x0a08, 0x0000), // 63 movsxd, 69 6b imul
+    ROWS(0x0000, 0x0000, 0x0a0c, 0x0000), // 62 bound, 63 movsxd, 69 6b imul
     ROWS(0xffff, 0x0000, 0x0000, 0x0000), // 80-8f
-    ROWS(0x00c3, 0xff0f, 0x0000, 0xc0c0), // c0 c1 c6 c7, d0-d3 d8-df, f6 f7 fe ff
+    ROWS(0x00f3, 0xff0f, 0x0000, 0xc0c0), // c0 c1 c4-c7, d0-d3 d8-df, f6 f7 fe ff
 };
 static const uint64_t modrm_0f[4] = {
     // table A-3
-    ROWS(0xa00f, 0xffff, 0xff0f, 0x0000), // all but 04-0c 0e, 24-27, 30-3f
+    ROWS(0x200f, 0xffff, 0xff0f, 0x0000), // all but 04-0c 0e 0f, 24-27, 30-3f
     ROWS(0xffff, 0xffff, 0xffff, 0xff7f), // all but 77 emms
-    ROWS(0x0000, 0xffff, 0xf8f8, 0xfdff), // all but 80-8f, a0-a2 a8-aa, b9 ud1 (by Capstone)
-    ROWS(0x00ff, 0xffff, 0xffff, 0x7fff), // all but c8-cf bswap, ff ud0 (by Capstone)
+    ROWS(0x0000, 0xffff, 0xf8f8, 0xffff), // all but 80-8f, a0-a2 a8-aa
+    ROWS(0x00ff, 0xffff, 0xffff, 0xffff), // all but c8-cf bswap
 };
 
 static bool has_modrm(const struct encoding *e, uint8_t opcode)
@@ -53,11 +56,24 @@ static bool has_modrm(const struct encoding *e, uint8_t opcode)
     return e->map == 0 ? in_set(modrm_one_byte, opcode) : e->map == 1 ? in_set(modrm_0f, opcode) : true;
 }
 
+// Whether operands have 16 bits.
+static bool is_short(const struct reader *r, const struct encoding *e)
+{
+    return r->opsize != (r->mode == X86_CODE16) && !(e->rex & 8);
+}
+
+static unsigned address_size(const struct reader *r)
+{
+    if (r->mode == X86_CODE64)
+        return r->addrsize ? 4 : 8;
+    return r->addrsize != (r->mode == X86_CODE16) ? 2 : 4;
+}
+
 // Immediates and branch displacements of z size: 16 bits under 66, else 32. Near branches too, where processors
 // disagree about 66; they are never carried over as they are.
 static unsigned immediate_z(const struct reader *r, const struct encoding *e)
 {
-    return r->opsize && !(e->rex & 8) ? 2 : 4;
+    return is_short(r, e) ? 2 : 4;
 }
 
 static unsigned immediate_one_byte(const struct reader *r, const struct encoding *e, uint8_t opcode, uint8_t modrm)
@@ -106,6 +122,9 @@ static unsigned immediate_one_byte(const struct reader *r, const struct encoding
         return 2;
     case 0xc8: // enter
         return 3;
+    case 0x9a:
+    case 0xea: // call and jmp to a far pointer, not in 64-bit mode
+        return immediate_z(r, e) + 2;
     case 0xf6:
         return (modrm >> 3 & 7) < 2 ? 1 : 0; // test
     case 0xf7:
@@ -119,7 +138,6 @@ static unsigned immediate_0f(const struct reader *r, const struct encoding *e, u
     if (opcode >= 0x80 && opcode <= 0x8f) // jcc
         return immediate_z(r, e);
     switch (opcode) {
-    case 0x0f: // 3DNow: the opcode is behind the operands
     case 0x70: // shuffles, vector shifts
     case 0x71:
     case 0x72:
@@ -136,41 +154,53 @@ static unsigned immediate_0f(const struct reader *r, const struct encoding *e, u
     return 0;
 }
 
-// A REX that counts is right before the opcode; any other one is ignored (SDM vol. 2, 2.2.1).
-static bool at_rex(const struct reader *r)
+static unsigned immediate(const struct reader *r, const struct encoding *e, uint8_t opcode, uint8_t modrm)
 {
-    return !r->legacy && (peek(r) & 0xf0) == 0x40;
+    if (e->map == 0)
+        return immediate_one_byte(r, e, opcode, modrm);
+    if (e->map == 1)
+        return immediate_0f(r, e, opcode);
+    return e->map == 3 ? 1 : 0;
 }
 
-// Legacy prefixes, with any ignored REX among them, then REX or VEX. False for what encoding_of's contract leaves out.
-static bool read_prefixes(struct reader *r, struct encoding *e)
+// A REX that counts is right before the opcode; any other one is ignored (SDM vol. 2, 2.2.1).
+static bool rex_at(const struct reader *r, unsigned ahead)
+{
+    return r->mode == X86_CODE64 && (peek_behind(r, ahead) & 0xf0) == 0x40;
+}
+
+// Legacy prefixes, with any ignored REX among them, then the REX that counts.
+static void read_prefixes(struct reader *r, struct encoding *e)
 {
     for (;; r->at++) {
-        struct reader behind = *r;
-        behind.at++;
-        if (!is_legacy_prefix(peek(r)) && !(at_rex(r) && (at_rex(&behind) || is_legacy_prefix(peek(&behind)))))
+        uint8_t byte = peek(r);
+        if (!is_legacy_prefix(byte) && !(rex_at(r, 0) && (rex_at(r, 1) || is_legacy_prefix(peek_behind(r, 1)))))
             break;
-        r->opsize |= peek(r) == 0x66;
-        r->addrsize |= peek(r) == 0x67;
+        r->opsize |= byte == 0x66;
+        r->addrsize |= byte == 0x67;
     }
     e->prefixes = (uint8_t)r->at;
-    if (r->legacy && (r->at + 1 >= r->length || r->bytes[r->at + 1] < 0xc0)) // les and lds are there, and no REX
-        return true;
-    if (at_rex(r)) {
+    if (rex_at(r, 0))
         e->rex = r->bytes[r->at++];
+}
+
+// VEX and EVEX (SDM vol. 2, 2.3.5 and 2.7). False: there is no such opcode map. Of its number two bits say how the
+// instruction goes on, as of the reserved ones seen on Intel's Emerald Rapids.
+static bool read_vex(struct reader *r, struct encoding *e)
+{
+    uint8_t first = peek(r), second = peek_behind(r, 1);
+    if (r->mode != X86_CODE64 && second < 0xc0) // les, lds and bound, with their modrm
         return true;
-    }
-    if (peek(r) == 0xc5) {
-        e->vex = 2;
-        e->map = 1;
-    } else if (peek(r) == 0xc4) {
-        e->vex = 3;
-        e->map = r->at + 1 < r->length ? r->bytes[r->at + 1] & 0x1f : 0;
-        if (e->map < 1 || e->map > 3)
-            return false;
-    }
-    r->at += e->vex;
-    return true;
+    if (first == 0xc5)
+        e->vex = 2, e->map = 1;
+    else if (first == 0xc4)
+        e->vex = 3, e->map = second & 3;
+    else if (first == 0x62)
+        e->vex = 4, e->map = second & 3;
+    else
+        return true;
+    r->at += e->map ? e->vex : 2;
+    return e->map;
 }
 
 static uint8_t read_opcode(struct reader *r, struct encoding *e)
@@ -178,8 +208,12 @@ static uint8_t read_opcode(struct reader *r, struct encoding *e)
     e->opcode_at = (uint8_t)r->at;
     if (!e->vex && peek(r) == 0x0f) {
         r->at++;
-        e->map = peek(r) == 0x38 ? 2 : peek(r) == 0x3a ? 3 : 1;
-        r->at += e->map > 1;
+        if ((peek(r) & 0xf8) == 0x38) { // 38 and 3a; the others are reserved, and read as these
+            e->map = peek(r) & 2 ? 3 : 2;
+            r->at++;
+        } else {
+            e->map = 1;
+        }
     }
     uint8_t opcode = peek(r);
     r->at++;
@@ -198,9 +232,9 @@ static uint8_t read_address(struct reader *r, struct encoding *e, uint8_t opcode
     e->modrm_at = (uint8_t)r->at;
     uint8_t modrm = peek(r), mod = modrm >> 6, rm = modrm & 7;
     r->at++;
-    if (mod == 3 || (e->map == 1 && !e->vex && opcode >= 0x20 && opcode <= 0x23)) // control registers: mod is ignored
+    if (mod == 3 || (e->map == 1 && opcode >= 0x20 && opcode <= 0x23)) // control registers: mod is ignored
         return modrm;
-    if (r->addr_size == 2) {
+    if (address_size(r) == 2) {
         read_short_address(r, mod, rm);
         return modrm;
     }
@@ -213,26 +247,35 @@ static uint8_t read_address(struct reader *r, struct encoding *e, uint8_t opcode
     return modrm;
 }
 
+// False: an opcode map that there is not; r->at is behind what says so.
+static bool read_parts(struct reader *r, struct encoding *e)
+{
+    memset(e, 0, sizeof *e);
+    read_prefixes(r, e);
+    if (!read_vex(r, e))
+        return false;
+    uint8_t opcode = read_opcode(r, e), modrm = 0;
+    if (has_modrm(e, opcode))
+        modrm = read_address(r, e, opcode);
+    else if (e->map == 0 && opcode >= 0xa0 && opcode <= 0xa3)
+        r->at += address_size(r);
+    e->after_address = (uint8_t)r->at;
+    r->at += immediate(r, e, opcode, modrm);
+    return true;
+}
+
+unsigned x86_encoded_length(enum x86_mode mode, const uint8_t *bytes, unsigned n)
+{
+    struct reader r = {.bytes = bytes, .n = n, .mode = mode};
+    struct encoding e;
+    read_parts(&r, &e);
+    return r.at;
+}
+
 bool encoding_of(const uint8_t *bytes, const struct insn *in, struct encoding *e)
 {
-    struct reader r = {
-        .bytes = bytes, .length = in->length, .legacy = in->mode != X86_CODE64, .addr_size = in->addr_size};
-    memset(e, 0, sizeof *e);
-    if (!read_prefixes(&r, e))
-        return false;
-    if (r.legacy)
-        r.opsize = in->op_size == 2;
-    uint8_t opcode = read_opcode(&r, e), modrm = 0;
-    if (e->map == 0 && (opcode == 0x62 || (opcode == 0x8f && (peek(&r) & 0x38) != 0))) // EVEX, XOP
-        return false;
-    if (has_modrm(e, opcode))
-        modrm = read_address(&r, e, opcode);
-    else if (e->map == 0 && opcode >= 0xa0 && opcode <= 0xa3)
-        r.at += r.legacy ? in->addr_size : r.addrsize ? 4 : 8;
-    e->after_address = (uint8_t)r.at;
-    r.at += e->map == 0   ? immediate_one_byte(&r, e, opcode, modrm)
-            : e->map == 1 ? immediate_0f(&r, e, opcode)
-            : e->map == 3 ? 1
-                          : 0;
-    return r.at == in->length;
+    struct reader r = {.bytes = bytes, .n = in->length, .mode = (enum x86_mode)in->mode};
+    bool read = read_parts(&r, e);
+    bool xop = !e->map && bytes[e->opcode_at] == 0x8f && in->modrm & 0x38; // pop, but that Capstone knows AMD's XOP
+    return read && r.at == in->length && e->vex < 4 && !xop;
 }
