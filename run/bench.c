@@ -120,13 +120,13 @@ static int keep(struct bench *b, const struct job *job, json_t *record)
     return write_record(b, json_incref(record));
 }
 
-// Why a job is not started at all, or NULL.
-static const char *refusal(const struct bench *b, const struct job *job)
+// The record of a job that is not started at all, or NULL.
+static json_t *refusal(const struct bench *b, const struct job *job, size_t order)
 {
     if (monotonic_ns() - b->start_ns >= b->plan.box_ns)
-        return "not run: the time of --quick was used up";
+        return sample_skipped(&b->plan, job, order, "not run: the time of the whole run was used up");
     if (b->gave_up[job->image * b->plan.engine_count + job->engine])
-        return "not run again: an earlier process ran into its time limit";
+        return sample_failed(&b->plan, job, order, -1, "not run again: an earlier process ran into its time limit");
     return NULL;
 }
 
@@ -134,24 +134,23 @@ static const char *refusal(const struct bench *b, const struct job *job)
 static int do_job(struct bench *b, size_t order)
 {
     const struct job *job = &b->plan.job[order];
-    const char *why_not = refusal(b, job);
-    if (why_not) {
-        json_t *record = sample_failed(&b->plan, job, order, -1, why_not);
+    json_t *record = refusal(b, job, order);
+    if (record) {
         int result = keep(b, job, record);
         json_decref(record);
         return result;
     }
     uint64_t left = b->plan.box_ns - (monotonic_ns() - b->start_ns);
+    bool last = left < b->plan.timeout_ns;
     const struct sample_request request = {.plan = &b->plan,
                                            .job = job,
                                            .order = order,
-                                           .timeout_ns =
-                                               left < b->plan.timeout_ns ? left + NS_PER_S / 10 : b->plan.timeout_ns,
+                                           .timeout_ns = last ? left + NS_PER_S / 10 : b->plan.timeout_ns,
+                                           .last = last,
                                            .stop_fd = b->stop_fd,
                                            .tick = tick,
                                            .tick_ctx = &b->progress};
     struct sample_result sample;
-    json_t *record;
     size_t i;
     int result = 0;
     sample_run(&request, &sample);
@@ -210,6 +209,8 @@ static enum exit_status measure(struct bench *b)
         snprintf(b->err, b->err_size, "nothing could be measured; the reasons are in %.300s", b->results.path);
         return STATUS_UNAVAILABLE;
     }
+    if (b->summary.skipped)
+        printf("left out: %zu rows; the reasons are in the file\n", b->summary.skipped);
     if (b->summary.failed)
         snprintf(b->err, b->err_size, "%zu of %zu processes gave no sample", b->summary.failed, b->plan.job_count);
     return b->summary.failed ? STATUS_GUEST_FAILED : STATUS_OK;

@@ -35,7 +35,7 @@ static void set_effort(struct plan *plan, const struct options *o)
     plan->reps = (unsigned)or_default(o->reps, e->reps);
     plan->cycles = or_default(o->cycles, e->cycles);
     plan->timeout_ns = or_default(o->timeout_ns, e->timeout_ns);
-    plan->box_ns = e->box_ns;
+    plan->box_ns = or_default(o->within_ns, e->box_ns);
     plan->cpu = o->cpu_given ? (int)o->cpu : pin_default();
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);

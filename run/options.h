@@ -38,6 +38,7 @@ struct options {
     uint64_t ram, serial_limit; // bytes
     bool ram_given;
     uint64_t timeout_ns; // 0: the command's default
+    uint64_t within_ns;  // of a whole run of bench; 0: the default
     uint64_t switch_ns;  // 0: none
     uint64_t budget, runs, reps, cycles;
     uint64_t seed;

@@ -83,13 +83,12 @@ static void add_failed(const struct sample_request *r, struct sample_result *res
     json_array_append_new(result->records, sample_failed(r->plan, r->job, r->order, status, reason));
 }
 
-// The back end under the engine has met its limits: no failure of what was measured, and no figure.
-static void add_unsupported(const struct sample_request *r, struct sample_result *result, const char *reason)
+json_t *sample_skipped(const struct plan *plan, const struct job *job, size_t order, const char *reason)
 {
-    json_t *o = heading("skipped", r->plan, r->job, r->order);
+    json_t *o = heading("skipped", plan, job, order);
     json_object_set_new(o, "bench", json_null());
     json_object_set_new(o, "reason", json_text(reason));
-    json_array_append_new(result->records, o);
+    return o;
 }
 
 static void add_sample(const struct sample_request *r, struct sample_result *result, json_t *bench, uint64_t wall_ns,
@@ -172,17 +171,20 @@ static void add_failure_of(const struct sample_request *r, struct sample_result 
 {
     char reason[256];
     const char *said = json_string_value(json_object_get(run, "reason"));
-    if (child->timed_out)
+    bool late = child->timed_out || child->status == STATUS_TIMEOUT;
+    if (late && r->last)
+        snprintf(reason, sizeof reason, "cut off: the time of the whole run was used up");
+    else if (child->timed_out)
         snprintf(reason, sizeof reason, "did not end within %.1f s", (double)r->timeout_ns / NS_PER_S);
     else if (child->signal)
         snprintf(reason, sizeof reason, "ended by signal %d (%s)", child->signal, strsignal(child->signal));
     else
         snprintf(reason, sizeof reason, "%.250s", said && *said ? said : last_line(child->err));
-    if (child->status == STATUS_UNSUPPORTED && !child->timed_out)
-        add_unsupported(r, result, reason);
+    if (late ? r->last : child->status == STATUS_UNSUPPORTED)
+        json_array_append_new(result->records, sample_skipped(r->plan, r->job, r->order, reason));
     else
         add_failed(r, result, child->status, reason);
-    result->timed_out = child->timed_out || child->status == STATUS_TIMEOUT;
+    result->timed_out = late;
 }
 
 void sample_run(const struct sample_request *request, struct sample_result *result)

@@ -14,6 +14,7 @@ struct sample_request {
     const struct job *job;
     size_t order;
     uint64_t timeout_ns;
+    bool last; // it has what is left of the whole run's time, and may be cut off
     int stop_fd;
     void (*tick)(void *ctx);
     void *tick_ctx;
@@ -29,5 +30,7 @@ void sample_run(const struct sample_request *request, struct sample_result *resu
 
 // A `failed` record. status: -1 where there is none.
 json_t *sample_failed(const struct plan *plan, const struct job *job, size_t order, int status, const char *reason);
+// A `skipped` record: no figure, and no failure of what was to be measured.
+json_t *sample_skipped(const struct plan *plan, const struct job *job, size_t order, const char *reason);
 
 #endif

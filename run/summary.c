@@ -97,8 +97,8 @@ void summary_print(struct summary *s, const struct plan *plan)
     char column[COLUMN_SIZE];
     if (s->row_count)
         qsort(s->row, s->row_count, sizeof *s->row, by_name);
-    printf("TSC cycles an iteration, median%s\n\n%-24s", plan->box_ns != UINT64_MAX ? " (--quick: a first look)" : "",
-           "");
+    printf("TSC cycles an iteration, median%s\n\n%-24s",
+           plan->box_ns != UINT64_MAX ? " (a first look, bounded in time)" : "", "");
     for (size_t e = 0; e < plan->engine_count; e++)
         printf("%16s", plan->engine[e].name);
     putchar('\n');

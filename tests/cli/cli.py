@@ -317,6 +317,17 @@ def bench_unsupported(files):
            "bench: what a back end cannot do is skipped, with the reason", f"{status} {rows}")
 
 
+def bench_within(files):
+    """What the time of the whole run does not suffice for is no failure of a bench either, but is named."""
+    path = os.path.join(files.folder, "within.jsonl")
+    status, out, err = ringside("bench", "--engines=interp", "--runs=1000", "--reps=1", "--cycles=20000000", "--within=5", f"--out={path}", "nano/idle")
+    rows = [r for r in lines_of(path) if r["type"] in ("failed", "skipped", "sample")]
+    left = [r for r in rows if r["type"] == "skipped"]
+    report(status == OK and len(rows) == 1000 and 0 < len(left) < 1000 and all("the whole run" in r["reason"] for r in left) and
+           rows[0]["type"] == "sample", "bench: what does not fit into --within is skipped, with the reason", f"{status} {len(left)} {err[-200:]}")
+    report(f"left out: {len(left)} rows" in out, "bench: and counted at the end", out[-200:])
+
+
 def has_sample(path):
     if not os.path.exists(path):
         return False
@@ -381,6 +392,7 @@ def main():
         only_interp(files)
         bench(files)
         bench_unsupported(files)
+        bench_within(files)
         bench_interrupted(files)
     helps()
     return exit_status()
