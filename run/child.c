@@ -70,31 +70,31 @@ static bool take(int fd, struct buffer *b)
     return got > 0;
 }
 
-// Waits for both ends of file, or for a reason to give up. Sets timed_out and stopped.
+// Waits for both ends of file, or for a reason to give up. Sets timed_out and stopped. What the child had done by the
+// time limit counts however late we come to see it: there is a last look at what it has printed, and at its end.
 static void collect(const struct child_request *request, int out_fd, int err_fd, struct buffer *out, struct buffer *err,
                     struct child_result *result)
 {
     struct pollfd fds[3] = {
         {.fd = out_fd, .events = POLLIN}, {.fd = err_fd, .events = POLLIN}, {.fd = request->stop_fd, .events = POLLIN}};
     uint64_t start = monotonic_ns(), next_tick = start + TICK_NS;
-    while (fds[0].fd >= 0 || fds[1].fd >= 0) {
+    for (bool late = false; !late && (fds[0].fd >= 0 || fds[1].fd >= 0);) {
         uint64_t now = monotonic_ns();
         if (now >= next_tick) {
             if (request->tick)
                 request->tick(request->tick_ctx);
             next_tick = now + TICK_NS;
         }
-        if ((result->timed_out = now - start >= request->timeout_ns))
-            return;
+        late = now - start >= request->timeout_ns;
         uint64_t left = request->timeout_ns - (now - start), wait = next_tick - now < left ? next_tick - now : left;
-        if (poll(fds, 3, (int)(wait / 1000000) + 1) <= 0)
-            continue;
-        if ((result->stopped = fds[2].revents != 0))
+        int ready = poll(fds, 3, late ? 0 : (int)(wait / 1000000) + 1);
+        if (ready > 0 && (result->stopped = fds[2].revents != 0))
             return;
-        if (fds[0].revents && !take(out_fd, out))
+        if (ready > 0 && fds[0].revents && !take(out_fd, out))
             fds[0].fd = -1;
-        if (fds[1].revents && !take(err_fd, err))
+        if (ready > 0 && fds[1].revents && !take(err_fd, err))
             fds[1].fd = -1;
+        result->timed_out = late && (fds[0].fd >= 0 || fds[1].fd >= 0);
     }
 }
 
