@@ -11,12 +11,14 @@
 #define MS 1000000ull
 
 static atomic_uint kicks;
+static _Atomic uint64_t first_kick; // when
 static char message[128];
 
 static void count_kick(struct vcpu *v)
 {
     (void)v;
-    atomic_fetch_add(&kicks, 1);
+    if (atomic_fetch_add(&kicks, 1) == 0)
+        atomic_store(&first_kick, monotonic_ns());
 }
 
 static int no_irq_line(struct vcpu *v, unsigned gsi, bool level)
@@ -44,12 +46,13 @@ static void run_guest(uint64_t ns)
 
 static bool wait_for_kicks(unsigned n)
 {
-    for (uint64_t end = monotonic_ns() + 5000 * MS; atomic_load(&kicks) < n && monotonic_ns() < end;)
+    for (uint64_t end = monotonic_ns() + 60000 * MS; atomic_load(&kicks) < n && monotonic_ns() < end;)
         continue;
     return atomic_load(&kicks) >= n;
 }
 
-// The vCPU's thread has come out; how many kicks there were, once none is under way any more.
+// The vCPU's thread has come out; how many kicks there were. One may be under way where the watching thread has lost
+// its CPU at that point, and be counted later; of two the second is another one.
 static unsigned seen(struct watch *w)
 {
     watch_seen(w);
@@ -65,19 +68,18 @@ static void deadlines(void)
     if (!CHECK(w != NULL))
         return;
     watch_deadline(w, begin + 20 * MS);
-    CHECK_EQ(atomic_load(&kicks), 0);
-    CHECK(wait_for_kicks(1) && monotonic_ns() >= begin + 20 * MS);
     CHECK(wait_for_kicks(3)); // nobody has seen it: it is repeated
+    CHECK(atomic_load(&first_kick) >= begin + 20 * MS);
     unsigned before = seen(w);
     watch_deadline(w, begin); // in the past: at once
-    CHECK(wait_for_kicks(before + 1));
+    CHECK(wait_for_kicks(before + 2));
     before = seen(w);
     watch_deadline(w, monotonic_ns() + 400 * MS);
     watch_deadline(w, UINT64_MAX);
     begin = monotonic_ns();
     watch_sleep(w, begin + 600 * MS);
     CHECK(monotonic_ns() >= begin + 600 * MS);
-    CHECK_EQ(atomic_load(&kicks), before); // the deadline was withdrawn
+    CHECK(atomic_load(&kicks) <= before + 1); // the deadline was withdrawn: it would have come again and again
     CHECK(!watch_interrupted(w) && !watch_timed_out(w));
     watch_stop(w);
 }
@@ -90,7 +92,7 @@ static void timeout(void)
     watch_sleep(w, begin + 20000 * MS); // the time limit ends the sleep
     CHECK(watch_timed_out(w) && !watch_interrupted(w));
     CHECK(monotonic_ns() < begin + 10000 * MS);
-    CHECK(atomic_load(&kicks) >= 1);
+    CHECK(wait_for_kicks(1));
     watch_stop(w);
 }
 
@@ -110,12 +112,33 @@ static void interrupt(void)
     CHECK_EQ(sigismember(&after, SIGINT), sigismember(&before, SIGINT));
 }
 
+// Spins for some looks of the watching thread, and gives how many kicks there were. It must get its share of a CPU
+// meanwhile: on a host that keeps it from running it is not to be told from one that sleeps, so that it spins again,
+// some times.
+static unsigned kicks_while_running(void)
+{
+    unsigned found = 0;
+    uint64_t longest = 200 * MS; // without a CPU; less than the time between two looks
+    for (unsigned tries = 0; tries < 50 && longest >= 200 * MS; tries++) {
+        unsigned before = atomic_load(&kicks);
+        uint64_t last = monotonic_ns(), end = last + 600 * MS;
+        longest = 0;
+        for (uint64_t now; (now = monotonic_ns()) < end; last = now)
+            longest = now - last > longest ? now - last : longest;
+        found = atomic_load(&kicks) - before;
+        if (!found)
+            break;
+    }
+    return found;
+}
+
 // A guest that halted within an engine that waits itself is asked about; a running one is left alone.
 static void sleeper(void)
 {
     struct vcpu v;
     struct watch *w = start(&waits_itself, &v, 3600 * 1000 * MS);
-    usleep(900 * 1000);
+    for (unsigned i = 0; i < 3000 && !atomic_load(&kicks); i++)
+        usleep(20 * 1000);
     CHECK(atomic_load(&kicks) >= 1);
     watch_stop(w);
     w = start(&plain, &v, 3600 * 1000 * MS);
@@ -123,10 +146,8 @@ static void sleeper(void)
     CHECK_EQ(atomic_load(&kicks), 0);
     watch_stop(w);
     w = start(&waits_itself, &v, 3600 * 1000 * MS);
-    run_guest(600 * MS);
-    unsigned while_running = atomic_load(&kicks);
+    CHECK_EQ(kicks_while_running(), 0);
     watch_stop(w);
-    CHECK_EQ(while_running, 0);
 }
 
 // A debugger's bytes: one kick for what has come, until somebody listens again; and the end of the connection.
@@ -149,15 +170,15 @@ static void input(void)
     unsigned before = seen(w);
     CHECK_EQ(read(ends[0], &byte, 1), 1);
     run_guest(50 * MS);
-    CHECK_EQ(atomic_load(&kicks), before);
+    CHECK(atomic_load(&kicks) <= before + 1);
     watch_listen(w); // there is one byte left
-    CHECK(wait_for_kicks(before + 1));
+    CHECK(wait_for_kicks(before + 2));
     CHECK_EQ(read(ends[0], &byte, 1), 1);
     before = seen(w);
     watch_listen(w);
     watch_sleep(w, monotonic_ns() + 50 * MS);
     CHECK(!watch_heard(w));
-    CHECK_EQ(atomic_load(&kicks), before);
+    CHECK(atomic_load(&kicks) <= before + 1);
     close(ends[1]);
     uint64_t begin = monotonic_ns();
     watch_sleep(w, begin + 20000 * MS); // a halted guest's sleep ends as well
