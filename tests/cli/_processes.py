@@ -13,7 +13,24 @@ def adopt_orphans():
         raise OSError(ctypes.get_errno(), "prctl")
 
 
-def orphans(known, seconds=2):
+def wait_until(what, seconds=60):
+    """Whether what() comes to hold; the time is for what never does."""
+    until = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def blocks(pid, number):
+    """Whether a process's main thread blocks a signal, and has so made its arrangements for it (signalfd, sigpending)."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        mask = next(line.split()[1] for line in file if line.startswith("SigBlk:"))
+    return bool(int(mask, 16) & 1 << number - 1)
+
+
+def orphans(known, seconds=20):
     """pids of the processes that still run below this one after some time, but for `known`. Dead ones are reaped."""
     until = time.monotonic() + seconds
     while True:

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
+
+import _processes as processes
 
 from _report import exit_status, report
 
@@ -252,7 +253,7 @@ def interrupted(root):
     """Ctrl-C during a large map."""
     process = subprocess.Popen([RINGSIDE, "model", root, "--only=forkwait", "--map=syscall:0:1:200,ptemod:0:1:200", RESULTS],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(0.3)
+    processes.wait_until(lambda: processes.blocks(process.pid, signal.SIGINT))  # until then it ends of it; the map takes many seconds
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     report(process.returncode == INTERRUPTED and not out and err == b"ringside: interrupted\n",
