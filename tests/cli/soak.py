@@ -23,6 +23,7 @@ BOUNDS = {"resident KiB": 256, "anonymous KiB": 256, "mappings": 64, "descriptor
           "children's resident KiB": 1024, "children's mappings": 256}
 SAMPLES_LEAST = 12
 SECONDS = 300
+LEAK_SECONDS = 30
 
 
 def watch(command, interval):
@@ -67,31 +68,34 @@ def soak(engine, image, count, words):
 # ---- A process that does leave something behind is found ----
 
 LEAK = """
-import os, mmap, subprocess, time
-kept = []
+import os, mmap, time
+kept, (there, here) = [], os.pipe()
+print("up", flush=True)
 while True:
     time.sleep(0.002)
     LEAK
 """
-LEAKS = {"memory": "kept.append(bytearray(100000))",
+# What must not grow, and how it does. The children end with their parent.
+LEAKS = {"anonymous KiB": "kept.append(bytearray(100000))",
          "mappings": "kept.append([mmap.mmap(-1, 4096, prot=1 + i % 2 * 2) for i in range(40)])",
          "descriptors": "kept.append(os.dup(0)) if len(kept) < 500 else 0",
-         "children": "kept.append(os.fork() or time.sleep(1.5) or os._exit(0)) if len(kept) < 400 else 0"}
+         "children": "kept.append(os.fork() or (os.close(here), os.read(there, 1), os._exit(0))) if len(kept) < 400 else 0"}
 
 
 def finds_leaks():
+    """By as many samples as a run has at least, taken once it has started, which makes everything grow."""
     for what, leak in LEAKS.items():
-        process = subprocess.Popen([sys.executable, "-c", LEAK.replace("LEAK", leak)], stdin=subprocess.DEVNULL)
-        time.sleep(0.1)
-        samples = []
-        for _ in range(SAMPLES_LEAST):
+        process = subprocess.Popen([sys.executable, "-c", LEAK.replace("LEAK", leak)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        process.stdout.readline()
+        samples, found, until = [], False, time.monotonic() + LEAK_SECONDS
+        while not found and time.monotonic() < until:
             samples.append(processes.sample(process.pid))
+            found = len(samples) >= SAMPLES_LEAST and what in growth(samples[-SAMPLES_LEAST:])
             time.sleep(0.02)
         process.kill()
-        process.wait()
-        grown = growth(samples)
-        report(grown, f"a process that leaks {what} is found")
-    processes.orphans([], seconds=20)
+        process.communicate()
+        report(found, f"a process that leaks is found by its {what}", str(samples[-1:]))
+    processes.orphans([])
 
 
 def engines():
