@@ -16,7 +16,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 BUILD = os.environ.get("BUILD", "build")
 SANDBOX = os.path.join(ROOT, f"build/labs-{os.getpid()}")
 LEFT_OUT = ("build/labs-", "build/kvm", "build/san", "build/images/lab", "build/guest/bench/lab")
-SECONDS = 200
+SECONDS = 600  # for a command, which takes some at most
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 import lab
 import lab_judge

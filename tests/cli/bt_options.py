@@ -14,14 +14,14 @@ SWITCHES = ["no-chaining", "no-elision", "no-adapt", "checked", "tu=1", "tu=4", 
             "returns=table", "returns=callout", "mmu=trace", "no-chaining:no-adapt:tu=2:emulate=trap:returns=table"]
 EACH = 3  # of SWITCHES for every image, in turn
 WORKERS = 2
-SECONDS = 60
+SECONDS = 240  # for an image, which takes some at most
 
 
 def run(path, switch):
     """None where all is well, else what is not."""
     command = [RINGSIDE, "run", f"--engine=bt:{switch}", f"--timeout={SECONDS}", "--append=reps=1 cycles=1000", path]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS + 10)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS + 30)
     except subprocess.TimeoutExpired:
         return "it does not end"
     out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")

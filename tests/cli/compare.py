@@ -21,6 +21,7 @@ AGREE = [f"build/images/{name}.elf" for name in (
 # Intel differ as well). In abuse_loop a single instruction writes 64 GiB.
 MAY_DIFFER = ["paging_tlb", "spaces_random", "stringfault", "abuse_loop"]
 WORKERS = 2
+SECONDS = 240  # for an image, which takes some at most
 
 
 def refused():
@@ -31,7 +32,7 @@ def refused():
 
 def compare(*arguments):
     done = subprocess.run([RINGSIDE, "compare", "--json", *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-                          timeout=200)
+                          timeout=SECONDS + 60)
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace").strip()
 
 
@@ -85,8 +86,8 @@ def main():
                             if os.path.basename(path)[:-4] not in MAY_DIFFER + refused())
         lines.append(check_agreement("interp,bt", everything, 20, [SAME, NOT_YET]))
     else:
-        lines.append(check_agreement("interp,bt", AGREE, 60, [SAME]))
-        lines.append(check_agreement("bt:checked:user=direct,interp", AGREE[-4:], 60, [SAME]))
+        lines.append(check_agreement("interp,bt", AGREE, SECONDS, [SAME]))
+        lines.append(check_agreement("bt:checked:user=direct,interp", AGREE[-4:], SECONDS, [SAME]))
     print("\n".join(lines))
     return 1 if any(line.startswith("not") for line in lines) else 0
 
