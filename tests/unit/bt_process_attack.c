@@ -278,7 +278,7 @@ static void check_forger(struct fixture *f)
     struct process *p = LOAD(f, forger);
     ((uint64_t *)(f->ram.base + DATA_AT))[0] = 0;
     ((uint64_t *)(f->ram.base + DATA_AT))[1] = 0;
-    for (unsigned i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < 20 || (i < 2000 && !data(f, 1)); i++) { // until it has had a CPU
         queue(p, PROCESS_MAP, 0x900000 + (i & 1) * PAGE, PAGE, 0x300000, PROT_READ);
         queue(p, PROCESS_UNMAP, 0x900000, 2 * PAGE, 0, 0);
         uint64_t before = data(f, 1);
