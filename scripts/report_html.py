@@ -3,6 +3,7 @@
 of each figure, lists, notes, pictures. It knows the few forms that those lines have, and nothing of what they are about."""
 import collections
 import html
+import math
 import re
 import xml.etree.ElementTree
 
@@ -13,8 +14,13 @@ MARKS = {"measured": "●", "counted": "#", "modelled": "≈", "published": "†
 NOTE = re.compile(r"^(~|\[\d+\]) (.*)$")
 REFERENCE = re.compile(r"\[(\d+)\]")
 SVG = "{http://www.w3.org/2000/svg}"
-ON_PAPER = 45  # rows of a table that one sheet holds whole
+ON_PAPER = 45  # lines of a table that one sheet holds whole
 TEXT_LIKE = re.compile(r"[^\d.,+\-~%×x\s]")
+
+
+def fits_on_paper(rows):
+    """Whether one sheet holds the table, by about as many lines as a row takes there: for its longest cell, and for all of them."""
+    return sum(math.ceil(max(max(map(len, row)) / 100, sum(map(len, row)) / 200)) for row in rows) <= ON_PAPER
 
 
 class ColumnKinds:
@@ -169,7 +175,7 @@ class Page:
         heads = "".join(f'<th scope="col"{" class=text" if left[i] else ""}>{head_html(text)}{" " if marks[i] else ""}{mark(marks[i])}</th>'
                         for i, text in enumerate(head))
         self.out.append(f'<div class="scroll" role="region" aria-labelledby="{name}" tabindex="0">\n'
-                        f'<table{" class=whole" if len(body) <= ON_PAPER else ""}>\n<caption><div id="{name}">{caption}</div></caption>\n'
+                        f'<table{" class=whole" if fits_on_paper(body) else ""}>\n<caption><div id="{name}">{caption}</div></caption>\n'
                         f"<thead><tr>{heads}</tr></thead>\n<tbody>")
         self.out += [self.row(row, head, name, left, columns.of_row(row[0]), notes, best.get(row[0], ())) for row in body]
         self.out.append("</tbody>\n</table>\n</div>")

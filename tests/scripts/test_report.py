@@ -121,6 +121,9 @@ def refused(folder):
 
 
 def pieces():
+    few = [["x", "1"]] * report_html.ON_PAPER
+    check("a table that a sheet holds is not cut in two", report_html.fits_on_paper(few) and not report_html.fits_on_paper(few + [["x", "1"]]))
+    check("rows of many lines are as many", not report_html.fits_on_paper([["x", "a long sentence " * 20]] * 20))
     """Of the way from lines to HTML."""
     page = report_html.Page()
     page.lines(["On <b>:", "", "| benchmark | vtx: a, b | `x=y` |", "|---|---:|---:|", "| in | n/a [1] | 3 ~ |", "", "~ unsteady", "[1] why & how"],
