@@ -4,7 +4,6 @@
 engine, with every counter, in random order; before them the nano benchmarks that say what one event costs, and the
 kernels that say how fast the host runs instructions. `scripts/boot.py [--quick] [--runs=N] [--engines=A,B] [--out=FILE]`"""
 import argparse
-import datetime
 import json
 import os
 import random
@@ -16,6 +15,7 @@ import figure5
 import peers
 import process
 import results
+from new_results import NewResults, now
 
 IMAGE = "macro/boothalt"
 ENGINES = [e for e in process.ENGINES if e != "native"]
@@ -89,30 +89,24 @@ def parse():
 def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     options = parse()
-    now = datetime.datetime.now(datetime.timezone.utc)
-    path = options.out or f"results/local/{now.strftime('%Y%m%dT%H%M%SZ')}-{os.uname().nodename}-boot.jsonl"
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, open(path, "a", encoding="utf-8") as out:
-        def write(record):
-            out.write(json.dumps(record) + "\n")
-            out.flush()
+    with tempfile.TemporaryDirectory() as folder, NewResults("boot", options.out) as out:
         columns = ",".join(dict.fromkeys(["native"] + [results.base_engine(e) for e in options.engines]))
         nano = bench(folder, "nano.jsonl", options, f"--engines={columns}", *(f"nano/{b}" for b in nano_benches()))
         micro = bench(folder, "micro.jsonl", options, f"--engines=native,{figure5.EXACT}", *(f"micro/{k}" for k in KERNELS))
-        write(dict(nano.header, tool="boot", command=sys.argv, quick=options.quick, runs=options.runs, seed=options.seed,
-                   boots=options.boots, cpu=options.cpu, time=now.strftime("%Y-%m-%dT%H:%M:%SZ")))
+        out.write(dict(nano.header, tool="boot", command=sys.argv, quick=options.quick, runs=options.runs, seed=options.seed,
+                       boots=options.boots, cpu=options.cpu, time=now()))
         for record in list(nano.engines.values()) + list(nano.images.values()) + list(micro.images.values()):
-            write(record)
+            out.write(record)
         for record in nano.samples + nano.failed + nano.skipped + micro.samples + micro.failed:
-            write(record)
+            out.write(record)
         there = [e for e in options.engines if nano.engines[results.base_engine(e)].get("available")]
-        described = boot_all(options, there, write)
+        described = boot_all(options, there, out.write)
         for name in there:
             if name in described and name not in nano.engines:
-                write(described[name])
-        write({"type": "end", "complete": True})
-    print("\n".join(figure5.whole(results.load(path)[-1])))
-    print(f"\nresults:  {path}")
+                out.write(described[name])
+        out.write({"type": "end", "complete": True})
+    print("\n".join(figure5.whole(results.load(out.path)[-1])))
+    print(f"\nresults:  {out.path}")
     return 0
 
 

@@ -6,7 +6,6 @@ processes, and appends a run to FILE (docs/results.md); `scripts/exits.py FILE` 
 
 Silicon is emulated here: which exits there are is the architecture's and KVM's doing and holds, times would not."""
 import argparse
-import datetime
 import json
 import os
 import statistics
@@ -18,6 +17,7 @@ import kvm_machine
 import results
 import table
 import test
+from new_results import NewResults, now
 
 NANO_N, PROCESS_N, REPS = 256, 32, 3
 MEASURED = {"nano": NANO_N, "lab": NANO_N, "micro": PROCESS_N, "macro": PROCESS_N}
@@ -87,8 +87,7 @@ def commit():
 
 
 def header(options):
-    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"type": "run", "version": 1, "tool": "exits", "time": now, "command": sys.argv, "runs": options.runs,
+    return {"type": "run", "version": 1, "tool": "exits", "time": now(), "command": sys.argv, "runs": options.runs,
             "reps": REPS, "n": MEASURED, "machine": dict(commit(), cpu_model="emulated")}
 
 
@@ -116,18 +115,15 @@ def count_on(machine, nested, options, write):
 
 def measure(options):
     start, head = time.monotonic(), header(options)
-    with open(options.out, "a", encoding="utf-8") as file:
-        def write(record):
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-        write(head)
+    with NewResults("exits", options.out) as out:
+        out.write(head)
         for suite, image in wanted(options):
-            write({"type": "image", "suite": suite, "bench": image, "native": False, "native_sha256": None,
-                   "sha256": kvm_machine.sha256(f"build/images/{suite}/{image}.elf")})
+            out.write({"type": "image", "suite": suite, "bench": image, "native": False, "native_sha256": None,
+                       "sha256": kvm_machine.sha256(f"build/images/{suite}/{image}.elf")})
         for name in options.machines.split(","):
             for nested in (False, True):
-                count_on(kvm_machine.MACHINES[name], nested, options, write)
-        write({"type": "end", "complete": True, "seconds": round(time.monotonic() - start)})
+                count_on(kvm_machine.MACHINES[name], nested, options, out.write)
+        out.write({"type": "end", "complete": True, "seconds": round(time.monotonic() - start)})
 
 
 # ---- Tables ----

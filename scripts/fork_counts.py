@@ -4,7 +4,6 @@
 writes what they counted. `scripts/fork_counts.py --out=FILE` counts; `scripts/fork_counts.py FILE` prints the table of a file;
 `--mixes FILE` rewrites the mixes of events of model/mixes that rest on it."""
 import argparse
-import datetime
 import json
 import os
 import platform
@@ -14,6 +13,7 @@ import sys
 import tempfile
 
 import table
+from new_results import NewResults, now
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 SOURCE = os.path.join(ROOT, "scripts/fork_counts.c")
@@ -39,15 +39,15 @@ def machine():
 
 def count(path):
     head = {"type": "run", "version": 1, "tool": "fork_counts", "machine": machine(),
-            "time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}
-    with tempfile.TemporaryDirectory() as folder, open(path, "a", encoding="utf-8") as out:
-        out.write(json.dumps(head) + "\n")
+            "time": now()}
+    with tempfile.TemporaryDirectory() as folder, NewResults("fork-counts", path) as out:
+        out.write(head)
         for linked in ("static", "dynamic"):
             program = build(folder, linked)
             for number in range(RUNS):
                 said = json.loads(subprocess.run([program], check=True, capture_output=True, text=True).stdout)
-                out.write(json.dumps(dict(said, type="fork", program=linked, process=number)) + "\n")
-        out.write(json.dumps({"type": "end", "complete": True}) + "\n")
+                out.write(dict(said, type="fork", program=linked, process=number))
+        out.write({"type": "end", "complete": True})
 
 
 # ---- From a file ----

@@ -2,13 +2,13 @@
 """What is known of engine vtx on an emulated machine (check_kvm.py): the matrix item x way of paging, seen in as many pieces
 as it takes. A cell of it, one machine with one way of paging, is a file of JSON Lines, where the last record of an item that
 ran the very same bytes counts. A record has what happened; what to think of it is said anew each time."""
-import datetime
 import json
 import os
 import subprocess
 
 import kvm_machine
 import test
+from new_results import now
 
 LIMITS = {"amd": "qemu_svm", "intel": "bochs_vmx", "amd-bochs": "bochs_svm"}
 VERDICTS = ("passed", "limit", "skip", "FAIL")
@@ -92,7 +92,7 @@ class Cell:
 
     def add(self, result):
         record = record_of(result, self.keys[result.name])
-        record |= {"time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "commit": commit()}
+        record |= {"time": now(), "commit": commit()}
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         cut = os.path.exists(self.path) and not kvm_machine.contents(self.path).endswith(b"\n")
         with open(self.path, "a", encoding="utf-8") as file:

@@ -6,7 +6,6 @@ time it writes the form for them); `scripts/lab.py check N [FILE...]` says line 
 
 Exit status of check: 0 where all that could be seen held, 1 where something did not or nothing could be seen, 2 usage."""
 import argparse
-import datetime
 import difflib
 import glob
 import json
@@ -17,6 +16,7 @@ import tempfile
 
 import lab_judge
 import lab_plans
+import new_results
 import process
 import results
 from lab_judge import HELD, NOT_HELD, UNSEEN, Line
@@ -158,8 +158,7 @@ def measure(lab, options):
     text += boots(options) if lab.boots else ""
     wholes = [whole(engine, name, words) for engines, names, words in lab.wholes for name in names if name not in missing
               for engine in engines]
-    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    wholes.append({"type": "lab", "lab": lab.number, "time": now, "predictions": predictions_in(answers)})
+    wholes.append({"type": "lab", "lab": lab.number, "time": new_results.now(), "predictions": predictions_in(answers)})
     with open(options.out, "a", encoding="utf-8") as file:
         file.write(text + "".join(json.dumps(record) + "\n" for record in wholes))
     print(f"results:  {options.out}\nanswers:  {options.answers}\ncheck:    scripts/lab.py check {lab.number} {options.out} {options.answers}")

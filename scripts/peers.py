@@ -8,8 +8,6 @@ after it, so that a run of n lasts from the one line's end to the other's first 
 there, to its end). What a character costs drops out when the run of n is taken from the run of 2n. Bochs' TSC counts
 instructions, so no guest clock would do for all; where the guest's TSC is real, the table says how well both agree."""
 import argparse
-import datetime
-import json
 import os
 import pty
 import random
@@ -20,6 +18,7 @@ import sys
 import tempfile
 import time
 
+import new_results
 import peers_table
 import process
 import results
@@ -271,8 +270,7 @@ def instructions(pilot, suite, bench):
 
 
 def header_of(pilot, options, images):
-    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return dict(pilot.header, tool="peers", time=now, command=sys.argv, seed=options.seed, quick=options.quick,
+    return dict(pilot.header, tool="peers", time=new_results.now(), command=sys.argv, seed=options.seed, quick=options.quick,
                 runs=options.rounds, reps=options.reps, cpu=options.cpu, seconds=options.seconds, images=images)
 
 
@@ -350,35 +348,29 @@ def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     options = parse()
     images = options.images or default_images()
-    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    path = options.out or f"results/local/{stamp}-{os.uname().nodename}-peers.jsonl"
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    print(f"seed {options.seed}, CPU {options.cpu}, results in {path}", file=sys.stderr)
-    with tempfile.TemporaryDirectory() as folder, open(path, "a", encoding="utf-8") as out:
-        def write(record):
-            out.write(json.dumps(record) + "\n")
-            out.flush()
+    with tempfile.TemporaryDirectory() as folder, new_results.NewResults("peers", options.out) as out:
+        print(f"seed {options.seed}, CPU {options.cpu}, results in {out.path}", file=sys.stderr)
         pilot = pilot_run(folder, images)
         keep_off(options.cpu)
         peers = all_peers(pilot, options.cpu, folder)
-        write(header_of(pilot, options, images))
+        out.write(header_of(pilot, options, images))
         for peer in peers:
-            write(peer.record())
+            out.write(peer.record())
         for (suite, name), image in pilot.images.items():
             counts = {b: instructions(pilot, suite, b) for i, b in pilot.benches(suite) if i == name}
-            write(dict(image, instructions=counts))
+            out.write(dict(image, instructions=counts))
         complete, seconds = False, 0
         try:
-            seconds = run_all(peers, images, options, write)
-            so_far = results.load(path)[-1]
-            paper_program(peers, write, lambda name: peers_table.nanoseconds(so_far, "process", "forkwait", name))
+            seconds = run_all(peers, images, options, out.write)
+            so_far = results.load(out.path)[-1]
+            paper_program(peers, out.write, lambda name: peers_table.nanoseconds(so_far, "process", "forkwait", name))
             complete = True
         except KeyboardInterrupt:
             print("\ninterrupted: what was measured is kept", file=sys.stderr)
-        write({"type": "end", "complete": complete, "seconds": seconds})
-    run = results.load(path)[-1]
+        out.write({"type": "end", "complete": complete, "seconds": seconds})
+    run = results.load(out.path)[-1]
     text = "\n".join(peers_table.whole(run)) + "\n"
-    with open(path.removesuffix(".jsonl") + ".md", "w", encoding="utf-8") as file:
+    with open(out.path.removesuffix(".jsonl") + ".md", "w", encoding="utf-8") as file:
         file.write(text)
     print(text)
     return 0 if complete else 130

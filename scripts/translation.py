@@ -4,7 +4,6 @@
 instruction costs. Runs each image a few times on bt, briefly, and writes a results file and tables beside it.
 `scripts/translation.py [--runs=N] [--out=FILE] [SUITE/NAME ...]`"""
 import argparse
-import datetime
 import json
 import os
 import statistics
@@ -14,6 +13,7 @@ import tempfile
 
 import peers
 import results
+from new_results import NewResults, now
 
 WORDS = "reps=1 cycles=100000"
 
@@ -110,29 +110,23 @@ def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     options = parse()
     images = options.images or images_there()
-    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    path = options.out or f"results/local/{stamp}-{os.uname().nodename}-translation.jsonl"
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         pilot = peers.pilot_run(folder, images)
-    with open(path, "a", encoding="utf-8") as out:
-        def write(record):
-            out.write(json.dumps(record) + "\n")
-            out.flush()
-        write(dict(pilot.header, tool="translation", command=sys.argv, runs=options.runs, reps=1, cpu=options.cpu,
-                   time=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), quick=False))
+    with NewResults("translation", options.out) as out:
+        out.write(dict(pilot.header, tool="translation", command=sys.argv, runs=options.runs, reps=1, cpu=options.cpu,
+                       time=now(), quick=False))
         for record in [pilot.engines["bt"]] + list(pilot.images.values()):
-            write(record)
+            out.write(record)
         for number in range(options.runs):
             for image in images:
                 done = run_image(image, options.cpu)
                 suite, name = image.split("/")
-                write({"type": "translation", "suite": suite, "image": name, "engine": "bt", "process": number,
-                       "stats": done["stats"], "counters": done["counters"]})
-        write({"type": "end", "complete": True})
-    run = results.load(path)[-1]
+                out.write({"type": "translation", "suite": suite, "image": name, "engine": "bt", "process": number,
+                           "stats": done["stats"], "counters": done["counters"]})
+        out.write({"type": "end", "complete": True})
+    run = results.load(out.path)[-1]
     print("\n".join(kinds_table(run) + [""] + table(run)))
-    print(f"\nresults:  {path}")
+    print(f"\nresults:  {out.path}")
     return 0
 
 

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The statistics, the tables and the pictures, from results files whose figures are known beforehand."""
 import os
+import re
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../scripts"))
 import _fixture
+import new_results
 import plot
 import results
 import table
@@ -97,6 +99,23 @@ def tables(folder):
     check("few processes give no interval", "n/a (under 6 processes)" in "\n".join(table.spread_table(few, "nano")))
 
 
+def written(folder):
+    """A file that a script of ours writes."""
+    path = os.path.join(folder, "new", "n.jsonl")
+    for number in range(2):
+        with new_results.NewResults("kind", path) as out:
+            out.write({"type": "run", "time": new_results.now(), "number": number})
+            with open(path, encoding="utf-8") as file:
+                check("a record is in the file at once, behind what was there", len(file.readlines()) == number + 1)
+    check("the last run is the one that is read", results.load(path)[-1].header["number"] == 1)
+    back = os.getcwd()
+    os.chdir(folder)
+    with new_results.NewResults("kind") as out:
+        named = re.fullmatch(r"results/local/\d{8}T\d{6}Z-.+-kind\.jsonl", out.path) and os.path.exists(out.path)
+    os.chdir(back)
+    check(f"without a name it has one by time, host and kind: {out.path}", bool(named))
+
+
 def pictures(folder):
     path = _fixture.make(os.path.join(folder, "e.jsonl"))
     made = plot.pictures(path)
@@ -114,4 +133,5 @@ with tempfile.TemporaryDirectory() as scratch:
     files(scratch)
     tables(scratch)
     pictures(scratch)
+    written(scratch)
 done()
