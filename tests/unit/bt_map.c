@@ -1,60 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Host mappings of the fast world: a guest's tables made by hand, accesses through gs as translated code makes them,
 // and a signal handler that does nothing but ask map_fault().
-#include "engines/bt/map.h"
-
 #include <setjmp.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <ucontext.h>
 
-#include "engines/bt/memory.h"
-#include "engines/bt/region.h"
-#include "machine/ram.h"
-#include "tests/unit/check.h"
+#include "tests/unit/bt_tables.h"
 
-#define RAM_BYTES (16ull << 20)
-#define PML4 0x1000ull
-#define PDPT 0x2000ull
-#define PD 0x3000ull
-#define PT 0x4000ull
 #define PD_SHARED 0x5000ull // all entries lead to PT_SHARED
 #define PT_SHARED 0x6000ull // all entries lead to one page
 #define PD_LARGE 0x7000ull  // all entries are the same large page
-#define FRAMES 0x400000ull  // of PT's entries
-#define LARGE 0x600000ull
-#define LARGE_VA 0x200000ull
 #define HUGE_VA 0x40000000ull
 #define UPPER 0xffffff8000000000ull // the same tables again
 #define RIGHTS (PTE_P | PTE_W)
-#define PAGE GUEST_PAGE_SIZE
 
-struct fixture {
-    struct guest_ram ram;
-    struct vcpu vcpu;
-    struct bt *bt;
-};
-
-static uint64_t *cell(struct fixture *f, uint64_t table, unsigned index)
+static void set_up(struct bt_tables *f)
 {
-    return (uint64_t *)(f->ram.base + table) + index;
-}
-
-static void set_up(struct fixture *f)
-{
-    char err[200] = "";
-    memset(f, 0, sizeof *f);
-    if (ram_create(&f->ram, RAM_BYTES, err, sizeof err) || !(f->bt = region_create(err, sizeof err))) {
-        printf("not ok bt_map.c: %s\n", err);
-        exit(1);
-    }
-    f->bt->vcpu = &f->vcpu;
-    f->bt->ram = &f->ram;
-    f->bt->tlb = tlb_create();
-    f->bt->map = map_create(&f->ram);
-    f->bt->cr0 = CR0_WP;
-    f->bt->cr3 = PML4;
-    f->bt->efer = EFER_NXE;
+    bt_tables_start(f);
     *cell(f, PML4, 0) = PDPT | RIGHTS | PTE_U;
     *cell(f, PML4, 1) = PDPT | RIGHTS;
     *cell(f, PML4, 2) = PDPT | RIGHTS;
@@ -69,14 +31,6 @@ static void set_up(struct fixture *f)
     }
     for (unsigned i = 0; i < 512; i++)
         *(uint64_t *)(f->ram.base + LARGE + i * PAGE) = i + 1000;
-}
-
-static void tear_down(struct fixture *f)
-{
-    map_destroy(f->bt->map);
-    tlb_destroy(f->bt->tlb);
-    region_destroy(f->bt);
-    ram_destroy(&f->ram);
 }
 
 // ---- Accesses ----
@@ -120,7 +74,7 @@ static uint64_t peek(uint64_t va)
     return load(va, &value) == MAP_DONE ? value : ~0ull;
 }
 
-static uint64_t faults(const struct fixture *f)
+static uint64_t faults(const struct bt_tables *f)
 {
     return f->vcpu.counters.n[EV_hidden_faults];
 }
@@ -129,7 +83,7 @@ static uint64_t faults(const struct fixture *f)
 
 static void accessed_and_dirty(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     CHECK_EQ(peek(0), 1);
     CHECK_EQ(*cell(&f, PT, 0) & (PTE_A | PTE_D), PTE_A);
@@ -143,12 +97,12 @@ static void accessed_and_dirty(void)
     CHECK_EQ(store(UPPER + 8, 78), MAP_DONE); // dirty already: the first fault was enough
     CHECK_EQ(faults(&f), 3);
     CHECK_EQ(peek(8), 78);
-    tear_down(&f);
+    bt_tables_stop(&f);
 }
 
 static void neighbours(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     for (unsigned i = 4; i < 9; i++)
         *cell(&f, PT, i) |= PTE_A;
@@ -176,12 +130,12 @@ static void neighbours(void)
     CHECK_EQ(store(24 * PAGE + 8, 5), MAP_DONE);
     CHECK_EQ(peek(26 * PAGE), 27);
     CHECK_EQ(faults(&f), 6); // 30's fault mapped 31 to 39 too
-    tear_down(&f);
+    bt_tables_stop(&f);
 }
 
 static void large_pages(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     CHECK_EQ(peek(LARGE_VA + 100 * PAGE), 1100);
     CHECK_EQ(peek(LARGE_VA), 1000);
@@ -195,12 +149,12 @@ static void large_pages(void)
     CHECK_EQ(faults(&f), 3);
     uint64_t value;
     CHECK_EQ(load(HUGE_VA + RAM_BYTES, &value), MAP_CHECKED);
-    tear_down(&f);
+    bt_tables_stop(&f);
 }
 
 static void traces(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     uint64_t va = LARGE_VA + 10 * PAGE, other = UPPER + va;
     CHECK_EQ(store(va + 8, 1), MAP_DONE);
@@ -231,12 +185,12 @@ static void traces(void)
     CHECK_EQ(store(PAGE + 8, 1), MAP_CHECKED);
     CHECK_EQ(peek(PAGE), 2);
     CHECK_EQ(store(2 * PAGE + 8, 1), MAP_DONE);
-    tear_down(&f);
+    bt_tables_stop(&f);
 }
 
 static void flushes(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     CHECK_EQ(peek(0), 1);
     CHECK_EQ(peek(PAGE), 2);
@@ -285,13 +239,13 @@ static void flushes(void)
     CHECK_EQ(load(HUGE_VA * 8, &value), MAP_TRUE);
     f.bt->cr3 = PML4;
     CHECK_EQ(peek(0), 51);
-    tear_down(&f);
+    bt_tables_stop(&f);
 }
 
 // What is mapped is compared with the entries that it was made from, not with those of the last flush.
 static void entries_that_come_back(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     CHECK_EQ(peek(0), 1);
     CHECK_EQ(peek(PAGE), 2);
@@ -320,13 +274,13 @@ static void entries_that_come_back(void)
     map_revalidate(f.bt, f.bt->map);
     CHECK_EQ(peek(PAGE), 2);
     CHECK_EQ(peek(2 * PAGE), 3);
-    tear_down(&f);
+    bt_tables_stop(&f);
 }
 
 // mmu=trace: a write to a table that a mapping rests on is seen; without one, a flush has nothing to do.
 static void traced_tables(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     *cell(&f, PT, 1) = PT | RIGHTS | PTE_A | PTE_D; // the guest sees its own table at PAGE
     CHECK_EQ(store(PAGE + 511 * 8, 0), MAP_DONE);   // vtlb: nobody looks
@@ -376,12 +330,12 @@ static void traced_tables(void)
     f.bt->cpl = 0;
     map_look_at_changes(f.bt, f.bt->map); // it was one after all
     CHECK(map_is_traced(f.bt->map, PD));
-    tear_down(&f);
+    bt_tables_stop(&f);
 }
 
 static void invlpg(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     CHECK_EQ(peek(0), 1);
     CHECK_EQ(peek(PAGE), 2);
@@ -409,12 +363,12 @@ static void invlpg(void)
     uint64_t value;
     CHECK_EQ(load(HUGE_VA + LARGE, &value), MAP_TRUE);
     CHECK_EQ(load(HUGE_VA + FRAMES + 60 * PAGE, &value), MAP_TRUE);
-    tear_down(&f);
+    bt_tables_stop(&f);
 }
 
 static void rights(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     uint64_t value;
     set_up(&f);
     *cell(&f, PT, 0) &= ~PTE_W;
@@ -442,12 +396,12 @@ static void rights(void)
     map_revalidate(f.bt, f.bt->map);
     CHECK_EQ(load(4 * PAGE, &value), MAP_TRUE);
     CHECK_EQ(refused_error, PF_PRESENT | PF_RSVD);
-    tear_down(&f);
+    bt_tables_stop(&f);
 }
 
 static void out_of_reach(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     uint32_t error = 99;
     set_up(&f);
     CHECK_EQ(map_fault(f.bt, 0x8000000000, false, &error), MAP_CHECKED); // the monitor's, mapped or not
@@ -462,13 +416,13 @@ static void out_of_reach(void)
     CHECK_EQ(map_fault(f.bt, 0xffff810000000000, false, &error), MAP_CHECKED);
     CHECK_EQ(peek(0xffff810000000000 + LARGE_VA), 1000);
     CHECK_EQ(faults(&f), 1);
-    tear_down(&f);
+    bt_tables_stop(&f);
 }
 
 // More areas than the host would give us, and more chunks than there is room for.
 static void eviction(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     *cell(&f, PDPT, 2) = PD_SHARED | RIGHTS;
     for (unsigned i = 0; i < 512; i++) {
@@ -489,18 +443,14 @@ static void eviction(void)
     map_set_trace(f.bt, LARGE, true);
     CHECK_EQ(store((22ull << 30) + 8, 5), MAP_CHECKED);
     CHECK_EQ(store((3ull << 30) + 16, 5), MAP_CHECKED);
-    tear_down(&f);
+    bt_tables_stop(&f);
 }
 
 int main(int argc, char **argv)
 {
     (void)argc;
-    region_fix_layout(argv);
-    char reason[200];
-    if (!region_layout_ok(reason, sizeof reason)) {
-        SKIP(reason);
+    if (!bt_tables_possible(argv))
         return 0;
-    }
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
     sigaction(SIGSEGV, &action, NULL);
     accessed_and_dirty();

@@ -1,27 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Mappings of a process for user code: a guest's tables made by hand, and in place of the process an array that holds
 // what the commands have made of each page.
-#include "engines/bt/map.h"
-
-#include <stdlib.h>
 #include <sys/mman.h>
 
-#include "engines/bt/memory.h"
-#include "engines/bt/region.h"
-#include "machine/ram.h"
-#include "tests/unit/check.h"
+#include "tests/unit/bt_tables.h"
 
-#define RAM_BYTES (16ull << 20)
-#define PML4 0x1000ull
-#define PDPT 0x2000ull
-#define PD 0x3000ull
-#define PT 0x4000ull
-#define FRAMES 0x400000ull // of PT's entries
-#define LARGE 0x600000ull
-#define LARGE_VA 0x200000ull
 #define FIRST 16u // page at PROCESS_LOWEST
 #define RIGHTS (PTE_P | PTE_W | PTE_U)
-#define PAGE GUEST_PAGE_SIZE
 
 struct host { // pages of the first 4 MiB
     uint8_t prot[1024];
@@ -30,9 +15,7 @@ struct host { // pages of the first 4 MiB
 };
 
 struct fixture {
-    struct guest_ram ram;
-    struct vcpu vcpu;
-    struct bt *bt;
+    struct bt_tables tables;
     struct map *map;
     struct host host;
 };
@@ -60,51 +43,31 @@ static void clear(void *context)
     memset(h->prot, 0, sizeof h->prot);
 }
 
-static uint64_t *cell(struct fixture *f, uint64_t table, unsigned index)
-{
-    return (uint64_t *)(f->ram.base + table) + index;
-}
-
 static void set_up(struct fixture *f)
 {
-    char err[200] = "";
-    memset(f, 0, sizeof *f);
-    if (ram_create(&f->ram, RAM_BYTES, err, sizeof err) || !(f->bt = region_create(err, sizeof err))) {
-        printf("not ok bt_map_user.c: %s\n", err);
-        exit(1);
-    }
-    f->bt->vcpu = &f->vcpu;
-    f->bt->ram = &f->ram;
-    f->bt->tlb = tlb_create();
-    f->bt->map = map_create(&f->ram);
-    f->host.room = ~0u;
-    f->map = map_create_user(f->bt->map, &(struct map_host){change, clear, &f->host});
-    f->bt->cr0 = CR0_WP;
-    f->bt->cr3 = PML4;
-    f->bt->cr4 = CR4_SMAP | CR4_SMEP;
-    f->bt->efer = EFER_NXE;
-    *cell(f, PML4, 0) = PDPT | RIGHTS;
-    *cell(f, PDPT, 0) = PD | RIGHTS;
-    *cell(f, PD, 0) = PT | RIGHTS;
-    *cell(f, PD, 1) = LARGE | RIGHTS | PTE_PS;
+    *f = (struct fixture){.host.room = ~0u};
+    bt_tables_start(&f->tables);
+    f->map = map_create_user(f->tables.bt->map, &(struct map_host){change, clear, &f->host});
+    f->tables.bt->cr4 = CR4_SMAP | CR4_SMEP;
+    *cell(&f->tables, PML4, 0) = PDPT | RIGHTS;
+    *cell(&f->tables, PDPT, 0) = PD | RIGHTS;
+    *cell(&f->tables, PD, 0) = PT | RIGHTS;
+    *cell(&f->tables, PD, 1) = LARGE | RIGHTS | PTE_PS;
     for (unsigned i = 0; i < 64; i++)
-        *cell(f, PT, i) = (FRAMES + i * PAGE) | RIGHTS;
+        *cell(&f->tables, PT, i) = (FRAMES + i * PAGE) | RIGHTS;
 }
 
 static void tear_down(struct fixture *f)
 {
     map_destroy(f->map);
-    map_destroy(f->bt->map);
-    tlb_destroy(f->bt->tlb);
-    region_destroy(f->bt);
-    ram_destroy(&f->ram);
+    bt_tables_stop(&f->tables);
 }
 
 static uint32_t error;
 static enum map_result fault(struct fixture *f, uint64_t va, uint32_t access)
 {
     error = 0;
-    return map_fault_user(f->bt, f->map, va, access, &error);
+    return map_fault_user(f->tables.bt, f->map, va, access, &error);
 }
 
 // ---- Tests ----
@@ -119,30 +82,30 @@ static void rights(void)
     CHECK_EQ(f.host.prot[FIRST + 1], 0); // not accessed yet
     CHECK_EQ(fault(&f, FIRST * PAGE, PF_WRITE), MAP_DONE);
     CHECK_EQ(f.host.prot[FIRST], PROT_READ | PROT_WRITE | PROT_EXEC);
-    CHECK_EQ(*cell(&f, PT, FIRST) & (PTE_A | PTE_D), PTE_A | PTE_D);
+    CHECK_EQ(*cell(&f.tables, PT, FIRST) & (PTE_A | PTE_D), PTE_A | PTE_D);
 
-    *cell(&f, PT, 20) |= PTE_NX;
+    *cell(&f.tables, PT, 20) |= PTE_NX;
     CHECK_EQ(fault(&f, 20 * PAGE, PF_WRITE), MAP_DONE);
     CHECK_EQ(f.host.prot[20], PROT_READ | PROT_WRITE);
     CHECK_EQ(fault(&f, 20 * PAGE, PF_FETCH), MAP_TRUE);
     CHECK_EQ(error, PF_PRESENT | PF_USER | PF_FETCH);
-    *cell(&f, PT, 21) &= ~PTE_U;
+    *cell(&f.tables, PT, 21) &= ~PTE_U;
     CHECK_EQ(fault(&f, 21 * PAGE, 0), MAP_TRUE);
     CHECK_EQ(error, PF_PRESENT | PF_USER);
-    *cell(&f, PT, 22) &= ~PTE_W; // CR0.WP does not matter at CPL 3
-    f.bt->cr0 = 0;
+    *cell(&f.tables, PT, 22) &= ~PTE_W; // CR0.WP does not matter at CPL 3
+    f.tables.bt->cr0 = 0;
     CHECK_EQ(fault(&f, 22 * PAGE, PF_WRITE), MAP_TRUE);
     CHECK_EQ(fault(&f, 22 * PAGE, 0), MAP_DONE);
     CHECK_EQ(f.host.prot[22], PROT_READ | PROT_EXEC);
     CHECK_EQ(f.host.prot[20], PROT_READ | PROT_WRITE);
 
-    *cell(&f, PD, 0) |= PTE_NX; // a level above
-    map_revalidate(f.bt, f.map);
+    *cell(&f.tables, PD, 0) |= PTE_NX; // a level above
+    map_revalidate(f.tables.bt, f.map);
     CHECK_EQ(f.host.prot[22], 0);
     CHECK_EQ(f.host.prot[20], PROT_READ | PROT_WRITE);
     CHECK_EQ(fault(&f, 22 * PAGE, PF_FETCH), MAP_TRUE);
-    *cell(&f, PD, 0) &= ~(PTE_NX | PTE_U);
-    map_revalidate(f.bt, f.map);
+    *cell(&f.tables, PD, 0) &= ~(PTE_NX | PTE_U);
+    map_revalidate(f.tables.bt, f.map);
     CHECK_EQ(f.host.prot[20], 0);
     CHECK_EQ(fault(&f, 20 * PAGE, 0), MAP_TRUE);
     tear_down(&f);
@@ -153,7 +116,7 @@ static void runs(void)
     struct fixture f;
     set_up(&f);
     for (unsigned i = 0; i < 64; i++)
-        *cell(&f, PT, i) |= PTE_A | PTE_D;
+        *cell(&f.tables, PT, i) |= PTE_A | PTE_D;
     CHECK_EQ(fault(&f, 40 * PAGE, 0), MAP_DONE);
     CHECK_EQ(f.host.commands, 1);
     for (unsigned i = FIRST; i < 64; i++)
@@ -165,14 +128,14 @@ static void runs(void)
     CHECK_EQ(f.host.prot[512], PROT_READ | PROT_WRITE | PROT_EXEC);
     CHECK_EQ(f.host.prot[1023], PROT_READ | PROT_WRITE | PROT_EXEC);
 
-    map_revalidate(f.bt, f.map); // nothing has changed
+    map_revalidate(f.tables.bt, f.map); // nothing has changed
     CHECK_EQ(f.host.commands, 2);
-    *cell(&f, PT, 30) = (FRAMES + 60 * PAGE) | RIGHTS;
-    *cell(&f, PT, 31) &= ~PTE_W;
-    map_invlpg(f.bt, f.map, 30 * PAGE);
+    *cell(&f.tables, PT, 30) = (FRAMES + 60 * PAGE) | RIGHTS;
+    *cell(&f.tables, PT, 31) &= ~PTE_W;
+    map_invlpg(f.tables.bt, f.map, 30 * PAGE);
     CHECK_EQ(f.host.prot[30], 0);
     CHECK_EQ(f.host.prot[31], PROT_READ | PROT_WRITE | PROT_EXEC); // as a TLB would have it
-    map_revalidate(f.bt, f.map);
+    map_revalidate(f.tables.bt, f.map);
     CHECK_EQ(f.host.prot[31], 0);
     CHECK_EQ(f.host.prot[32], PROT_READ | PROT_WRITE | PROT_EXEC);
     tear_down(&f);
@@ -182,9 +145,9 @@ static void window(void)
 {
     struct fixture f;
     set_up(&f);
-    *cell(&f, PML4, PROCESS_WINDOW >> 39 & 511) = PDPT | RIGHTS;
-    *cell(&f, PDPT, PROCESS_WINDOW >> 30 & 511) = PD | RIGHTS;
-    *cell(&f, PD, PROCESS_WINDOW >> 21 & 511) = LARGE | RIGHTS | PTE_PS;
+    *cell(&f.tables, PML4, PROCESS_WINDOW >> 39 & 511) = PDPT | RIGHTS;
+    *cell(&f.tables, PDPT, PROCESS_WINDOW >> 30 & 511) = PD | RIGHTS;
+    *cell(&f.tables, PD, PROCESS_WINDOW >> 21 & 511) = LARGE | RIGHTS | PTE_PS;
     CHECK_EQ(fault(&f, PROCESS_WINDOW, 0), MAP_CHECKED);
     CHECK_EQ(fault(&f, PROCESS_WINDOW + PROCESS_WINDOW_BYTES - 1, PF_WRITE), MAP_CHECKED);
     CHECK_EQ(f.host.commands, 0);
@@ -202,14 +165,14 @@ static void traces(void)
     set_up(&f);
     CHECK_EQ(fault(&f, 20 * PAGE, PF_WRITE), MAP_DONE);
     CHECK_EQ(fault(&f, LARGE_VA, PF_WRITE), MAP_DONE);
-    map_set_trace(f.bt, FRAMES + 20 * PAGE, true);
+    map_set_trace(f.tables.bt, FRAMES + 20 * PAGE, true);
     CHECK_EQ(f.host.prot[20], PROT_READ | PROT_EXEC);
-    map_set_trace(f.bt, LARGE + 7 * PAGE, true);
+    map_set_trace(f.tables.bt, LARGE + 7 * PAGE, true);
     CHECK_EQ(f.host.prot[519], PROT_READ | PROT_EXEC);
     CHECK_EQ(f.host.prot[520], PROT_READ | PROT_WRITE | PROT_EXEC);
     CHECK_EQ(fault(&f, 20 * PAGE, PF_WRITE), MAP_CHECKED);
     CHECK_EQ(fault(&f, 20 * PAGE, PF_FETCH), MAP_DONE);
-    map_set_trace(f.bt, FRAMES + 20 * PAGE, false);
+    map_set_trace(f.tables.bt, FRAMES + 20 * PAGE, false);
     CHECK_EQ(fault(&f, 20 * PAGE, PF_WRITE), MAP_DONE);
     CHECK_EQ(f.host.prot[20], PROT_READ | PROT_WRITE | PROT_EXEC);
     tear_down(&f);
@@ -223,9 +186,9 @@ static void no_room(void)
     for (unsigned i = FIRST; i < 64; i += 2)
         CHECK_EQ(fault(&f, i * PAGE, PF_WRITE), MAP_DONE);
     for (unsigned i = FIRST; i < 64; i++)
-        *cell(&f, PT, i) &= ~PTE_W;
+        *cell(&f.tables, PT, i) &= ~PTE_W;
     f.host.room = 3;
-    map_revalidate(f.bt, f.map);
+    map_revalidate(f.tables.bt, f.map);
     CHECK_EQ(f.host.clears, 1);
     f.host.room = ~0u;
     for (unsigned i = FIRST; i < 64; i += 2) {
@@ -234,10 +197,10 @@ static void no_room(void)
         CHECK_EQ(fault(&f, i * PAGE, 0), MAP_DONE);
         CHECK_EQ(f.host.prot[i], PROT_READ | PROT_EXEC);
     }
-    *cell(&f, PT, 20) |= PTE_W;
+    *cell(&f.tables, PT, 20) |= PTE_W;
     CHECK_EQ(fault(&f, 20 * PAGE, PF_WRITE), MAP_DONE);
     f.host.room = 0;
-    map_set_trace(f.bt, FRAMES + 20 * PAGE, true);
+    map_set_trace(f.tables.bt, FRAMES + 20 * PAGE, true);
     CHECK_EQ(f.host.clears, 2);
     f.host.room = ~0u;
     CHECK_EQ(fault(&f, 20 * PAGE, PF_WRITE), MAP_CHECKED);
@@ -249,12 +212,8 @@ static void no_room(void)
 int main(int argc, char **argv)
 {
     (void)argc;
-    region_fix_layout(argv);
-    char reason[200];
-    if (!region_layout_ok(reason, sizeof reason)) {
-        SKIP(reason);
+    if (!bt_tables_possible(argv))
         return 0;
-    }
     rights();
     runs();
     window();

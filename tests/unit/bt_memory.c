@@ -4,39 +4,19 @@
 #include "engines/bt/memory.h"
 
 #include <setjmp.h>
-#include <stdlib.h>
 
-#include "engines/bt/map.h"
-#include "engines/bt/region.h"
 #include "engines/bt/tc.h"
-#include "machine/ram.h"
-#include "tests/unit/check.h"
+#include "tests/unit/bt_tables.h"
 
-#define RAM_BYTES (16ull << 20)
-#define PML4 0x1000ull
-#define PDPT 0x2000ull
-#define PD 0x3000ull
-#define PT 0x4000ull
-#define FRAMES 0x400000ull // of PT's entries
-#define LARGE 0x600000ull
-#define LARGE_VA 0x200000ull
 #define DEVICE 0xfee00000ull
 #define DEVICE_VA (100 * PAGE)
 #define RIGHTS (PTE_P | PTE_W)
-#define PAGE GUEST_PAGE_SIZE
 
 struct device { // remembers the last access
     unsigned reads, writes;
     uint64_t addr, value;
     unsigned size;
     enum vcpu_exit wish;
-};
-
-struct fixture {
-    struct guest_ram ram;
-    struct vcpu vcpu;
-    struct device device;
-    struct bt *bt;
 };
 
 static enum vcpu_exit device_read(void *machine, gpa_t addr, unsigned size, uint64_t *value)
@@ -59,17 +39,12 @@ static enum vcpu_exit device_write(void *machine, gpa_t addr, unsigned size, uin
     return d->wish;
 }
 
-static uint64_t *cell(struct fixture *f, uint64_t table, unsigned index)
-{
-    return (uint64_t *)(f->ram.base + table) + index;
-}
-
-static uint64_t *ram64(struct fixture *f, uint64_t at)
+static uint64_t *ram64(struct bt_tables *f, uint64_t at)
 {
     return (uint64_t *)(f->ram.base + at);
 }
 
-static void make_tables(struct fixture *f)
+static void make_tables(struct bt_tables *f)
 {
     *cell(f, PML4, 0) = PDPT | RIGHTS | PTE_U;
     *cell(f, PDPT, 0) = PD | RIGHTS | PTE_U;
@@ -82,33 +57,22 @@ static void make_tables(struct fixture *f)
     *cell(f, PT, DEVICE_VA / PAGE) = DEVICE | RIGHTS;
 }
 
-static void set_up(struct fixture *f)
+static void attach(struct bt_tables *f, struct device *device)
 {
-    char err[200] = "";
-    memset(f, 0, sizeof *f);
-    if (ram_create(&f->ram, RAM_BYTES, err, sizeof err) || !(f->bt = region_create(err, sizeof err))) {
-        printf("not ok bt_memory.c: %s\n", err);
-        exit(1);
-    }
-    f->vcpu.bus = (struct vcpu_bus){.machine = &f->device, .mmio_read = device_read, .mmio_write = device_write};
-    f->bt->vcpu = &f->vcpu;
-    f->bt->ram = &f->ram;
-    f->bt->tlb = tlb_create();
-    f->bt->map = map_create(&f->ram);
+    f->vcpu.bus = (struct vcpu_bus){.machine = device, .mmio_read = device_read, .mmio_write = device_write};
+}
+
+static void set_up(struct bt_tables *f)
+{
+    bt_tables_start(f);
     f->bt->tc = tc_create(f->bt);
-    f->bt->cr0 = CR0_WP;
-    f->bt->cr3 = PML4;
-    f->bt->efer = EFER_NXE;
     make_tables(f);
 }
 
-static void tear_down(struct fixture *f)
+static void tear_down(struct bt_tables *f)
 {
     tc_destroy(f->bt->tc);
-    map_destroy(f->bt->map);
-    tlb_destroy(f->bt->tlb);
-    region_destroy(f->bt);
-    ram_destroy(&f->ram);
+    bt_tables_stop(f);
 }
 
 // Vector and error code of the fault that the expression raises, as VECTOR << 16 | ERROR; 0 for none.
@@ -121,7 +85,7 @@ static void tear_down(struct fixture *f)
     })
 #define PF(error) (VEC_PF << 16 | (error))
 
-static uint64_t load(struct fixture *f, uint64_t va, unsigned size)
+static uint64_t load(struct bt_tables *f, uint64_t va, unsigned size)
 {
     return mem_read(f->bt, va, size, false);
 }
@@ -130,7 +94,7 @@ static uint64_t load(struct fixture *f, uint64_t va, unsigned size)
 
 static void plain_accesses(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     CHECK_EQ(load(&f, 0, 8), 1);
     CHECK_EQ(load(&f, 5 * PAGE, 1), 6);
@@ -157,7 +121,7 @@ static void plain_accesses(void)
 // A block is looked up as any other access is: in the TLB where it lies in one page, else page by page.
 static void blocks(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     uint8_t block[PAGE], other[PAGE];
     set_up(&f);
     const uint64_t *misses = &f.vcpu.counters.n[EV_tlb_misses];
@@ -183,7 +147,7 @@ static void blocks(void)
 
 static void faults(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     CHECK_EQ(FAULT(&f, load(&f, 70 * PAGE, 1)), PF(0));
     CHECK_EQ(f.bt->cr2, 70 * PAGE);
@@ -207,7 +171,7 @@ static void faults(void)
 
 static void privileges(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     *cell(&f, PT, 1) |= PTE_U;
     CHECK_EQ(load(&f, PAGE, 1), 2);
@@ -234,7 +198,7 @@ static void privileges(void)
 
 static void alignment(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     void *host;
     set_up(&f);
     *cell(&f, PT, 1) |= PTE_U;
@@ -256,7 +220,7 @@ static void alignment(void)
 
 static void flushes(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     for (unsigned i = 0; i < 20; i++)
         CHECK_EQ(load(&f, i * PAGE, 8), i + 1);
@@ -286,19 +250,21 @@ static void flushes(void)
 
 static void devices(void)
 {
-    struct fixture f;
+    struct bt_tables f;
+    struct device device = {0};
     set_up(&f);
+    attach(&f, &device);
     CHECK_EQ(load(&f, DEVICE_VA + 8, 4), 0x55667788);
-    CHECK_EQ(f.device.addr, DEVICE + 8);
-    CHECK_EQ(f.device.size, 4);
+    CHECK_EQ(device.addr, DEVICE + 8);
+    CHECK_EQ(device.size, 4);
     CHECK_EQ(load(&f, DEVICE_VA + 2, 4), 0x33445566); // unaligned: byte by byte
-    CHECK_EQ(f.device.size, 1);
-    CHECK_EQ(f.device.reads, 5);
+    CHECK_EQ(device.size, 1);
+    CHECK_EQ(device.reads, 5);
     CHECK_EQ(f.bt->attention, 0);
-    f.device.wish = VCPU_EXIT_MARK;
+    device.wish = VCPU_EXIT_MARK;
     mem_write(f.bt, DEVICE_VA + 16, 8, 0xabcdef, false);
-    CHECK_EQ(f.device.value, 0xabcdef);
-    CHECK_EQ(f.device.addr, DEVICE + 16);
+    CHECK_EQ(device.value, 0xabcdef);
+    CHECK_EQ(device.addr, DEVICE + 16);
     CHECK_EQ(f.bt->exit, VCPU_EXIT_MARK);
     CHECK_EQ(f.bt->attention, 1);
     CHECK_EQ(f.vcpu.counters.n[EV_exit_mmio], 6);
@@ -307,9 +273,11 @@ static void devices(void)
 
 static void checked_operands(void)
 {
-    struct fixture f;
+    struct bt_tables f;
+    struct device device = {0};
     void *host;
     set_up(&f);
+    attach(&f, &device);
     for (unsigned twice = 0; twice < 2; twice++) {
         CHECK(mem_access(f.bt, 3 * PAGE + 5, 32, (struct mem_how){true, true, false, false}, &host));
         CHECK(host == f.ram.base + FRAMES + 60 * PAGE + 5);
@@ -334,10 +302,10 @@ static void checked_operands(void)
     CHECK_EQ(*(uint64_t *)host, 0x1122334455667788);
     ++*(uint64_t *)host;
     mem_commit(f.bt);
-    CHECK_EQ(f.device.value, 0x1122334455667789);
+    CHECK_EQ(device.value, 0x1122334455667789);
     CHECK(!mem_access(f.bt, DEVICE_VA + 16, 16, (struct mem_how){true, false, false, false}, &host)); // as two of 8
-    CHECK_EQ(f.device.reads, 3);
-    CHECK_EQ(f.device.size, 8);
+    CHECK_EQ(device.reads, 3);
+    CHECK_EQ(device.size, 8);
     CHECK_EQ(FAULT(&f, mem_access(f.bt, 64 * PAGE - 63, 64, (struct mem_how){true, false, false, false}, &host)),
              PF(0));
     CHECK_EQ(FAULT(&f, mem_access(f.bt, (1ull << 47) - 1, 1, (struct mem_how){true, false, false, false}, &host)),
@@ -350,7 +318,7 @@ static void checked_operands(void)
 // A page that something was translated from: every way of writing to it is seen.
 static void code_pages(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     void *host;
     set_up(&f);
     if (!CHECK(x86_decoder_open(&f.bt->decoder) == 0))
@@ -388,7 +356,7 @@ static void code_pages(void)
 // What a kick that nobody saw makes forget comes back, but for what a flush dropped.
 static void forgotten_returns(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     const struct ccf caller = {.rip = 0x5671230};
     const uint8_t landing = 0;
@@ -408,7 +376,7 @@ static void forgotten_returns(void)
 
 static void addresses(void)
 {
-    struct fixture f;
+    struct bt_tables f;
     set_up(&f);
     f.bt->gpr[RBX] = 0xffffffff00001000;
     f.bt->gpr[RSI] = 3;
