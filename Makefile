@@ -166,6 +166,11 @@ $(B)/tests/interp_cpu $(B)/tests/bt_cpu $(B)/tests/cpu_rows: $(B)/tests/%: tests
 	@mkdir -p $(@D)
 	$(TEST_LINK)
 
+# With a judge of its own.
+$(B)/tests/cpu_tester: tests/unit/cpu_tester.c $(filter-out %/judge_client.o %/judge_image.o,$(CPU_OBJ)) $(LIB_OBJ) Makefile
+	@mkdir -p $(@D)
+	$(TEST_LINK)
+
 # A part of the guest's kernel, as a part of the host's program.
 $(B)/tests/bantam_%: tests/unit/bantam_%.c guest/bantam/%.c Makefile
 	@mkdir -p $(@D)

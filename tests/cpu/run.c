@@ -30,13 +30,32 @@ struct finder {
     unsigned shown;
 };
 
-static void found(void *ctx, struct tester *t, uint64_t number, const struct test_case *c)
+// A case that the judge's process did not survive, as it is: what it does when it is run once more says whether it was
+// the case.
+static void say_lost_judge(const struct finder *f, struct tester *t, uint64_t number, const struct test_case *c,
+                           enum verdict_kind kind)
+{
+    char what[CASE_TEXT], line[CASE_TEXT], text[3 * CASE_TEXT];
+    struct verdict v = tester_try(t, c, false);
+    verdict_print(&v, c, t->subject->name, what);
+    case_print(c, line);
+    int n =
+        snprintf(text, sizeof text, "LEFT OUT: %s seed %" PRIu64 " case %" PRIu64 ": %s; once more: %s: %s\n  %s\n",
+                 t->subject->name, f->run->plan.seed, number, verdict_names[kind], verdict_names[v.kind], what, line);
+    (void)!write(STDOUT_FILENO, text, (size_t)n);
+}
+
+static void found(void *ctx, struct tester *t, uint64_t number, const struct test_case *c, enum verdict_kind kind)
 {
     struct finder *f = ctx;
     struct test_case small = *c;
     char what[CASE_TEXT], line[CASE_TEXT], text[3 * CASE_TEXT];
     if (f->shown++ >= SHOWN)
         return;
+    if (kind != DIFFERENT) {
+        say_lost_judge(f, t, number, c, kind);
+        return;
+    }
     minimise(t, &small);
     struct verdict v = tester_try(t, &small, false);
     if (v.kind != DIFFERENT) { // with what ran before it only
@@ -206,6 +225,7 @@ void run_sum(const struct run *r, struct totals *sum)
         const struct totals *t = &r->totals[i];
         sum->cases += t->cases;
         sum->faults += t->faults;
+        sum->again += t->again;
         for (unsigned k = 0; k < VERDICTS; k++)
             sum->verdict[k] += t->verdict[k];
         for (unsigned k = 0; k < MOST_ROWS; k++) {

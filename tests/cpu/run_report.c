@@ -64,6 +64,8 @@ void run_say(const struct run *r)
     for (unsigned k = 0; k < VERDICTS; k++)
         if (k != SAME && k != DIFFERENT && sum.verdict[k])
             printf("  %" PRIu64 " %s\n", sum.verdict[k], verdict_names[k]);
+    if (sum.again)
+        printf("  %" PRIu64 " run once more: the judge's process stood still in them\n", sum.again);
     for (unsigned k = 0; k < VARIATIONS; k++)
         if (sum.host_varies.used[k] + sum.other_varies.used[k])
             printf("  may vary, %" PRIu64 " times: %s\n", sum.host_varies.used[k] + sum.other_varies.used[k],
@@ -106,10 +108,10 @@ json_t *run_json(const struct run *r)
     json_t *verdicts = json_object();
     for (unsigned k = 0; k < VERDICTS; k++)
         json_object_set_new(verdicts, verdict_names[k], json_integer((json_int_t)sum.verdict[k]));
-    return json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "engine", r->subject->name,
-                     "seed", (json_int_t)r->plan.seed, "first", (json_int_t)r->options->first, "cases",
-                     (json_int_t)sum.cases, "seconds", r->seconds, "cases_per_second", (double)sum.cases / r->seconds,
-                     "faults", (json_int_t)sum.faults, "crashes", (json_int_t)r->crashes, "hangs", (json_int_t)r->hangs,
-                     "interrupted", r->interrupted, "verdicts", verdicts, "variations", variations_json(&sum), "rows",
-                     rows_json(&sum));
+    return json_pack(
+        "{s:s, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "engine", r->subject->name, "seed",
+        (json_int_t)r->plan.seed, "first", (json_int_t)r->options->first, "cases", (json_int_t)sum.cases, "seconds",
+        r->seconds, "cases_per_second", (double)sum.cases / r->seconds, "faults", (json_int_t)sum.faults, "crashes",
+        (json_int_t)r->crashes, "hangs", (json_int_t)r->hangs, "again", (json_int_t)sum.again, "interrupted",
+        r->interrupted, "verdicts", verdicts, "variations", variations_json(&sum), "rows", rows_json(&sum));
 }

@@ -160,16 +160,31 @@ static void post(struct tester *t, const struct case_plan *plan, struct batch *b
     judge_post(&t->judge, b->slot, b->count);
 }
 
-// The subject's turn. Cases that differ are looked at when the judge has nothing else to do.
-static unsigned judge_batch(struct tester *t, const struct batch *b, bool *differs)
+static bool is_found(enum verdict_kind kind)
+{
+    return kind == DIFFERENT || kind == LEFT_DIED || kind == LEFT_HUNG;
+}
+
+// A case that does not end may be a host that stands still in its middle: what counts is the second time.
+static enum verdict_kind ask_again(struct tester *t, const struct test_case *c)
+{
+    struct verdict v = tester_try(t, c, true);
+    t->totals->again++;
+    note(t->totals, c, &v);
+    return v.kind;
+}
+
+// The subject's turn. What is found is looked at when the judge has nothing else to do.
+static unsigned judge_batch(struct tester *t, const struct batch *b, uint8_t *kinds)
 {
     unsigned found = 0;
     for (unsigned i = 0; i < b->count; i++) {
         t->totals->number = b->first + i;
         struct verdict v = give_verdict(t, &b->cases[i], &t->judge.shared->slot[b->slot + i], true);
-        note(t->totals, &b->cases[i], &v);
-        differs[i] = v.kind == DIFFERENT;
-        found += differs[i];
+        if (v.kind != LEFT_HUNG)
+            note(t->totals, &b->cases[i], &v);
+        kinds[i] = (uint8_t)v.kind;
+        found += is_found(v.kind);
     }
     return found;
 }
@@ -184,16 +199,18 @@ bool tester_run(struct tester *t, const struct case_plan *plan, uint64_t first, 
         uint64_t left = t->totals->stop ? 0 : first + count - at;
         next = (struct batch){at, left < BATCH ? (unsigned)left : BATCH, turn ? BATCH : 0, cases + (turn ? BATCH : 0)};
         turn = !turn;
-        bool differs[BATCH] = {false};
+        uint8_t kinds[BATCH];
         if (next.count)
             post(t, plan, &next);
-        bool any = now.count && judge_batch(t, &now, differs);
+        bool any = now.count && judge_batch(t, &now, kinds);
         ok = !next.count || judge_wait(&t->judge);
         // What was found is tried again in slot 0: with a judge that is done with the next batch, whose answers are
         // then asked for once more.
-        for (unsigned i = 0; any && ok && i < now.count; i++)
-            if (differs[i])
-                found(ctx, t, now.first + i, &now.cases[i]);
+        for (unsigned i = 0; any && ok && i < now.count; i++) {
+            enum verdict_kind kind = kinds[i] == LEFT_HUNG ? ask_again(t, &now.cases[i]) : kinds[i];
+            if (is_found(kind))
+                found(ctx, t, now.first + i, &now.cases[i], kind);
+        }
         if (any && ok && next.count) {
             post(t, plan, &next);
             ok = judge_wait(&t->judge);

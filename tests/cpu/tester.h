@@ -29,6 +29,7 @@ extern const char *const verdict_names[VERDICTS];
 struct totals {
     uint64_t cases, faults, verdict[VERDICTS];
     uint64_t number; // the case that is being run
+    uint64_t again;  // cases that did not end in the judge's process, and were run once more
     uint64_t row_cases[MOST_ROWS], row_compared[MOST_ROWS];
     struct variation_counts host_varies, other_varies;
     uint32_t stop; // set from outside: no more batches
@@ -59,8 +60,8 @@ void tester_stop(struct tester *t);
 // One case. Counts in totals->host_varies and other_varies only where `counted`.
 struct verdict tester_try(struct tester *t, const struct test_case *c, bool counted);
 
-// What is done with each difference.
-typedef void tester_fn(void *ctx, struct tester *t, uint64_t number, const struct test_case *c);
+// What is done with each case that differs, or that the judge's process did not survive (LEFT_DIED, LEFT_HUNG).
+typedef void tester_fn(void *ctx, struct tester *t, uint64_t number, const struct test_case *c, enum verdict_kind kind);
 
 // The plan's cases from first to first + count. False where the judge cannot be started any more.
 bool tester_run(struct tester *t, const struct case_plan *plan, uint64_t first, uint64_t count, tester_fn *found,

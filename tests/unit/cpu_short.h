@@ -16,17 +16,19 @@ struct cpu_short {
     unsigned shown;
 };
 
-static void cpu_short_found(void *ctx, struct tester *t, uint64_t number, const struct test_case *c)
+static void cpu_short_found(void *ctx, struct tester *t, uint64_t number, const struct test_case *c,
+                            enum verdict_kind kind)
 {
     struct cpu_short *s = ctx;
     struct test_case small = *c;
     char text[CASE_TEXT];
     if (s->shown++ >= CPU_SHORT_SHOWN)
         return;
-    minimise(t, &small);
+    if (kind == DIFFERENT)
+        minimise(t, &small);
     struct verdict v = tester_try(t, &small, false);
     verdict_print(&v, &small, t->subject->name, text);
-    printf("# case %" PRIu64 ": %s\n", number, text);
+    printf("# case %" PRIu64 ", %s: %s\n", number, verdict_names[kind], text);
     case_print(&small, text);
     printf("#   %s\n", text);
 }
@@ -49,7 +51,7 @@ static void cpu_short_regressions(struct cpu_short *s)
             if (world)
                 c.way = (c.way & ~(uint32_t)WAY_WORLD) | way_make(WAY_WORLD, (way_field(c.way, WAY_WORLD) + 1) % 3);
             if (!CHECK_SAY(tester_try(&s->tester, &c, false).kind != DIFFERENT, "a case that once differed"))
-                cpu_short_found(s, &s->tester, n, &c);
+                cpu_short_found(s, &s->tester, n, &c, DIFFERENT);
         }
         n++;
     }
