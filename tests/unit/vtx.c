@@ -473,14 +473,21 @@ static void test_kick_from_signal(void)
     fixture_free(f);
 }
 
-// hlt waits in the kernel; a kick finds a guest that nothing can wake.
+// hlt waits in the kernel; a kick finds a guest that nothing can wake. On a busy host it may find one that has not come
+// as far as that.
 static void test_halt(void)
 {
     struct fixture *f = FIXTURE(code_halt);
-    CHECK(run_and_kick(f, 30000) == VCPU_EXIT_HALT);
+    uint64_t kicked = 0;
+    enum vcpu_exit e = run_and_kick(f, 30000);
+    for (unsigned i = 0; i < 100 && e == VCPU_EXIT_KICK; i++) {
+        kicked = counted(f, EV_exit_host);
+        e = run_and_kick(f, 30000);
+    }
+    CHECK(e == VCPU_EXIT_HALT);
     struct vcpu_state s = state_of(f);
     CHECK(s.halted && s.rip == CODE_ADDR + 2 && !(s.rflags & FLAG_IF));
-    CHECK(counted(f, EV_exit_halt) == 1 && counted(f, EV_exit_host) == 0);
+    CHECK(counted(f, EV_exit_halt) == 1 && counted(f, EV_exit_host) == kicked);
     fixture_free(f);
 }
 
@@ -510,10 +517,14 @@ static void test_timer(void)
     CHECK(counted(f, EV_exit_halt) == 0 && f->count == 1);
     fixture_free(f);
 
-    f = FIXTURE(code_speaker);
-    CHECK(run(f) == VCPU_EXIT_POWER);
-    CHECK((state_of(f).gpr[RBX] & 0x20) == 0 && f->count == 1);
-    fixture_free(f);
+    bool low = false; // at first, unless the host lets 55 ms go by in between
+    for (unsigned i = 0; i < 20 && !low; i++) {
+        f = FIXTURE(code_speaker);
+        CHECK(run(f) == VCPU_EXIT_POWER && f->count == 1);
+        low = (state_of(f).gpr[RBX] & 0x20) == 0;
+        fixture_free(f);
+    }
+    CHECK(low);
 }
 
 static void test_nmi(void)
