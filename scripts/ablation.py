@@ -6,6 +6,7 @@
 that `make bench ABLATION=1` measures. plot.py draws the picture, paper.py takes single tables."""
 import sys
 
+import entry
 import results
 
 BASE = "bt"
@@ -159,8 +160,4 @@ def main(args):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (OSError, ValueError) as error:
-        print(f"ablation: {error}", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main, __doc__)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 
+import entry
 import figure5
 import peers
 import process
@@ -70,7 +71,7 @@ def boot_all(options, names, write):
     return described
 
 
-def parse():
+def parse(args):
     parser = argparse.ArgumentParser(description="Boots of the guest Unix with every event counted, and what each costs.")
     parser.add_argument("--quick", action="store_true", help="few of each: a first look")
     parser.add_argument("--runs", type=int, help="processes for each benchmark (default 3, quick 1)")
@@ -79,16 +80,16 @@ def parse():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32), help="of the random order")
     parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)), help="the CPU that all run on")
     parser.add_argument("--out", help="results file; an existing one is appended to")
-    options = parser.parse_args()
+    options = parser.parse_args(args)
     options.runs = options.runs or (1 if options.quick else 3)
     options.boots = options.boots or (2 if options.quick else 10)
     options.engines = options.engines.split(",")
     return options
 
 
-def main():
+def main(args):
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-    options = parse()
+    options = parse(args)
     with tempfile.TemporaryDirectory() as folder, NewResults("boot", options.out) as out:
         columns = ",".join(dict.fromkeys(["native"] + [results.base_engine(e) for e in options.engines]))
         nano = bench(folder, "nano.jsonl", options, f"--engines={columns}", *(f"nano/{b}" for b in nano_benches()))
@@ -111,8 +112,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        print(f"boot: {error}", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main, None, KeyError)

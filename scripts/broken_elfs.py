@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""usage: scripts/broken_elfs.py PROGRAM FOLDER   Makes files of a good static program that no kernel may run, for
-tests/bantam/exec_broken.c, which has their names."""
+"""Makes files of a good static program that no kernel may run, for tests/bantam/exec_broken.c, which has their names.
+`scripts/broken_elfs.py PROGRAM FOLDER`"""
 import os
 import struct
 import sys
+
+import entry
 
 # Offsets in the ELF header and in a program header (System V ABI, chapters 4 and 5).
 MACHINE, ENTRY, PHOFF, PHENTSIZE, PHNUM = 18, 24, 32, 54, 56
@@ -67,8 +69,11 @@ FILES = {
 }
 
 
-def main():
-    program, folder = sys.argv[1:]
+def main(words):
+    if len(words) != 2:
+        print("usage: scripts/broken_elfs.py PROGRAM FOLDER", file=sys.stderr)
+        return 2
+    program, folder = words
     with open(program, "rb") as file:
         good = file.read()
     os.makedirs(folder, exist_ok=True)
@@ -77,7 +82,8 @@ def main():
         with open(path, "wb") as file:
             file.write(make(bytearray(good)))
         os.chmod(path, 0o755)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    entry.run(main, __doc__)

@@ -3,8 +3,8 @@
 """No figure of a measurement is typed by hand: in the pages' own sentences a number with a unit of time, rate or comparison is an
 error, unless paper.py made it or a list here says why it is none. `scripts/check_figures.py [FILE...]`, by default all pages."""
 import re
-import sys
 
+import entry
 import paper
 
 NUMBER = r"(?<![\w.,/#=-])\d[\d,]*(?:\.\d+)?"
@@ -51,4 +51,4 @@ def main(pages):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    entry.run(main, __doc__)

@@ -3,7 +3,8 @@
 """Checks that includes go down only: include -> C headers; x86 and machine -> include; engines -> include, x86;
 model -> include; run -> include, x86, machine, model; guest and bench -> the guest ABI and guest. Prints one line per violation."""
 import re
-import sys
+
+import entry
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.M)
 
@@ -77,4 +78,4 @@ def main(paths):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    entry.run(main, __doc__)

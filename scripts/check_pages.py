@@ -5,7 +5,8 @@ make. docs/READING names files at the beginning of its lines. `scripts/check_pag
 import glob
 import os
 import re
-import sys
+
+import entry
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 READING = "docs/READING"
@@ -93,4 +94,4 @@ def main(pages):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    entry.run(main, __doc__)

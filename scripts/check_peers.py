@@ -5,10 +5,10 @@ Arguments: images as SUITE/NAME; without any, all that have an archive. A check 
 (tests/guest/judge.h) does not count there."""
 import os
 import shutil
-import sys
 import tempfile
 import time
 
+import entry
 import peers
 
 SHORT = "reps=1 cycles=1000"
@@ -57,7 +57,7 @@ def run(peer, starter, image):
     return wrong_in(lines, peer)
 
 
-def main():
+def main(names):
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     cpu, failed = max(os.sched_getaffinity(0)), 0
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +67,7 @@ def main():
             if not shutil.which(program):
                 print(f"skip {peer}: no {program}")
                 continue
-            for image in images(sys.argv[1:]):
+            for image in images(names):
                 wrong = run(peer, starter, image)
                 failed += bool(wrong)
                 print(f"not ok {peer}: {image}: {wrong}" if wrong else f"ok {peer}: {image}", flush=True)
@@ -75,4 +75,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry.run(main, __doc__)

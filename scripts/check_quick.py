@@ -4,8 +4,8 @@
 bt_access_quickly() reaches may be a library's, be called through a pointer, or touch a vector register. Arguments: object
 files. Prints one line per violation."""
 import re
-import sys
 
+import entry
 from check_tail_calls import CALL, INDIRECT, RELOCATED, functions
 
 START = "bt_access_quickly"
@@ -26,9 +26,9 @@ def targets(lines):
             yield relocated[1] if relocated else direct[1]
 
 
-def main():
+def main(paths):
     code = {}
-    for path in sys.argv[1:]:
+    for path in paths:
         for name, lines in functions(path):
             code.setdefault(name, {})[path] = lines
     if START not in code:
@@ -55,4 +55,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry.run(main, __doc__)

@@ -5,7 +5,8 @@ a merge left undecided, paths of somebody's machine, Python that compiles. Print
 lines do not fail."""
 import ast
 import re
-import sys
+
+import entry
 
 MAX_FILE_LINES = 900
 MAX_FUNCTION_LINES = 100
@@ -102,4 +103,4 @@ def main(paths):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    entry.run(main, __doc__)

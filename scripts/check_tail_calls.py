@@ -6,7 +6,8 @@ Prints one line per violation."""
 import os
 import re
 import subprocess
-import sys
+
+import entry
 
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
 CALL = re.compile(r"\tcall +[0-9a-f]+ <([^>+]+)(?:\+[^>]*)?>")
@@ -39,8 +40,8 @@ def base(name):
     return re.sub(r"\.(?:cold|part|constprop|isra)\S*", "", name)
 
 
-def main():
-    found = {(path, name): lines for path in sys.argv[1:] for name, lines in functions(path)
+def main(paths):
+    found = {(path, name): lines for path in paths for name, lines in functions(path)
              if os.path.basename(path) != DEVICES}
     handlers = {base(name) for (_, name), lines in found.items() if any(CHAIN.search(line) for line in lines)} - set(MAY)
     bad = 0
@@ -63,4 +64,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry.run(main, __doc__)

@@ -9,6 +9,7 @@ exits, nothing that is said of time; a back end of /dev/kvm that is not hardware
 import os
 import sys
 
+import entry
 import figures
 
 REPRODUCED, CONTRADICTED, UNTESTABLE = "reproduced", "contradicted", "not testable here"
@@ -297,8 +298,4 @@ def main(args):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"claims: {error}", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main, __doc__)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import entry
 import kvm_machine
 import results
 import table
@@ -280,8 +281,4 @@ def main(args):
 
 if __name__ == "__main__":
     kvm_machine.end_on_signals()
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (OSError, ValueError, RuntimeError, kvm_machine.Unavailable) as error:
-        print(f"exits: {error}", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main, None, kvm_machine.Unavailable)

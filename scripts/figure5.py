@@ -7,6 +7,7 @@ costs (the nano benchmark's cycles, less the native ones), against the time that
 import statistics
 import sys
 
+import entry
 import process
 import results
 import table
@@ -235,8 +236,4 @@ def main(args):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (OSError, ValueError) as error:
-        print(f"figure5: {error}", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main, __doc__)

@@ -9,9 +9,9 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
 import tempfile
 
+import entry
 import table
 from new_results import NewResults, now
 
@@ -140,8 +140,4 @@ def main(args):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        print(f"fork_counts: {error}", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main)

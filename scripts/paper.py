@@ -13,6 +13,7 @@ import sys
 
 import ablation
 import claims
+import entry
 import exits
 import figure5
 import figures
@@ -215,8 +216,4 @@ def draw(paths):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"paper: {error}", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main, __doc__)

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 
+import entry
 import new_results
 import peers_table
 import process
@@ -317,7 +318,7 @@ def paper_program(peers, write, estimate):
                ns * process.FORKWAITS >= ONCE_SECONDS * 1e9 else "did not end well"})
 
 
-def parse():
+def parse(args):
     parser = argparse.ArgumentParser(description="The same images under QEMU, Bochs and Ringside, timed alike.")
     parser.add_argument("images", nargs="*", metavar="SUITE/NAME", help="default: all but what cannot be timed so")
     parser.add_argument("--quick", action="store_true", help="one short process each: a first look")
@@ -327,7 +328,7 @@ def parse():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32), help="of the random order")
     parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)), help="the CPU that all run on")
     parser.add_argument("--out", help="results file; an existing one is appended to")
-    options = parser.parse_args()
+    options = parser.parse_args(args)
     options.rounds = options.rounds or (1 if options.quick else 2)
     options.seconds = options.seconds or (0.03 if options.quick else 0.06)
     return options
@@ -344,9 +345,9 @@ def keep_off(cpu):
         os.sched_setaffinity(0, others)
 
 
-def main():
+def main(args):
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-    options = parse()
+    options = parse(args)
     images = options.images or default_images()
     with tempfile.TemporaryDirectory() as folder, new_results.NewResults("peers", options.out) as out:
         print(f"seed {options.seed}, CPU {options.cpu}, results in {out.path}", file=sys.stderr)
@@ -377,8 +378,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, RuntimeError, ValueError, subprocess.CalledProcessError) as error:
-        print(f"peers: {error}", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main)

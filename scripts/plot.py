@@ -10,6 +10,7 @@ import sys
 import ablation
 import bars
 import colours
+import entry
 import heatmap
 import plot_process
 import process
@@ -113,13 +114,9 @@ def main(args):
     if len(args) not in (1, 2):
         print("usage: scripts/plot.py RESULTS [FOLDER]", file=sys.stderr)
         return 2
-    try:
-        print("\n".join(pictures(*args)))
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"plot: {error}", file=sys.stderr)
-        return 1
+    print("\n".join(pictures(*args)))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    entry.run(main, __doc__)

@@ -10,6 +10,7 @@ import re
 import statistics
 import sys
 
+import entry
 import peers_table
 import results
 import table
@@ -302,8 +303,4 @@ def main(args):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (OSError, ValueError) as error:
-        print(f"process: {error}", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main, __doc__)

@@ -10,8 +10,8 @@ import glob
 import html
 import os
 import re
-import sys
 
+import entry
 import kinds
 import paper
 import report_answer
@@ -184,8 +184,4 @@ def main(args):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"report: {error}", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main)

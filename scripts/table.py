@@ -6,6 +6,7 @@ What has no figure says why in a numbered note under the table; nothing is left 
 import signal
 import sys
 
+import entry
 import results
 
 PAPER_COLUMNS = ["P4 native", "P4 software VMM", "P4 hardware VMM"]
@@ -317,16 +318,11 @@ def main(paths):
         return 2
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
     for path in paths:
-        try:
-            runs = results.load(path)
-        except (OSError, ValueError) as error:
-            print(f"table: {error}", file=sys.stderr)
-            return 1
-        for run in runs:
+        for run in results.load(path):
             print(f"## {path}\n")
             print("\n".join(whole(run)) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    entry.run(main, __doc__)

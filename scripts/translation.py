@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 
+import entry
 import peers
 import results
 from new_results import NewResults, now
@@ -97,18 +98,18 @@ def images_there():
             for name in sorted(os.listdir(f"build/images/{suite}")) if name.endswith(".elf")]
 
 
-def parse():
+def parse(args):
     parser = argparse.ArgumentParser(description="How the translator translates each image, and what that costs.")
     parser.add_argument("images", nargs="*", metavar="SUITE/NAME", help="default: all of nano and micro")
     parser.add_argument("--runs", type=int, default=10, help="processes for each image (default 10)")
     parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)), help="the CPU that all run on")
     parser.add_argument("--out", help="results file; an existing one is appended to")
-    return parser.parse_args()
+    return parser.parse_args(args)
 
 
-def main():
+def main(args):
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-    options = parse()
+    options = parse(args)
     images = options.images or images_there()
     with tempfile.TemporaryDirectory() as folder:
         pilot = peers.pilot_run(folder, images)
@@ -131,8 +132,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
-        print(f"translation: {error}", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main)

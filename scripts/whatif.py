@@ -8,6 +8,7 @@ import sys
 
 import bars
 import colours
+import entry
 import model
 import model_blocks
 import table
@@ -222,8 +223,4 @@ def main(args):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"whatif: {error}", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main, __doc__)

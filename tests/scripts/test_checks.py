@@ -3,6 +3,7 @@
 """The checkers of `make lint`, and how test.py judges what programs and images print."""
 import glob
 import os
+import subprocess
 import sys
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
@@ -151,6 +152,19 @@ def pages():
     check("the pages of the tree are looked at", len([p for pattern in check_pages.PAGES for p in glob.glob(pattern)]) > 20)
 
 
+def scripts():
+    """Each script says what it is for, and a file that is not there is one line."""
+    own = sorted(path for path in glob.glob("scripts/*.py") if "__main__" in open(path, encoding="utf-8").read())
+    check("scripts are found", len(own) > 20)
+    for path in own:
+        ran = subprocess.run([sys.executable, path, "--help"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        check(f"{path} --help {ran.stderr[-100:]}", ran.returncode == 0 and len(ran.stdout) > 50 and not ran.stderr)
+        check(f"{path} can be started by its name", os.access(path, os.X_OK))
+    for name, *words in (("table",), ("plot",), ("figure5",), ("process",), ("ablation",), ("claims",), ("exits",), ("report", "--out=/dev/null")):
+        ran = subprocess.run([sys.executable, f"scripts/{name}.py", *words, "/no/such.jsonl"], capture_output=True, text=True)
+        check(f"{name}: a file that is not there is one line", ran.returncode == 1 and ran.stderr.startswith(f"{name}: ") and ran.stderr.count("\n") == 1)
+
+
 typed_figures()
 includes()
 sources()
@@ -158,4 +172,5 @@ pages()
 judging()
 limits()
 values()
+scripts()
 done()
