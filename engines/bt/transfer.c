@@ -117,7 +117,8 @@ void emulate_iret(struct bt *bt, const struct insn *in)
     code_load(bt, &cs, cpl);
     bt->seg[SEG_SS] = ss;
     flags_load(bt, frame[2], iret_flags(bt, size));
-    if (bt->break_at && size > 2) // RF means nothing else, and is gone behind the next instruction
+    if ((bt->break_at || bt->intr || bt->nmi_pending) &&
+        size > 2) // else nobody sees RF: the next instruction clears it
         bt->rflags |= frame[2] & FLAG_RF;
     stack_move(bt, frame[3], mask);
     return_to(bt, &cs, frame[0]);

@@ -186,7 +186,7 @@ static WORK uint64_t iret(struct cpu *c, const struct op *op)
     descriptor_mark(c, op, &cs, SEG_TYPE_ACCESSED);
 
     flags_load(c, frame[2], iret_flags(c, size));
-    if (c->break_at && size > 2) // RF means nothing else, and is gone behind the next instruction
+    if ((c->break_at || c->intr || c->nmi_pending) && size > 2) // else nobody sees RF: the next instruction clears it
         c->rflags |= frame[2] & FLAG_RF;
     code_load(c, &cs, cpl);
     c->seg[SEG_SS] = ss;
