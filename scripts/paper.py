@@ -197,13 +197,12 @@ def main(args):
             with open(page, "w", encoding="utf-8") as file:
                 file.write(new)
             print(f"{page}: rewritten")
-    with open(PAPER, encoding="utf-8") as file:
-        for line in learned.findings(file.read(), files):
-            print(f"{PAPER}: {line}")
-            stale = 1
     if not check:
         draw(paths)
-    return stale
+    with open(PAPER, encoding="utf-8") as file:
+        turned = learned.findings(file.read(), files)
+    print("".join(f"{PAPER}: {line}\n" for line in turned), end="")
+    return 1 if turned else stale
 
 
 def draw(paths):

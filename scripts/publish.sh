@@ -53,6 +53,8 @@ else
     step scripts/boot.py --out="$base-boot.jsonl"
     step scripts/peers.py --rounds=1 --out="$base-peers.jsonl"
     step scripts/translation.py --runs=3 --out="$base-translation.jsonl"
-    scripts/paper.py "$base"*.jsonl
+    status=0
+    scripts/paper.py "$base"*.jsonl || status=$? # its last lines are the sentences that this run does not bear
     echo "publish: $((SECONDS - started)) s; look at the pictures and at README.md and PAPER.md, then commit all of it" >&2
+    exit $status
 fi
