@@ -332,7 +332,7 @@ fuzz: ## fuzz one target of tests/fuzz by libFuzzer: make fuzz TARGET=decode SEC
 	@scripts/setup.sh --fuzz
 	@scripts/fuzz.sh $(TARGET) $(or $(SECONDS),600)
 
-lint: ## format, include directions, warnings
+lint: ## format, include directions, what pages point at, warnings
 	@scripts/setup.sh --lint
 	@scripts/lint.sh
 

@@ -13,15 +13,15 @@ static void print_engines(void)
 {
     printf("\nEngines:\n");
     for (size_t i = 0; i < engine_count; i++)
-        printf("  %-22s %s\n", engine_table[i]->name, engine_table[i]->summary);
-    printf("  %-22s %s\n", NATIVE_NAME, NATIVE_SUMMARY);
+        help_row(stdout, engine_table[i]->name, engine_table[i]->summary);
+    help_row(stdout, NATIVE_NAME, NATIVE_SUMMARY);
 }
 
 static void print_events(void)
 {
     printf("\nEvents (an engine counts those that it can tell apart; `engines --json` lists them):\n");
     for (int i = 0; i < EV_COUNT; i++)
-        printf("  %-22s %s\n", event_table[i].name, event_table[i].meaning);
+        help_row(stdout, event_table[i].name, event_table[i].meaning);
 }
 
 static void print_help(enum command command)

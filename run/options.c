@@ -267,6 +267,26 @@ static void suggest_engine_options(struct suggestion *s, char names[][64], size_
             suggest_offer(s, engine_option_name(engine_table[i], o, *names, sizeof *names));
 }
 
+void help_row(FILE *to, const char *left, const char *text)
+{
+    enum { HELP_LEFT = 24, HELP_WIDTH = 100 };
+    size_t column = HELP_LEFT;
+    fprintf(to, "  %-*s", HELP_LEFT - 2, left);
+    if (strlen(left) > HELP_LEFT - 2)
+        column = HELP_WIDTH; // a long one has a line of its own
+    while (*text) {
+        size_t word = strcspn(text, " ");
+        if (column + 1 + word > HELP_WIDTH) {
+            fprintf(to, "\n%*s", HELP_LEFT, "");
+            column = HELP_LEFT;
+        }
+        fprintf(to, " %.*s", (int)word, text);
+        column += 1 + word;
+        text += word + strspn(text + word, " ");
+    }
+    putc('\n', to);
+}
+
 static void help_engine_options(FILE *to)
 {
     char name[64], left[96];
@@ -277,7 +297,7 @@ static void help_engine_options(FILE *to)
         for (; o && o->name; o++) {
             engine_option_name(engine_table[i], o, name, sizeof name);
             snprintf(left, sizeof left, "%s%s%s", name, o->value ? "=" : "", o->value ? o->value : "");
-            fprintf(to, "  %-22s %s\n", left, o->help);
+            help_row(to, left, o->help);
         }
     }
 }
@@ -413,7 +433,7 @@ static void help_options(FILE *to, enum command command)
             continue;
         snprintf(left, sizeof left, "%s%s%s", options[i].name, options[i].value ? "=" : "",
                  options[i].value ? options[i].value : "");
-        fprintf(to, "  %-22s %s\n", left, options[i].help);
+        help_row(to, left, options[i].help);
     }
 }
 
@@ -433,6 +453,6 @@ void options_help(FILE *to, enum command command)
                 "Runs one guest image on several execution engines, and measures what each technique costs.\n\n"
                 "Commands (`ringside COMMAND --help` says more):\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(to, "  %-22s %s\n", commands[i].name, commands[i].help);
+        help_row(to, commands[i].name, commands[i].help);
     help_options(to, command);
 }

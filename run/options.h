@@ -55,6 +55,8 @@ struct options {
 int options_parse(int argc, char **argv, struct options *o, char *err, size_t err_size);
 
 void options_help(FILE *to, enum command command);
+// A row of --help: what it is about, and behind it the text in lines of at most 100 characters.
+void help_row(FILE *to, const char *left, const char *text);
 const char *command_name(enum command command);
 
 // SIZE: a number with K, M, G or T after it, in bytes. False where text is no such thing or overflows.

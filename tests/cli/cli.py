@@ -361,9 +361,11 @@ def bench_interrupted(files):
 
 def helps():
     texts = {}
-    for command in ([], ["engines"], ["list"], ["run"], ["bench"], ["compare"], ["model"]):
+    for command in ([], ["engines"], ["list"], ["run"], ["bench"], ["compare"], ["translate"], ["model"]):
         status, out, err = ringside(*command, "--help")
         texts[" ".join(command)] = out
+        wide = [line for line in out.split("Exit status:")[0].splitlines() if len(line) > 100]
+        report(not wide, f"help: {' '.join(command) or 'program'}: lines of at most 100", str(wide[:2]))
         report(status == OK and not err and "Exit status:" in out, f"help: {' '.join(command) or 'program'}", err)
     _, out, _ = ringside("engines", "--json")
     names = [e["name"] for e in json.loads(out)["engines"]]
