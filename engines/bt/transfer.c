@@ -52,14 +52,14 @@ static struct descriptor return_segment(struct bt *bt, uint16_t selector)
     return d;
 }
 
-// Data segments that the new, lower privilege may not use become null. FS and GS keep their bases, which 64-bit mode
-// goes on using.
+// Data segments that the new, lower privilege may not use become null, and a null selector loses its RPL. FS and GS
+// keep their bases, which 64-bit mode goes on using.
 static void drop_privileged_segments(struct bt *bt)
 {
     static const uint8_t data_segments[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
     for (unsigned i = 0; i < sizeof data_segments; i++) {
         struct segment *s = &bt->seg[data_segments[i]];
-        if (!s->unusable && !attr_is_conforming(s->attr) && attr_dpl(s->attr) < bt->cpl)
+        if (s->unusable || (!attr_is_conforming(s->attr) && attr_dpl(s->attr) < bt->cpl))
             *s = segment_null(0, 0);
     }
 }

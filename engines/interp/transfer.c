@@ -121,15 +121,15 @@ static struct descriptor return_segment(struct cpu *c, const struct op *op, uint
     return d;
 }
 
-// Data segments that the new, lower privilege may not use become null. FS and GS keep their bases, which 64-bit mode
-// goes on using.
+// Data segments that the new, lower privilege may not use become null, and a null selector loses its RPL. FS and GS
+// keep their bases, which 64-bit mode goes on using.
 static void drop_privileged_segments(struct cpu *c)
 {
     static const uint8_t data_segments[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
     for (unsigned i = 0; i < sizeof data_segments; i++) {
         struct segment *s = &c->seg[data_segments[i]];
         bool conforming = attr_is_code(s->attr) && attr_is_conforming(s->attr);
-        if (!s->unusable && !conforming && (unsigned)(s->attr & SEG_DPL) >> SEG_DPL_SHIFT < c->cpl)
+        if (s->unusable || (!conforming && (unsigned)(s->attr & SEG_DPL) >> SEG_DPL_SHIFT < c->cpl))
             *s = segment_null(0, 0);
     }
     segments_changed(c);
