@@ -3,6 +3,7 @@
 // and what must be seen behind a switch (SDM vol. 3, 4.10.4): of code and data, at CPL 3 and 0, with and without PCIDs.
 #include "tests/guest/access.h"
 #include "tests/guest/feature.h"
+#include "tests/guest/space.h"
 
 IMAGE("spaces");
 
@@ -97,20 +98,10 @@ static void check_program(uint32_t a, uint32_t b, const struct program *p)
     CHECK_EQ(execute(CODE + 4094), across(a, p));
 }
 
-static uint64_t copy_of(uint64_t table) // physical addresses
-{
-    uint64_t *copy = page_alloc(), *original = (uint64_t *)((table & PTE_ADDR) + KERNEL_VIRT_BASE);
-    for (unsigned k = 0; k < 512; k++)
-        copy[k] = original[k];
-    return phys_of(copy);
-}
-
 static void make_spaces(void)
 {
     for (unsigned i = 0; i < SPACES; i++) {
-        root[i] = copy_of(kernel_root);
-        uint64_t *top = (uint64_t *)(root[i] + KERNEL_VIRT_BASE);
-        top[0] = copy_of(top[0]) | (top[0] & ~PTE_ADDR) | PTE_U; // the lowest 2^39 bytes
+        root[i] = space_like(kernel_root);
         enter(i);
         uint8_t *page = page_alloc();
         page[0] = (uint8_t)('a' + i);

@@ -4,6 +4,7 @@
 // What is behind a flush has to be true.
 #include "tests/guest/access.h"
 #include "tests/guest/feature.h"
+#include "tests/guest/space.h"
 #define LOW 0x6000000000ull // in no region that changes
 #include "tests/guest/low.h"
 
@@ -174,20 +175,10 @@ static void make_frames(void)
     }
 }
 
-static uint64_t copy_of(uint64_t table) // physical addresses
-{
-    uint64_t *copy = page_alloc(), *original = (uint64_t *)((table & PTE_ADDR) + KERNEL_VIRT_BASE);
-    for (unsigned k = 0; k < 512; k++)
-        copy[k] = original[k];
-    return phys_of(copy);
-}
-
 static void make_spaces(void)
 {
     for (unsigned i = 0; i < SPACES; i++) {
-        root[i] = copy_of(kernel_root);
-        uint64_t *top = (uint64_t *)(root[i] + KERNEL_VIRT_BASE);
-        top[0] = copy_of(top[0]) | (top[0] & ~PTE_ADDR) | PTE_U;
+        root[i] = space_like(kernel_root);
         write_cr3(root[i]);
         for (unsigned k = 0; k < ADDRESSES; k++) {
             map_page(va_of(k), 0, 0);
