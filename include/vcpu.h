@@ -54,10 +54,11 @@ struct vcpu {
     struct vcpu_bus bus;
     struct cpuid_table cpuid;
     const char *settings; // for create(): "NAME[=VALUE]:..." out of engine->options; NULL or "": none
+    bool has_irqchip;     // engine_has_irqchip() with these settings
 
     // Task priority as cr8 holds it (0-15), shared by the engine (mov cr8) and the local APIC (its TPR is cr8 << 4 |
     // low bits). Like VT-x's TPR threshold: a mov to cr8 of less than tpr_threshold calls bus.tpr_lowered.
-    // Engines with interrupt controllers of their own (engine->irq_line != NULL) keep theirs.
+    // A vCPU with interrupt controllers of its own (has_irqchip) keeps its own.
     uint8_t cr8;
     uint8_t tpr_threshold;
     uint64_t apic_base; // IA32_APIC_BASE, kept by the local APIC likewise
@@ -139,7 +140,10 @@ struct engine {
     // Deliver an NMI at the next instruction boundary.
     void (*inject_nmi)(struct vcpu *v);
 
-    // Level of interrupt line gsi for an engine with interrupt controllers and timers of its own; NULL for all others.
+    // Whether a vCPU with these settings has interrupt controllers and timers of its own; NULL: none has. The machine's
+    // are not there then.
+    bool (*has_irqchip)(const char *settings);
+    // Level of interrupt line gsi of such a vCPU.
     int (*irq_line)(struct vcpu *v, unsigned gsi, bool level);
 
     // Make run() return VCPU_EXIT_KICK soon. Async-signal-safe; from any thread; a kick is never lost.
@@ -152,6 +156,11 @@ struct engine {
     // fn. 0, or -1 with v->error. NULL for engines that do not translate.
     int (*view)(struct vcpu *v, uint64_t rip, unsigned max, view_fn *fn, void *ctx);
 };
+
+static inline bool engine_has_irqchip(const struct engine *engine, const char *settings)
+{
+    return engine->has_irqchip && engine->has_irqchip(settings);
+}
 
 extern const struct engine engine_interp; // engines/interp/engine.c
 extern const struct engine engine_bt;     // engines/bt/engine.c

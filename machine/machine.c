@@ -44,7 +44,7 @@ struct machine {
     uint64_t deadline; // when machine_tick() is due
     uint64_t ticked;   // when it was last called
 
-    // Not on the bus where the engine has its own: then device lines go to engine->irq_line().
+    // Not on the bus where the engine has its own (engine_has_irqchip): then device lines go to engine->irq_line().
     bool own_irqchip;
     struct pic pic;
     struct pit pit;
@@ -290,7 +290,7 @@ static void add_devices(struct machine *m, const struct machine_config *config)
 
 int machine_add_engine(struct machine *m, const struct engine *engine, const char *settings, char *err, size_t err_size)
 {
-    if (m->engines == MACHINE_ENGINES_MAX || (m->engines && !engine->irq_line != m->own_irqchip)) {
+    if (m->engines == MACHINE_ENGINES_MAX || (m->engines && engine_has_irqchip(engine, settings) == m->own_irqchip)) {
         snprintf(err, err_size,
                  m->engines == MACHINE_ENGINES_MAX
                      ? "a guest can move between %d engines at most"
@@ -304,6 +304,7 @@ int machine_add_engine(struct machine *m, const struct engine *engine, const cha
         .ram = &m->ram,
         .cpuid = machine_cpuid(m->cpuid, x86_host_features()),
         .settings = settings,
+        .has_irqchip = engine_has_irqchip(engine, settings),
         .apic_base = APIC_DEFAULT_ADDR | APIC_BASE_ENABLE | APIC_BASE_BSP,
         .bus =
             {
@@ -338,7 +339,7 @@ struct machine *machine_create(const struct machine_config *config, const struct
     }
     m->cmdline = cmdline;
     m->clock = config->clock ? *config->clock : (struct machine_clock){.now = host_clock};
-    m->own_irqchip = !engine->irq_line;
+    m->own_irqchip = !engine_has_irqchip(engine, config->settings);
     if (ram_create(&m->ram, config->ram_bytes, err, err_size)) {
         machine_destroy(m);
         return NULL;

@@ -13,6 +13,7 @@
 #include "run/suggest.h"
 #include "run/switch.h"
 #include "run/symbols.h"
+#include "run/variant.h"
 #include "x86/decode.h"
 
 #define DEFAULT_TIMEOUT_NS (60ull * 1000000000)
@@ -80,7 +81,7 @@ static bool can_compare(const struct compare_request *r, char *err, size_t err_s
         engine->probe(&info);
         if (!info.available)
             snprintf(err, err_size, "engine %s cannot run here: %s", engine->name, info.reason);
-        else if (engine->irq_line)
+        else if (engine_has_irqchip(engine, variant_settings(r->engine[i].name)))
             snprintf(err, err_size, "engine %s has timers of its own: it cannot be kept in step", engine->name);
         else if (!engine->keeps_budget)
             snprintf(err, err_size, "engine %s cannot run one instruction at a time", engine->name);

@@ -80,7 +80,7 @@ static void wake(struct watch *w)
 static void kick_sleeper(struct watch *w, uint64_t *last)
 {
     struct timespec now;
-    if (!atomic_load(&w->vcpu)->engine->irq_line || clock_gettime(w->vcpu_clock, &now))
+    if (!atomic_load(&w->vcpu)->has_irqchip || clock_gettime(w->vcpu_clock, &now))
         return;
     uint64_t used = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
     if (used - *last < ASLEEP_NS)

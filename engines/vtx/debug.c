@@ -33,7 +33,8 @@ int vtx_set_breakpoints(struct vcpu *v, const struct breakpoints *b)
 static bool is_halted(struct vcpu *v)
 {
     struct kvm_mp_state mp = {0};
-    return ioctl(vtx_of(v)->cpu, KVM_GET_MP_STATE, &mp) == 0 && mp.mp_state == KVM_MP_STATE_HALTED;
+    bool asked = ioctl(vtx_of(v)->cpu, KVM_GET_MP_STATE, &mp) == 0;
+    return vtx_of(v)->halted || (asked && mp.mp_state == KVM_MP_STATE_HALTED);
 }
 
 enum vcpu_exit vtx_step(struct vcpu *v)

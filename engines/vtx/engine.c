@@ -152,7 +152,8 @@ static event_mask vtx_counts_with(const char *settings)
     return engine_vtx.counts | vtx_kvm_events_known() | (good && options.exits ? vtx_exits_known() : 0);
 }
 
-// set_intr is NULL: the interrupt controllers are the kernel's, devices raise their lines through irq_line.
+// Interrupt controllers are the kernel's, and devices raise their lines through irq_line; or, with irqchip=user, the
+// machine's, and set_intr is its output.
 const struct engine engine_vtx = {
     .name = "vtx",
     .summary = "hardware virtualization (VT-x, SVM) through " VTX_DEVICE,
@@ -171,10 +172,11 @@ const struct engine engine_vtx = {
     .step = vtx_step,
     .get_state = vtx_get_state,
     .set_state = vtx_set_state,
-    .set_intr = NULL,
+    .set_intr = vtx_set_intr,
     .inject_nmi = vtx_inject_nmi,
     .irq_line = vtx_irq_line,
     .kick = vtx_kick,
     .counters = vtx_counters,
     .stats = vtx_stats,
+    .has_irqchip = vtx_has_irqchip,
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Interrupts and time: the kernel's own 8259s, IOAPIC, local APIC and 8254, the lines into them, and the guest's TSC.
+// Interrupts and time: the kernel's own (but with irqchip=user: user_irqchip.c) 8259s, IOAPIC, local APIC and 8254, the
+// lines into them, and the guest's TSC.
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -35,6 +36,8 @@ static int route_lines(struct vcpu *v)
 int vtx_irq_setup(struct vcpu *v)
 {
     struct vtx *x = vtx_of(v);
+    if (x->options.user_irqchip)
+        return 0;
     if (VTX_IOCTL(v, x->vm, KVM_CREATE_IRQCHIP, NULL) < 0 || route_lines(v))
         return -1;
     struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};

@@ -33,10 +33,11 @@ static void on_kick_signal(int number)
     (void)number; // its arrival is the point: it interrupts KVM_RUN
 }
 
-// Somebody else's handler for the signal does as well as ours: any handler interrupts KVM_RUN.
+// Somebody else's handler for the signal does as well as ours: any handler interrupts KVM_RUN. A signal may come late,
+// when the thread runs another engine, whose stack is the guest's: hence SA_ONSTACK.
 int vtx_kick_setup(struct vcpu *v)
 {
-    struct sigaction old, ours = {.sa_handler = on_kick_signal, .sa_flags = SA_RESTART};
+    struct sigaction old, ours = {.sa_handler = on_kick_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, KICK_SIGNAL);
@@ -58,6 +59,27 @@ void vtx_kick(struct vcpu *v)
     if (thread && thread != self)
         syscall(SYS_tgkill, getpid(), thread, KICK_SIGNAL);
     errno = saved;
+}
+
+// `kicked` is looked at after immediate_exit has been cleared.
+bool vtx_take_kick(struct vtx *x)
+{
+    set_immediate_exit(x, 0);
+    return atomic_exchange(&x->kicked, false);
+}
+
+// KVM_RUN: 0, or the error.
+static int enter(struct vcpu *v)
+{
+    struct vtx *x = vtx_of(v);
+    if (x->options.user_irqchip)
+        x->run->cr8 = v->cr8;
+    int error = ioctl(x->cpu, KVM_RUN, NULL) ? errno : 0;
+    bool access = !error && (x->run->exit_reason == KVM_EXIT_IO || x->run->exit_reason == KVM_EXIT_MMIO);
+    x->settled = !access;
+    if (x->options.user_irqchip && (!error || error == EINTR))
+        vtx_pins_seen(v);
+    return error;
 }
 
 static void count(struct vcpu *v, enum event reason)
@@ -109,9 +131,9 @@ static enum vcpu_exit do_mmio(struct vcpu *v)
     return result;
 }
 
-static enum vcpu_exit run_failed(struct vcpu *v)
+static enum vcpu_exit run_failed(struct vcpu *v, int error)
 {
-    vtx_fail(v, "KVM_RUN: %s (errno %d) from %s", strerror(errno), errno, vtx_of(v)->backend);
+    vtx_fail(v, "KVM_RUN: %s (errno %d) from %s", strerror(error), error, vtx_of(v)->backend);
     return VCPU_EXIT_ERROR;
 }
 
@@ -137,12 +159,16 @@ static enum vcpu_exit do_other(struct vcpu *v)
     switch (vtx_of(v)->run->exit_reason) {
     case KVM_EXIT_HLT: // only without the kernel's local APIC; with it, hlt waits in the kernel
         count(v, EV_exit_halt);
-        return VCPU_EXIT_HALT;
+        vtx_of(v)->halted = true; // vtx_offer_interrupt() says what follows
+        return VCPU_CONTINUE;
     case KVM_EXIT_SHUTDOWN:
         count(v, EV_exit_shutdown);
         return VCPU_EXIT_SHUTDOWN;
     case KVM_EXIT_IRQ_WINDOW_OPEN:
         count(v, EV_exit_window);
+        return VCPU_CONTINUE;
+    case KVM_EXIT_SET_TPR: // vtx_pins_seen() has looked
+        count(v, EV_exit_other);
         return VCPU_CONTINUE;
     case KVM_EXIT_INTR:
         count(v, EV_exit_host);
@@ -165,11 +191,11 @@ static enum vcpu_exit settle(struct vcpu *v, enum vcpu_exit result)
     struct vtx *x = vtx_of(v);
     for (;;) {
         set_immediate_exit(x, 1);
-        if (ioctl(x->cpu, KVM_RUN, NULL) < 0) {
-            if (errno != EINTR)
-                return run_failed(v);
+        int error = enter(v);
+        if (error == EINTR)
             break;
-        }
+        if (error)
+            return run_failed(v, error);
         if (x->run->exit_reason == KVM_EXIT_IO)
             result = stronger(result, do_pio(v));
         else if (x->run->exit_reason == KVM_EXIT_MMIO)
@@ -202,10 +228,8 @@ static enum vcpu_exit kicked_exit(struct vcpu *v)
 
 static enum vcpu_exit interrupted(struct vcpu *v)
 {
-    struct vtx *x = vtx_of(v);
     count(v, EV_exit_host);
-    set_immediate_exit(x, 0);
-    return atomic_exchange(&x->kicked, false) ? kicked_exit(v) : VCPU_CONTINUE;
+    return vtx_take_kick(vtx_of(v)) ? kicked_exit(v) : VCPU_CONTINUE;
 }
 
 // What one return of KVM_RUN asks for, with the guest between two instructions unless it is VCPU_CONTINUE.
@@ -225,21 +249,29 @@ static enum vcpu_exit dispatch(struct vcpu *v)
     return result == VCPU_CONTINUE ? result : settle(v, result);
 }
 
+// One entry, and what comes of it.
+static enum vcpu_exit run_once(struct vcpu *v)
+{
+    struct vtx *x = vtx_of(v);
+    if (x->options.user_irqchip) {
+        if ((x->intr || x->halted) && !x->settled)
+            return settle(v, VCPU_CONTINUE);
+        enum vcpu_exit exit = vtx_offer_interrupt(v);
+        if (exit != VCPU_CONTINUE)
+            return exit;
+    }
+    int error = enter(v);
+    return !error ? dispatch(v) : error == EINTR ? interrupted(v) : run_failed(v, error);
+}
+
 // The CPU does not count instructions for us: budget is ignored, as struct engine allows.
 enum vcpu_exit vtx_run(struct vcpu *v, uint64_t budget)
 {
     (void)budget;
-    struct vtx *x = vtx_of(v);
-    atomic_store(&x->thread, (pid_t)syscall(SYS_gettid));
-    for (;;) {
-        enum vcpu_exit result;
-        if (ioctl(x->cpu, KVM_RUN, NULL) == 0)
-            result = dispatch(v);
-        else if (errno == EINTR)
-            result = interrupted(v);
-        else
-            result = run_failed(v);
-        if (result != VCPU_CONTINUE)
-            return result;
-    }
+    enum vcpu_exit exit;
+    atomic_store(&vtx_of(v)->thread, (pid_t)syscall(SYS_gettid));
+    do
+        exit = run_once(v);
+    while (exit == VCPU_CONTINUE);
+    return exit;
 }

@@ -287,7 +287,8 @@ static int events_set(struct vcpu *v, const struct vcpu_state *s)
         e.interrupt.nr = s->event_vector;
         e.interrupt.soft = s->event_type == EVENT_SOFTWARE;
     }
-    struct kvm_mp_state mp = {.mp_state = s->halted ? KVM_MP_STATE_HALTED : KVM_MP_STATE_RUNNABLE};
+    bool kernel_halts = s->halted && !vtx_of(v)->options.user_irqchip;
+    struct kvm_mp_state mp = {.mp_state = kernel_halts ? KVM_MP_STATE_HALTED : KVM_MP_STATE_RUNNABLE};
     if (VTX_IOCTL(v, vtx_of(v)->cpu, KVM_SET_VCPU_EVENTS, &e) < 0)
         return -1;
     return VTX_IOCTL(v, vtx_of(v)->cpu, KVM_SET_MP_STATE, &mp);
@@ -340,6 +341,10 @@ int vtx_get_state(struct vcpu *v, struct vcpu_state *state)
         return -1;
     general_from_kvm(&regs, state);
     special_from_kvm(&sregs, state);
+    if (vtx_of(v)->options.user_irqchip) { // a device may have changed it since the guest ran
+        state->cr8 = v->cr8;
+        state->halted = vtx_of(v)->halted;
+    }
     return msrs_get(v, state) || tsc_get(v, &state->tsc_offset) || debug_and_fpu_get(v, state) ? -1 : 0;
 }
 
@@ -350,6 +355,12 @@ int vtx_set_state(struct vcpu *v, const struct vcpu_state *state)
     struct kvm_sregs sregs;
     general_to_kvm(state, &regs);
     special_to_kvm(state, &sregs);
+    if (vtx_of(v)->options.user_irqchip) {
+        v->cr8 = (uint8_t)state->cr8;
+        v->apic_base = state->apic_base;
+        vtx_of(v)->halted = state->halted;
+    }
+    vtx_of(v)->settled = false;
     // The events last: KVM_SET_SREGS and KVM_SET_REGS drop what is pending.
     if (VTX_IOCTL(v, cpu, KVM_SET_SREGS, &sregs) < 0 || VTX_IOCTL(v, cpu, KVM_SET_REGS, &regs) < 0)
         return -1;

@@ -28,7 +28,8 @@ struct vtx_cpuid {
 #define VTX_KVM_EVENTS 10
 
 struct vtx_options {
-    bool exits; // count exits by the CPU's reason
+    bool exits;        // count exits by the CPU's reason
+    bool user_irqchip; // interrupt controllers and timers are the machine's, not the kernel's
 };
 
 // Where KVM keeps one of its statistics; fd -1: this kernel's has none of that name.
@@ -57,6 +58,11 @@ struct vtx {
     struct vtx_options options;
     struct vtx_kvm_event kvm_event[VTX_KVM_EVENTS];
     int reason[VTX_REASONS]; // exits.c: perf events
+
+    // With user_irqchip (user_irqchip.c):
+    bool intr;    // level of INTR
+    bool halted;  // hlt has been executed; the kernel does not remember it
+    bool settled; // no instruction is unfinished, and what run says of readiness is of the state as it is
 
     // kick(): see run.c for the protocol.
     atomic_bool kicked;
@@ -90,6 +96,11 @@ int vtx_tsc_setup(struct vcpu *v);
 int vtx_irq_line(struct vcpu *v, unsigned gsi, bool level);
 void vtx_inject_nmi(struct vcpu *v);
 
+// user_irqchip.c
+void vtx_set_intr(struct vcpu *v, bool asserted);
+void vtx_pins_seen(struct vcpu *v);
+enum vcpu_exit vtx_offer_interrupt(struct vcpu *v);
+
 // state.c
 int vtx_get_state(struct vcpu *v, struct vcpu_state *state);
 int vtx_set_state(struct vcpu *v, const struct vcpu_state *state);
@@ -102,6 +113,7 @@ void vtx_kick(struct vcpu *v);
 // debug.c
 int vtx_set_breakpoints(struct vcpu *v, const struct breakpoints *b);
 enum vcpu_exit vtx_step(struct vcpu *v);
+bool vtx_take_kick(struct vtx *x); // whether there was one
 
 // error.c: the exits that end a run, as one line in v->error. Each returns VCPU_EXIT_ERROR.
 enum vcpu_exit vtx_error_exit(struct vcpu *v);
@@ -123,3 +135,4 @@ int vtx_options_parse(struct vtx_options *options, const char *settings, char *e
 int vtx_options_check(const char *settings, char *err, size_t err_size);
 
 #endif
+bool vtx_has_irqchip(const char *settings);

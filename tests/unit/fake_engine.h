@@ -71,11 +71,18 @@ static const struct engine fake_engine = {.name = "fake",
                                           .set_intr = fake_set_intr,
                                           .inject_nmi = fake_inject_nmi};
 
+static inline bool fake_has_irqchip(const char *settings)
+{
+    (void)settings;
+    return true;
+}
+
 // One that has interrupt controllers and timers of its own, as the kernel's.
 static inline struct engine fake_engine_with_irqchip(void)
 {
     struct engine e = fake_engine;
     e.set_intr = NULL;
+    e.has_irqchip = fake_has_irqchip;
     e.irq_line = fake_irq_line;
     return e;
 }

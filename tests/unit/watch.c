@@ -21,18 +21,18 @@ static void count_kick(struct vcpu *v)
         atomic_store(&first_kick, monotonic_ns());
 }
 
-static int no_irq_line(struct vcpu *v, unsigned gsi, bool level)
+static bool always(const char *settings)
 {
-    (void)v, (void)gsi, (void)level;
-    return 0;
+    (void)settings;
+    return true;
 }
 
 static const struct engine plain = {.name = "plain", .kick = count_kick};
-static const struct engine waits_itself = {.name = "waits", .kick = count_kick, .irq_line = no_irq_line};
+static const struct engine waits_itself = {.name = "waits", .kick = count_kick, .has_irqchip = always};
 
 static struct watch *start(const struct engine *engine, struct vcpu *v, uint64_t timeout_ns)
 {
-    *v = (struct vcpu){.engine = engine};
+    *v = (struct vcpu){.engine = engine, .has_irqchip = engine_has_irqchip(engine, NULL)};
     atomic_store(&kicks, 0);
     return watch_start(v, -1, timeout_ns, message, sizeof message);
 }
