@@ -7,6 +7,8 @@
 #define TSS_ADDR 0xfffbd000ul
 #define IDENTITY_MAP_ADDR 0xfffbc000ull
 
+enum { SLOT_LOW, SLOT_HIGH };
+
 static int add_slot(struct vcpu *v, uint32_t slot, uint64_t start, uint64_t size)
 {
     void *host = ram_at(v->ram, gpa(start), size);
@@ -18,6 +20,19 @@ static int add_slot(struct vcpu *v, uint32_t slot, uint64_t start, uint64_t size
     return VTX_IOCTL(v, vtx_of(v)->vm, KVM_SET_USER_MEMORY_REGION, &region);
 }
 
+static uint64_t low_bytes(const struct vcpu *v)
+{
+    return v->ram->size < RAM_HOLE_START ? v->ram->size : RAM_HOLE_START;
+}
+
+static int add_slots(struct vcpu *v)
+{
+    uint64_t low = low_bytes(v);
+    if (add_slot(v, SLOT_LOW, 0, low) < 0)
+        return -1;
+    return v->ram->size > low ? add_slot(v, SLOT_HIGH, RAM_HOLE_END, v->ram->size - low) : 0;
+}
+
 int vtx_memory_setup(struct vcpu *v)
 {
     struct vtx *x = vtx_of(v);
@@ -25,9 +40,18 @@ int vtx_memory_setup(struct vcpu *v)
     if (VTX_IOCTL(v, x->vm, KVM_SET_TSS_ADDR, (void *)TSS_ADDR) < 0 ||
         VTX_IOCTL(v, x->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
         return -1;
+    return add_slots(v);
+}
 
-    uint64_t low = v->ram->size < RAM_HOLE_START ? v->ram->size : RAM_HOLE_START;
-    if (add_slot(v, 0, 0, low) < 0)
+static int remove_slot(struct vcpu *v, uint32_t slot)
+{
+    struct kvm_userspace_memory_region region = {.slot = slot};
+    return VTX_IOCTL(v, vtx_of(v)->vm, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+int vtx_memory_renew(struct vcpu *v)
+{
+    if (remove_slot(v, SLOT_LOW) < 0 || (v->ram->size > low_bytes(v) && remove_slot(v, SLOT_HIGH) < 0))
         return -1;
-    return v->ram->size > low ? add_slot(v, 1, RAM_HOLE_END, v->ram->size - low) : 0;
+    return add_slots(v);
 }

@@ -361,6 +361,9 @@ int vtx_set_state(struct vcpu *v, const struct vcpu_state *state)
         vtx_of(v)->halted = state->halted;
     }
     vtx_of(v)->settled = false;
+    // Another engine may have run the guest, and have rewritten its page tables.
+    if (vtx_memory_renew(v))
+        return -1;
     // The events last: KVM_SET_SREGS and KVM_SET_REGS drop what is pending.
     if (VTX_IOCTL(v, cpu, KVM_SET_SREGS, &sregs) < 0 || VTX_IOCTL(v, cpu, KVM_SET_REGS, &regs) < 0)
         return -1;

@@ -88,6 +88,9 @@ void vtx_probe_at(const char *device, const char *sys_module, struct engine_info
 
 // memory.c, cpuid.c, irq.c: parts of create()
 int vtx_memory_setup(struct vcpu *v);
+// Makes KVM forget all that it knows of the guest's page tables, shadow page tables and TLBs alike: it is only told of
+// what it sees the guest write itself. Taking a memory slot away does that (Documentation/virt/kvm/api.rst, 4.35).
+int vtx_memory_renew(struct vcpu *v);
 int vtx_cpuid_setup(struct vcpu *v);
 int vtx_irq_setup(struct vcpu *v); // before the vCPU exists
 int vtx_tsc_setup(struct vcpu *v);

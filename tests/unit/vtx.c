@@ -51,6 +51,8 @@ GUEST(code_speaker, "mov $1, %al\n out %al, $0x61\n mov $0xb0, %al\n out %al, $0
                     "1: in $0x61, %al\n test $0x20, %al\n jz 1b\n out %al, $0xf4");
 GUEST(code_high, "mov $0x100000000, %rbx\n movl $0x600dda7a, (%rbx)\n mov (%rbx), %eax\n out %al, $0xf4");
 GUEST(code_cr8, "mov %cr8, %rax\n mov $5, %eax\n mov %rax, %cr8\n out %al, $0xf4");
+// At CPL 3, which a software back end, too, runs by tables of its own
+GUEST(code_load, "mov 0x400000, %rbx\n out %al, $0x80\n out %al, $0xf4\n mov 0x400000, %rcx\n out %al, $0xf4");
 
 // ---- Tests ----
 
@@ -454,6 +456,28 @@ static void test_exits(void)
     fixture_free(f);
 }
 
+// Somebody else rewrites the guest's page tables between two runs, as an engine does on which the guest has been.
+static void test_tables_rewritten(void)
+{
+    struct fixture *f = FIXTURE(code_load);
+    const uint64_t entry = TABLES_ADDR + 0x2000 + 8 * 2, at[] = {4 << 20, 6 << 20}; // 0x400000
+    struct vcpu_state s = state_of(f);
+    s.rflags |= FLAG_IOPL;
+    s.seg[SEG_CS] = flat(0x2b, SEG_P | SEG_S | SEG_G | SEG_L | SEG_DPL | 0xb);
+    s.seg[SEG_SS] = flat(0x33, SEG_P | SEG_S | SEG_G | SEG_DB | SEG_DPL | 3);
+    put64(f, TABLES_ADDR + 0x2000, PTE_P | PTE_W | PTE_U | PTE_PS);
+    for (unsigned i = 0; i < 2; i++)
+        put64(f, at[i], 0x1111 * (i + 1));
+    put64(f, entry, at[0] | PTE_P | PTE_W | PTE_U | PTE_PS);
+    CHECK(engine_vtx.set_state(&f->v, &s) == 0 && run(f) == VCPU_EXIT_POWER);
+    s = state_of(f);
+    CHECK_EQ(s.gpr[RBX], 0x1111);
+    put64(f, entry, at[1] | PTE_P | PTE_W | PTE_U | PTE_PS);
+    CHECK(engine_vtx.set_state(&f->v, &s) == 0 && run(f) == VCPU_EXIT_POWER);
+    CHECK_EQ(state_of(f).gpr[RCX], 0x2222);
+    fixture_free(f);
+}
+
 static void test_cr8(void)
 {
     struct fixture *f = FIXTURE(code_cr8);
@@ -491,5 +515,6 @@ int main(void)
     test_stats();
     test_exits();
     test_cr8();
+    test_tables_rewritten();
     return check_done("vtx");
 }
