@@ -290,7 +290,7 @@ test: setup ## unit tests, self-checking guest images, the matrix image x engine
 	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE) $(UNIT) images native
 	@scripts/test.py --build $(B)
 
-check-switch: all ## 10,000 moves of a running guest between engines, in each mode of bt
+check-switch: all ## 10,000 moves of a running guest between engines, in each mode of bt and with vtx
 	@SWITCHES=10000 tests/cli/switch.py
 
 check-compare: all ## interp and bt in step on every image, some seconds each

@@ -48,6 +48,8 @@ struct vcpu_bus {
     void (*apic_base_written)(void *machine, uint64_t value);
 };
 
+enum { VCPU_DEVICES = 2 };
+
 struct vcpu {
     const struct engine *engine;
     const struct guest_ram *ram;
@@ -55,6 +57,8 @@ struct vcpu {
     struct cpuid_table cpuid;
     const char *settings; // for create(): "NAME[=VALUE]:..." out of engine->options; NULL or "": none
     bool has_irqchip;     // engine_has_irqchip() with these settings
+    // The descriptors by whose ioctls the engine runs the vCPU, set by create(); -1: none
+    int device[VCPU_DEVICES];
 
     // Task priority as cr8 holds it (0-15), shared by the engine (mov cr8) and the local APIC (its TPR is cr8 << 4 |
     // low bits). Like VT-x's TPR threshold: a mov to cr8 of less than tpr_threshold calls bus.tpr_lowered.
@@ -106,14 +110,20 @@ struct engine {
     // Can it run here? Never fails: says no in info->reason.
     void (*probe)(struct engine_info *info);
 
+    // The setting with which a guest can move between this engine and others; NULL: it needs none.
+    const char *moves_with;
+    // Takes out of a CPUID table what a vCPU of this engine could not show its guest on this host. 0, or -1 with one
+    // line in err. NULL: it shows all of it.
+    int (*limit_cpuid)(struct cpuid_leaf *leaves, size_t count, char *err, size_t err_size);
+
     // Give v an engine_data in reset state; v->ram, bus and cpuid are set. 0, or -1 with v->error.
     int (*create)(struct vcpu *v);
     void (*destroy)(struct vcpu *v);
 
     // Give up, for good and for the whole process, what is not needed to run the guest from here on: called before the
     // first run where nothing else is to come in this process. 0, or -1 with v->error. NULL: the guest is contained
-    // without.
-    int (*contain)(struct vcpu *v);
+    // without. device: of another engine that the guest moves to and from, whose ioctls are to stay; -1: none.
+    int (*contain)(struct vcpu *v, const int device[VCPU_DEVICES]);
 
     // Run guest code until something needs the caller. budget: at most this many guest instructions (0: no limit;
     // engines without keeps_budget ignore it). One that faults has not been executed, its handler's first one has.

@@ -30,6 +30,7 @@ struct machine {
     struct guest_ram ram;
     struct bus bus;
     struct cpuid_leaf cpuid[MACHINE_CPUID_LEAVES];
+    size_t cpuid_leaves;
     struct vcpu vcpu[MACHINE_ENGINES_MAX]; // one for each engine, all of the same CPU
     unsigned engines;                      // that have been created
     unsigned active;                       // whose vCPU has the CPU's state
@@ -288,23 +289,62 @@ static void add_devices(struct machine *m, const struct machine_config *config)
     rtc_attach(&m->rtc, &m->bus);
 }
 
-int machine_add_engine(struct machine *m, const struct engine *engine, const char *settings, char *err, size_t err_size)
+// The guest's CPUID. It stays the same wherever the guest moves.
+static int make_cpuid(struct machine *m, const struct machine_config *config, const struct engine *first, char *err,
+                      size_t err_size)
 {
-    if (m->engines == MACHINE_ENGINES_MAX || (m->engines && engine_has_irqchip(engine, settings) == m->own_irqchip)) {
-        snprintf(err, err_size,
-                 m->engines == MACHINE_ENGINES_MAX
-                     ? "a guest can move between %d engines at most"
-                     : "a guest cannot move between engines of which some have own interrupt controllers",
-                 MACHINE_ENGINES_MAX);
+    m->cpuid_leaves = machine_cpuid(m->cpuid, x86_host_features()).count;
+    if (!config->later[0]) // alone, an engine says itself what it leaves out
+        return 0;
+    if (first->limit_cpuid && first->limit_cpuid(m->cpuid, m->cpuid_leaves, err, err_size))
+        return -1;
+    for (unsigned i = 0; i < MACHINE_ENGINES_MAX && config->later[i]; i++)
+        if (config->later[i]->limit_cpuid && config->later[i]->limit_cpuid(m->cpuid, m->cpuid_leaves, err, err_size))
+            return -1;
+    return 0;
+}
+
+static int can_show_cpuid(struct machine *m, const struct engine *engine, char *err, size_t err_size)
+{
+    struct cpuid_leaf leaves[MACHINE_CPUID_LEAVES];
+    memcpy(leaves, m->cpuid, sizeof leaves);
+    if (engine->limit_cpuid && engine->limit_cpuid(leaves, m->cpuid_leaves, err, err_size))
+        return -1;
+    if (!memcmp(leaves, m->cpuid, sizeof leaves))
+        return 0;
+    snprintf(err, err_size, "engine %s cannot show all that the guest's CPUID has", engine->name);
+    return -1;
+}
+
+// Whether a guest could move to it, and from it.
+static int can_join(struct machine *m, const struct engine *engine, const char *settings, char *err, size_t err_size)
+{
+    if (m->engines == MACHINE_ENGINES_MAX) {
+        snprintf(err, err_size, "a guest can move between %d engines at most", MACHINE_ENGINES_MAX);
         return -1;
     }
+    if (engine_has_irqchip(engine, settings) || !m->own_irqchip) {
+        const struct engine *with = m->own_irqchip ? engine : active(m)->engine;
+        const char *needed = with->moves_with;
+        snprintf(err, err_size, "engine %s has interrupt controllers of its own, which cannot move%s%s", with->name,
+                 needed ? ": it takes the setting " : "", needed ? needed : "");
+        return -1;
+    }
+    return can_show_cpuid(m, engine, err, err_size);
+}
+
+int machine_add_engine(struct machine *m, const struct engine *engine, const char *settings, char *err, size_t err_size)
+{
+    if (m->engines && can_join(m, engine, settings, err, err_size))
+        return -1;
     struct vcpu *v = &m->vcpu[m->engines];
     *v = (struct vcpu){
         .engine = engine,
         .ram = &m->ram,
-        .cpuid = machine_cpuid(m->cpuid, x86_host_features()),
+        .cpuid = {m->cpuid, m->cpuid_leaves},
         .settings = settings,
         .has_irqchip = engine_has_irqchip(engine, settings),
+        .device = {-1, -1},
         .apic_base = APIC_DEFAULT_ADDR | APIC_BASE_ENABLE | APIC_BASE_BSP,
         .bus =
             {
@@ -340,7 +380,7 @@ struct machine *machine_create(const struct machine_config *config, const struct
     m->cmdline = cmdline;
     m->clock = config->clock ? *config->clock : (struct machine_clock){.now = host_clock};
     m->own_irqchip = !engine_has_irqchip(engine, config->settings);
-    if (ram_create(&m->ram, config->ram_bytes, err, err_size)) {
+    if (ram_create(&m->ram, config->ram_bytes, err, err_size) || make_cpuid(m, config, engine, err, err_size)) {
         machine_destroy(m);
         return NULL;
     }

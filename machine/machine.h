@@ -14,10 +14,14 @@
 
 struct machine;
 
+enum { MACHINE_ENGINES_MAX = 4 };
+
 struct machine_config {
     uint64_t ram_bytes;   // multiple of 2 MiB, from 8 MiB to 64 GiB
     const char *cmdline;  // for the guest; NULL: empty
     const char *settings; // of the engine, as in struct vcpu; NULL: none
+    // Engines that machine_add_engine() will bring, up to the first NULL: the guest's CPUID is what all of them show.
+    const struct engine *later[MACHINE_ENGINES_MAX];
 
     const struct machine_clock *clock; // NULL: the host's; else it is also the time of day, and may stand still
 
@@ -37,8 +41,8 @@ void machine_destroy(struct machine *m); // NULL is fine
 struct vcpu *machine_vcpu(struct machine *m);
 
 // One more engine for the same guest, which is not on it yet. The first has the number 0. 0, or -1 with one line in
-// err.
-enum { MACHINE_ENGINES_MAX = 4 };
+// err: a guest cannot move where interrupt controllers stay behind (engine_has_irqchip), nor to an engine that shows
+// less CPUID than the machine was made with (machine_config.later).
 int machine_add_engine(struct machine *m, const struct engine *engine, const char *settings, char *err,
                        size_t err_size);
 

@@ -122,7 +122,7 @@ static void do_mark(struct run *r)
 
 // ---- A start in 32-bit mode (machine/multiboot.h) ----
 // Where the engine does not have that mode, the interpreter runs the guest until it is in 64-bit mode; then the guest
-// moves to its engine, for good. An engine with interrupt controllers of its own cannot take it over, and has the mode.
+// moves to its engine, for good. vtx has the mode.
 
 #define START_SLICE 1000 // instructions between two looks
 
@@ -140,7 +140,7 @@ static bool plan_start(struct run *r)
     const struct run_request *request = r->request;
     r->plan = request->engines;
     const struct engine *engine = r->plan->engine[0].engine;
-    if (!multiboot_is_for(request->image, request->image_size) || engine == &engine_interp || engine->irq_line)
+    if (!multiboot_is_for(request->image, request->image_size) || engine == &engine_interp || engine == &engine_vtx)
         return true;
     if (r->plan->count > 1 || request->gdb) {
         ends(r, STATUS_USAGE, "a guest that starts in 32-bit mode starts on interp: no --switch, no --gdb with others");
@@ -345,9 +345,12 @@ static void finish_counting(struct run *r)
 
 static bool contain(struct run *r)
 {
+    const int *device = machine_engine(r->machine, 0)->device;
+    for (unsigned i = 1; i < r->plan->count && device[0] < 0; i++)
+        device = machine_engine(r->machine, i)->device;
     for (unsigned i = 0; i < r->plan->count; i++) {
         struct vcpu *v = machine_engine(r->machine, i);
-        if (v->engine->contain && v->engine->contain(v)) {
+        if (v->engine->contain && v->engine->contain(v, device)) {
             ends(r, STATUS_UNAVAILABLE, "%s: %s", v->engine->name, v->error);
             return false;
         }
@@ -414,12 +417,14 @@ static enum exit_status prepare_and_run(struct run *r)
     if (!plan_start(r))
         return STATUS_USAGE;
     const struct variant *first = &r->plan->engine[0];
-    const struct machine_config config = {.ram_bytes = request->ram_bytes,
-                                          .cmdline = request->cmdline,
-                                          .settings = variant_settings(first->name),
-                                          .serial_out = on_serial,
-                                          .mark = on_mark,
-                                          .ctx = r};
+    struct machine_config config = {.ram_bytes = request->ram_bytes,
+                                    .cmdline = request->cmdline,
+                                    .settings = variant_settings(first->name),
+                                    .serial_out = on_serial,
+                                    .mark = on_mark,
+                                    .ctx = r};
+    for (size_t i = 1; i < r->plan->count; i++)
+        config.later[i - 1] = r->plan->engine[i].engine;
     outcome->records = records_create();
     if (!outcome->records)
         return ends(r, STATUS_UNAVAILABLE, "no memory for the records");

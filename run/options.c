@@ -57,7 +57,8 @@ static const struct option_row options[] = {
     {"--engine", "E", BIT(RUN), KIND_TEXT, AT(engine), 0, 0, 0,
      "the engine to run on (default interp), settings behind colons: bt:no-chaining:tu=4; several: see --switch"},
     {"--switch", "S", BIT(RUN), KIND_SECONDS, AT(switch_ns), 0, 1, 86400 * NS_PER_S,
-     "move the running guest from one of --engine=A,B,... to the next every S seconds, fractions allowed"},
+     "move the running guest from one of --engine=A,B,... to the next every S seconds, fractions allowed (vtx: with "
+     "irqchip=user)"},
     {"--ram", "SIZE", BIT(RUN) | BIT(COMPARE), KIND_SIZE, AT(ram), AT(ram_given), 8 * MIB, 64 * GIB,
      "the guest's RAM, a multiple of 2M from 8M to 64G (default 128M; compare: 32M)"},
     {"--timeout", "S", BIT(RUN) | BIT(BENCH) | BIT(COMPARE), KIND_SECONDS, AT(timeout_ns), 0, 1, 86400 * NS_PER_S,

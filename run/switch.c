@@ -8,16 +8,31 @@
 
 #include "run/watch.h"
 
-// Each engine has state that belongs to the process: it can be there once.
-static int add(struct switch_plan *plan, const char *name, const struct options *o, char *err, size_t err_size)
+// Each engine has state that belongs to the process: it can be there once. The setting with which a guest can move is
+// taken where the user says nothing else: it stands first, and the last one counts.
+static int add(struct switch_plan *plan, const char *given, const struct options *o, char *err, size_t err_size)
 {
+    char name[VARIANT_NAME_SIZE];
     if (plan->count == SWITCH_ENGINES_MAX) {
         snprintf(err, err_size, "more than %d engines", SWITCH_ENGINES_MAX);
         return -1;
     }
     struct variant *v = &plan->engine[plan->count];
-    if (variant_parse(v, name, o, err, err_size))
+    if (variant_parse(v, given, o, err, err_size))
         return -1;
+    if (plan->every_ns && v->engine->moves_with) {
+        const char *settings = variant_settings(given);
+        snprintf(name, sizeof name, "%s:%s%s%s", v->engine->name, v->engine->moves_with, *settings ? ":" : "",
+                 settings);
+        if (variant_parse(v, name, o, err, err_size))
+            return -1;
+    }
+    if (plan->every_ns && engine_has_irqchip(v->engine, variant_settings(v->name))) {
+        snprintf(err, err_size,
+                 "--switch: engine %s has interrupt controllers of its own, which cannot move, but with %s",
+                 v->engine->name, v->engine->moves_with ? v->engine->moves_with : "no setting");
+        return -1;
+    }
     for (size_t i = 0; i < plan->count; i++) {
         if (plan->engine[i].engine == v->engine) {
             snprintf(err, err_size, "engine %s is there twice", v->engine->name);

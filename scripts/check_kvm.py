@@ -17,8 +17,12 @@ import kvm_machine
 import kvm_matrix
 import test
 
-UNIT_TESTS = {"unit/vtx": "vtx", "unit/move": "move vtx"}
-PROGRAMS = ["build/ringside", "build/tests/vtx", "build/tests/move"]
+UNIT_TESTS = {"unit/vtx": "vtx", "unit/vtx_irqchip": "vtx_irqchip", "unit/move": "move vtx"}
+# A guest that moves between engines in mid-run: image, engines, command line.
+SWITCHED = [("micro/forkwait", "interp,vtx", "reps=1 cycles=1000000"), ("bantam/fork", "interp,vtx", ""),
+            ("bantam/signals", "vtx,interp", ""), ("bantam/preempt", "interp,vtx", ""), ("test/preempt", "interp,vtx", "")]
+EVERY = 0.0005  # seconds of the emulated machine
+PROGRAMS = ["build/ringside", "build/tests/vtx", "build/tests/vtx_irqchip", "build/tests/move"]
 # Translated a thousand times over, the page that this one writes its code to costs QEMU a third of a second for every byte
 # that whoever gets the page next stores there.
 LAST = ["test/abuse_code"]
@@ -34,8 +38,15 @@ def image_command(path, guest_seconds):
     return name, f"ringside run --engine=vtx --json --timeout={guest_seconds}{words} /images/{name}.elf"
 
 
+def switch_command(image, engines, words, guest_seconds):
+    return image + kvm_matrix.SWITCHED, (f"ringside run --engine={engines} --switch={EVERY} --json --timeout={guest_seconds} "
+                                         f"--append='{words}' /images/{image}.elf")
+
+
 def all_items(images, guest_seconds):
     commands = [image_command(path, guest_seconds) for path in images]
+    names = {name for name, _ in commands}
+    commands += [switch_command(*row, guest_seconds) for row in SWITCHED if row[0] in names]
     return list(UNIT_TESTS.items()) + sorted(commands, key=lambda item: item[0] in LAST)
 
 

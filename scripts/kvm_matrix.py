@@ -12,6 +12,8 @@ from new_results import now
 
 LIMITS = {"amd": "qemu_svm", "intel": "bochs_vmx", "amd-bochs": "bochs_svm"}
 VERDICTS = ("passed", "limit", "skip", "FAIL")
+SWITCHED = "+switch"  # behind the name of an image that runs with --switch
+FEWEST_SWITCHES = 20
 MARK = "check not-qemu: "  # tests/guest/judge.h
 MARKED = "what QEMU's CPU itself gets wrong (tests/guest/judge.h)"
 
@@ -45,8 +47,12 @@ def facts_of_image(result):
     except ValueError:
         why = f"exit status {result.status}: {test.last_line(result.err) or 'no JSON'}"
         return {"passed": 0, "wrong": [why], "skipped": [], "text": result.out.splitlines()[-20:]}
-    return {"passed": sum(bool(c["ok"]) for c in document["checks"]) + len(document["benchmarks"]),
-            "wrong": failures_of(document, result.name.startswith(("test/", "bantam/"))),
+    wrong = failures_of(document, result.name.startswith(("test/", "bantam/")))
+    switches = document.get("switches", 0)
+    if result.name.endswith(SWITCHED) and not wrong and switches < FEWEST_SWITCHES:
+        wrong = [f"{switches} moves between engines are too few"]
+    return {"passed": sum(bool(c["ok"]) for c in document["checks"]) + len(document["benchmarks"]), "wrong": wrong,
+            "switches": switches,
             "skipped": [s["reason"] or "?" for s in document["skipped"]],
             "counters": document["counters"], "stats": {name: value for name, value in document["stats"].items() if value}}
 

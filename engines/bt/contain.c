@@ -35,6 +35,9 @@
         ANSWER(SECCOMP_RET_ALLOW)
 #define ALLOW_IF_FIRST(number, value)                                                                                  \
     IF_EQUAL(number, 0, 4), LOAD(args[0]), IF_EQUAL(value, 0, 1), ANSWER(SECCOMP_RET_ALLOW), ANSWER(SECCOMP_RET_TRAP)
+#define REFUSE_UNLESS_ON(number, one, other, error)                                                                    \
+    IF_EQUAL(number, 0, 5), LOAD(args[0]), IF_EQUAL(one, 1, 0), IF_EQUAL(other, 0, 1), ANSWER(SECCOMP_RET_ALLOW),      \
+        ANSWER(SECCOMP_RET_ERRNO | (error))
 
 static void say(const char *text)
 {
@@ -63,7 +66,7 @@ static int install(const struct sock_fprog *program)
     return other ? -1 : 0;
 }
 
-int bt_contain(struct vcpu *v)
+int bt_contain(struct vcpu *v, const int device[VCPU_DEVICES])
 {
     struct bt *bt = v->engine_data;
     const struct sock_filter filter[] = {
@@ -81,6 +84,7 @@ int bt_contain(struct vcpu *v)
         ALLOW(SYS_futex),
         ALLOW(SYS_poll),
         ALLOW(SYS_read),
+        ALLOW(SYS_pread64),
         ALLOW(SYS_timerfd_settime),
         ALLOW(SYS_clock_gettime),
         ALLOW_IF_FIRST(SYS_tgkill, (unsigned)getpid()),
@@ -108,7 +112,7 @@ int bt_contain(struct vcpu *v)
         ALLOW(SYS_exit_group),
         REFUSE(SYS_openat, EACCES),     // libraries look for random numbers or time zones, and can do without
         REFUSE(SYS_newfstatat, EACCES), // stdio asks what it writes to, and does without an answer
-        REFUSE(SYS_ioctl, ENOTTY),
+        REFUSE_UNLESS_ON(SYS_ioctl, (unsigned)device[0], (unsigned)device[1], ENOTTY), // stdio, too, asks by it
         REFUSE(SYS_lseek, ESPIPE),
         ANSWER(SECCOMP_RET_TRAP),
     };

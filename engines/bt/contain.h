@@ -7,6 +7,6 @@
 
 // From now on, for good: no file can be opened, no program run, nothing sent but through what is open already. 0, or
 // -1 with v->error.
-int bt_contain(struct vcpu *v);
+int bt_contain(struct vcpu *v, const int device[VCPU_DEVICES]);
 
 #endif

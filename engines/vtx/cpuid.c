@@ -2,8 +2,13 @@
 // The guest's CPUID: the machine's table, less what this KVM cannot give. How the result differs from the table is read
 // back and reported (stats.c), because the guest then sees another CPU here than on the other engines: KVM may lack
 // features, and a back end may announce some unasked (kvm_pvm: the host's leaves 1 and 7).
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "engines/vtx/vtx.h"
 
@@ -22,8 +27,10 @@ static const struct feature_reg {
 
 #define FEATURE_REGS (sizeof feature_regs / sizeof *feature_regs)
 
-// Not a feature: it follows cr4 (leaf 1, ecx bit 27).
+// Not features of the machine: they follow cr4 and IA32_APIC_BASE (leaf 1, ecx bit 27 and edx bit 9).
 #define LEAF1_ECX_OSXSAVE (1u << 27)
+#define LEAF1_EDX_APIC (1u << 9)
+#define LEAF1_ECX_XSAVE_FAMILY (1u << 12 | 1u << 26 | 1u << 28 | 1u << 29) // FMA, XSAVE, AVX, F16C
 
 static uint32_t *reg_of(struct kvm_cpuid_entry2 *e, char reg)
 {
@@ -90,10 +97,20 @@ static void drop_extensions(struct kvm_cpuid2 *guest)
         struct kvm_cpuid_entry2 e = guest->entries[i];
         if (e.function == 0 && e.eax > 0x7)
             e.eax = 0x7;
+        if (e.function == 1)
+            e.ecx &= ~LEAF1_ECX_XSAVE_FAMILY;
         if (e.function != 0x7 && e.function != 0xd)
             guest->entries[kept++] = e;
     }
     guest->nent = kept;
+}
+
+static void leave_out(struct kvm_cpuid2 *guest, struct kvm_cpuid2 *supported, bool hardware)
+{
+    intersect(guest, supported);
+    drop_empty(guest);
+    if (!hardware)
+        drop_extensions(guest);
 }
 
 static void note_differences(struct vtx *x, struct kvm_cpuid2 *wanted, struct kvm_cpuid2 *got)
@@ -103,6 +120,8 @@ static void note_differences(struct vtx *x, struct kvm_cpuid2 *wanted, struct kv
         uint32_t want = feature_bits(wanted, f), have = feature_bits(got, f);
         if (f->leaf == 1 && f->reg == 'c')
             want &= ~LEAF1_ECX_OSXSAVE, have &= ~LEAF1_ECX_OSXSAVE;
+        if (f->leaf == 1 && f->reg == 'd')
+            want &= ~LEAF1_EDX_APIC, have &= ~LEAF1_EDX_APIC;
         if (want != have && x->cpuid_count < VTX_MAX_CPUID)
             x->cpuid[x->cpuid_count++] = (struct vtx_cpuid){.leaf = f->leaf,
                                                             .subleaf = f->subleaf,
@@ -112,13 +131,11 @@ static void note_differences(struct vtx *x, struct kvm_cpuid2 *wanted, struct kv
     }
 }
 
-static int fill(struct vcpu *v, struct kvm_cpuid2 *guest)
+static void fill(struct kvm_cpuid2 *guest, const struct cpuid_leaf *leaves, size_t count)
 {
-    if (v->cpuid.count > MAX_ENTRIES)
-        return vtx_fail(v, "CPUID table of %zu leaves is too long for KVM", v->cpuid.count);
-    guest->nent = (uint32_t)v->cpuid.count;
-    for (size_t i = 0; i < v->cpuid.count; i++) {
-        const struct cpuid_leaf *l = &v->cpuid.leaves[i];
+    guest->nent = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        const struct cpuid_leaf *l = &leaves[i];
         guest->entries[i] = (struct kvm_cpuid_entry2){
             .function = l->leaf,
             .index = l->subleaf,
@@ -129,7 +146,6 @@ static int fill(struct vcpu *v, struct kvm_cpuid2 *guest)
             .edx = l->edx,
         };
     }
-    return 0;
 }
 
 // KVM's paravirtual MSRs answer even where their CPUID leaf is absent, unless told otherwise (Linux 5.10): an MSR that
@@ -147,12 +163,13 @@ static int set_cpuid(struct vcpu *v, struct kvm_cpuid2 *wanted, struct kvm_cpuid
 {
     struct vtx *x = vtx_of(v);
     supported->nent = MAX_ENTRIES;
-    if (VTX_IOCTL(v, x->kvm, KVM_GET_SUPPORTED_CPUID, supported) < 0 || fill(v, wanted) < 0 || fill(v, guest) < 0)
+    if (v->cpuid.count > MAX_ENTRIES)
+        return vtx_fail(v, "CPUID table of %zu leaves is too long for KVM", v->cpuid.count);
+    if (VTX_IOCTL(v, x->kvm, KVM_GET_SUPPORTED_CPUID, supported) < 0)
         return -1;
-    intersect(guest, supported);
-    drop_empty(guest);
-    if (!x->hardware)
-        drop_extensions(guest);
+    fill(wanted, v->cpuid.leaves, v->cpuid.count);
+    fill(guest, v->cpuid.leaves, v->cpuid.count);
+    leave_out(guest, supported, x->hardware);
     if (VTX_IOCTL(v, x->cpu, KVM_SET_CPUID2, guest) < 0)
         return -1;
     guest->nent = MAX_ENTRIES;
@@ -162,16 +179,61 @@ static int set_cpuid(struct vcpu *v, struct kvm_cpuid2 *wanted, struct kvm_cpuid
     return hide_paravirtual_msrs(v);
 }
 
+static struct kvm_cpuid2 *new_table(void)
+{
+    return calloc(1, sizeof(struct kvm_cpuid2) + MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+}
+
 int vtx_cpuid_setup(struct vcpu *v)
 {
     struct kvm_cpuid2 *table[3];
     bool ok = true;
     for (size_t i = 0; i < 3; i++) {
-        table[i] = calloc(1, sizeof(struct kvm_cpuid2) + MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+        table[i] = new_table();
         ok = ok && table[i];
     }
     int result = ok ? set_cpuid(v, table[0], table[1], table[2]) : vtx_fail(v, "no memory for the CPUID table");
     for (size_t i = 0; i < 3; i++)
         free(table[i]);
+    return result;
+}
+
+static int get_supported(struct kvm_cpuid2 *supported, char *err, size_t err_size)
+{
+    int fd = open(VTX_DEVICE, O_RDWR | O_CLOEXEC);
+    supported->nent = MAX_ENTRIES;
+    int result = fd < 0 ? -1 : ioctl(fd, KVM_GET_SUPPORTED_CPUID, supported);
+    if (result < 0)
+        snprintf(err, err_size, "CPUID that " VTX_DEVICE " can show: %s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return result < 0 ? -1 : 0;
+}
+
+// The same leaving out, in the machine's table: for a guest that is to see one CPUID here and on other engines. What a
+// software back end adds unasked cannot be helped.
+int vtx_limit_cpuid(struct cpuid_leaf *leaves, size_t count, char *err, size_t err_size)
+{
+    struct engine_info info;
+    struct kvm_cpuid2 *guest = new_table(), *supported = new_table();
+    int result = -1;
+    vtx_probe(&info);
+    if (!guest || !supported || count > MAX_ENTRIES)
+        snprintf(err, err_size, "no memory for the CPUID table");
+    else if (!info.available)
+        snprintf(err, err_size, "%s", info.reason);
+    else
+        result = get_supported(supported, err, err_size);
+    if (!result) {
+        fill(guest, leaves, count);
+        leave_out(guest, supported, info.hardware);
+    }
+    for (size_t i = 0; i < count && !result; i++) {
+        const struct kvm_cpuid_entry2 none = {0}, *e = find(guest, leaves[i].leaf, leaves[i].subleaf);
+        e = e ? e : &none;
+        leaves[i].eax = e->eax, leaves[i].ebx = e->ebx, leaves[i].ecx = e->ecx, leaves[i].edx = e->edx;
+    }
+    free(guest);
+    free(supported);
     return result;
 }

@@ -71,6 +71,8 @@ static int create_cpu(struct vcpu *v)
     if (run == MAP_FAILED)
         return vtx_fail(v, "mmap of the vCPU: %s", strerror(errno));
     x->run = run;
+    v->device[0] = x->cpu; // KVM_RUN, and the state
+    v->device[1] = x->vm;  // vtx_memory_renew()
     x->run_size = (size_t)size;
     x->has_xcrs = ioctl(x->kvm, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
     open_stats(x);
@@ -164,6 +166,8 @@ const struct engine engine_vtx = {
     .options = vtx_option_table,
     .check_settings = vtx_options_check,
     .probe = vtx_probe,
+    .moves_with = "irqchip=user",
+    .limit_cpuid = vtx_limit_cpuid,
     .create = vtx_create,
     .destroy = vtx_destroy,
     .run = vtx_run,
@@ -174,9 +178,9 @@ const struct engine engine_vtx = {
     .set_state = vtx_set_state,
     .set_intr = vtx_set_intr,
     .inject_nmi = vtx_inject_nmi,
+    .has_irqchip = vtx_has_irqchip,
     .irq_line = vtx_irq_line,
     .kick = vtx_kick,
     .counters = vtx_counters,
     .stats = vtx_stats,
-    .has_irqchip = vtx_has_irqchip,
 };

@@ -92,17 +92,18 @@ int vtx_memory_setup(struct vcpu *v);
 // what it sees the guest write itself. Taking a memory slot away does that (Documentation/virt/kvm/api.rst, 4.35).
 int vtx_memory_renew(struct vcpu *v);
 int vtx_cpuid_setup(struct vcpu *v);
+int vtx_limit_cpuid(struct cpuid_leaf *leaves, size_t count, char *err, size_t err_size);
 int vtx_irq_setup(struct vcpu *v); // before the vCPU exists
 int vtx_tsc_setup(struct vcpu *v);
-
-// irq.c
-int vtx_irq_line(struct vcpu *v, unsigned gsi, bool level);
-void vtx_inject_nmi(struct vcpu *v);
 
 // user_irqchip.c
 void vtx_set_intr(struct vcpu *v, bool asserted);
 void vtx_pins_seen(struct vcpu *v);
 enum vcpu_exit vtx_offer_interrupt(struct vcpu *v);
+
+// irq.c
+int vtx_irq_line(struct vcpu *v, unsigned gsi, bool level);
+void vtx_inject_nmi(struct vcpu *v);
 
 // state.c
 int vtx_get_state(struct vcpu *v, struct vcpu_state *state);
@@ -112,11 +113,11 @@ int vtx_set_state(struct vcpu *v, const struct vcpu_state *state);
 int vtx_kick_setup(struct vcpu *v);
 enum vcpu_exit vtx_run(struct vcpu *v, uint64_t budget);
 void vtx_kick(struct vcpu *v);
+bool vtx_take_kick(struct vtx *x); // whether there was one
 
 // debug.c
 int vtx_set_breakpoints(struct vcpu *v, const struct breakpoints *b);
 enum vcpu_exit vtx_step(struct vcpu *v);
-bool vtx_take_kick(struct vtx *x); // whether there was one
 
 // error.c: the exits that end a run, as one line in v->error. Each returns VCPU_EXIT_ERROR.
 enum vcpu_exit vtx_error_exit(struct vcpu *v);
@@ -136,6 +137,6 @@ event_mask vtx_exits_known(void);
 extern const struct engine_option vtx_option_table[];
 int vtx_options_parse(struct vtx_options *options, const char *settings, char *err, size_t err_size);
 int vtx_options_check(const char *settings, char *err, size_t err_size);
+bool vtx_has_irqchip(const char *settings);
 
 #endif
-bool vtx_has_irqchip(const char *settings);

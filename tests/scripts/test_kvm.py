@@ -213,6 +213,10 @@ def judging():
     check("a failed check", judged(checks=bad, status=1) == ("FAIL", ["check a == b"]))
     check("a known limit is none", judged(limits, checks=bad, status=1) == ("limit", ["emu: known"]))
     check("of that image only", judged(limits, name="test/y", checks=bad, status=1)[0] == "FAIL")
+    moved = "test/x" + kvm_matrix.SWITCHED
+    check("a guest that moved often enough", judged(name=moved, switches=kvm_matrix.FEWEST_SWITCHES) == ("passed", []))
+    check("and one that hardly moved", judged(name=moved, switches=1) == ("FAIL", ["1 moves between engines are too few"]))
+    check("or not at all", judged(name=moved)[0] == "FAIL")
     marked = [{"ok": False, "what": "not-qemu: a"}]
     check("what QEMU gets wrong is a limit in QEMU", judged(machine="amd", checks=marked, status=1) == ("limit", [kvm_matrix.MARKED]))
     check("and a failure elsewhere", judged(checks=marked, status=1) == ("FAIL", ["check not-qemu: a"]))
@@ -237,6 +241,8 @@ def judging():
     check("a unit test's lines", unit["passed"] == 1 and unit["wrong"] == ["b"] and "# why" in unit["text"])
     items = check_kvm.all_items(["build/images/test/abuse_code.elf", "build/images/test/io.elf", "build/images/nano/in.elf"], 7)
     check("what is hard on QEMU comes last", [i[0] for i in items][-3:] == ["test/io", "nano/in", "test/abuse_code"])
+    moves = dict(check_kvm.all_items(["build/images/bantam/fork.elf"], 7))
+    check("an image that moves is an item more", "--engine=interp,vtx --switch=" in moves["bantam/fork" + kvm_matrix.SWITCHED])
     check("a benchmark runs short", "reps=1 cycles=1000" in dict(items)["nano/in"] and "--append" not in dict(items)["test/io"])
     check("by the emulated machine's clock", "--timeout=7" in dict(items)["test/io"])
     check("the time left goes by the time taken", check_kvm.time_left(60, 10, 70) == "some 0 h 07 min left" and
