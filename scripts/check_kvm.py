@@ -20,7 +20,8 @@ import test
 UNIT_TESTS = {"unit/vtx": "vtx", "unit/vtx_irqchip": "vtx_irqchip", "unit/move": "move vtx"}
 # A guest that moves between engines in mid-run: image, engines, command line.
 SWITCHED = [("micro/forkwait", "interp,vtx", "reps=1 cycles=1000000"), ("bantam/fork", "interp,vtx", ""),
-            ("bantam/signals", "vtx,interp", ""), ("bantam/preempt", "interp,vtx", ""), ("test/preempt", "interp,vtx", "")]
+            ("bantam/signals", "vtx,interp", ""), ("bantam/preempt", "interp,vtx", ""),
+            ("test/preempt", "interp,vtx", ""), ("test/apic", "interp,vtx", ""), ("test/pit", "vtx,interp", "")]
 EVERY = 0.0005  # seconds of the emulated machine
 PROGRAMS = ["build/ringside", "build/tests/vtx", "build/tests/vtx_irqchip", "build/tests/move"]
 # Translated a thousand times over, the page that this one writes its code to costs QEMU a third of a second for every byte

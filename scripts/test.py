@@ -21,6 +21,9 @@ WORKERS = 2
 SHORT = "reps=1 cycles=1000"
 # Engines with settings that run the images of the guest Unix, and those that enter CPL 3, beside the engines as they are.
 VARIANTS = ["bt:mmu=trace", "bt:user=translated", "bt:user=direct"]
+# vtx with the machine's interrupt controllers and timers runs the images that are about these.
+USER_IRQCHIP = "vtx:irqchip=user"
+USER_IRQCHIP_IMAGES = ["test/hltwake", "test/interrupts", "test/ioapic", "test/nmi", "test/pit", "test/rtc", "test/serial", "test/stishadow"]
 # Of `ringside run`: the engine could not go on; on a software back end of /dev/kvm, as that cannot do what the guest did.
 ENGINE_ERRORS = (8, 12)
 # What no item comes near on a quiet machine (a minute, and some seconds): only what hangs is to wait for it.
@@ -167,10 +170,10 @@ def run_image(path, engine, build):
     outcome = Outcome(f"{engine['name']}", image_name(path), command + [path])
     status, out, err = run(outcome.command, IMAGE_SECONDS)
     judge_image(outcome, status, out, err, is_test, soft_back_end(engine))
-    if engine["name"] == "vtx":
+    if plain_name(engine) == "vtx":
         excuse(outcome, known_limits("kvm") | known_limits(engine.get("backend", "")))
     else:
-        settle_refusal(outcome, status, known_limits(engine["name"].split(":")[0]))
+        settle_refusal(outcome, status, known_limits(plain_name(engine)))
     return outcome
 
 
@@ -180,9 +183,13 @@ def run_native(path):
     return judge_image(outcome, status, out, err, "/native/bantam/" in path, False)
 
 
+def plain_name(engine):
+    return engine["name"].split(":")[0]
+
+
 def soft_back_end(engine):
     """A stand-in for hardware, such as kvm_pvm: not the interpreter, which is to do everything."""
-    return engine["name"] == "vtx" and not engine.get("hardware")
+    return plain_name(engine) == "vtx" and not engine.get("hardware")
 
 
 def known_limits(backend):
@@ -300,6 +307,10 @@ def all_items(options, skipped):
             skipped.append(outcome)
             continue
         items += [lambda p=p, e=engine: run_image(p, e, options.build) for p in images]
+    for engine in engines:
+        if engine["name"] == "vtx" and engine.get("available", True) and wanted(dict(engine, name=USER_IRQCHIP), options):
+            items += [lambda p=p, e=dict(engine, name=USER_IRQCHIP): run_image(p, e, options.build)
+                      for p in images if image_name(p) in USER_IRQCHIP_IMAGES]
     for variant in variants_here(engines, options.build):
         if wanted(variant, options):
             items += [lambda p=p, e=variant: run_image(p, e, options.build) for p in images if has_user_code(p)]
