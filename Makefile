@@ -285,7 +285,7 @@ iso: all ## build/ringside.iso: a GRUB CD with every image, for Bochs or a PC
 	@scripts/iso.sh build/ringside.iso $(IMAGES)
 
 test: setup ## unit tests, self-checking guest images, the matrix image x engine; SANITIZE=1 for ASan and UBSan
-	@scripts/setup.sh --tests
+	@scripts/setup.sh --tests || true
 	@scripts/setup.sh --browser || true
 	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE) $(UNIT) images native
 	@scripts/test.py --build $(B)

@@ -29,7 +29,7 @@ grub-common     grub-mkrescue
 xorriso         xorriso
 mtools          mformat
 '
-# What some tests drive.
+# What some tests drive, which say so where it is absent.
 tests='
 gdb             gdb
 '
@@ -55,13 +55,13 @@ is_there()
     esac
 }
 
-needs=$base
+needs=$base attempts=3
 for arg in "$@"; do
     case $arg in
     --peers) needs+=$peers ;;
     --lint) needs+=$lint ;;
     --tests) needs+=$tests ;;
-    --browser) needs+=$browser ;;
+    --browser) needs+=$browser attempts=1 ;; # nobody waits for it
     --fuzz) needs+=$fuzz ;;
     *)
         echo "usage: scripts/setup.sh [--peers] [--lint] [--tests] [--browser] [--fuzz]" >&2
@@ -90,9 +90,13 @@ else
     exit 3
 fi
 
+# A mirror may be slow, or gone for a moment; another apt may hold the lock; and a list that cannot be fetched need not be one of ours.
+options=(-qq -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o DPkg::Lock::Timeout=120)
 echo "setup: installing ${missing[*]}" >&2
-"${as_root[@]}" apt-get update -qq >&2 &&
-    "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || {
-    echo "setup: apt-get could not install ${missing[*]}" >&2
-    exit 1
-}
+for ((attempt = 1; ; attempt++)); do
+    "${as_root[@]}" apt-get "${options[@]}" update >&2
+    "${as_root[@]}" apt-get "${options[@]}" install -y --no-install-recommends "${missing[@]}" >&2 && exit 0
+    echo "setup: apt-get could not install ${missing[*]} (attempt $attempt of $attempts)" >&2
+    ((attempt < attempts)) || exit 1
+    sleep $((10 * attempt))
+done

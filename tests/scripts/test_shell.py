@@ -24,15 +24,17 @@ def run(script, path, *args):
     return subprocess.run([os.path.join(ROOT, script), *args], env={"PATH": path}, capture_output=True, text=True)
 
 
-def setup(user, apt=True):
-    """setup.sh where only stand-ins are there: its exit status, what it said, and what apt-get was asked for."""
+def setup(*args, user, apt=":"):
+    """setup.sh where only stand-ins are there: its exit status, what it said, and what apt-get and sleep were asked for. apt: what
+    apt-get does with a list of packages, or None where there is none."""
     with tempfile.TemporaryDirectory() as folder:
         os.symlink(shutil.which("env"), os.path.join(folder, "env"))
         os.symlink(shutil.which("bash"), os.path.join(folder, "bash"))
         command(folder, "id", f"echo {user}")
+        command(folder, "sleep", f'echo "sleep $@" >>{folder}/log')
         if apt:
-            command(folder, "apt-get", f'echo "$@" >>{folder}/log')
-        result = run("scripts/setup.sh", folder)
+            command(folder, "apt-get", f'echo "$@" >>{folder}/log; n=0; while read -r line; do ((n++)); done <{folder}/log; {apt}')
+        result = run("scripts/setup.sh", folder, *args)
         log = os.path.join(folder, "log")
         asked = open(log, encoding="utf-8").read() if os.path.exists(log) else ""
         return result.returncode, result.stderr, asked
@@ -45,10 +47,19 @@ def missing():
     check("without rights: the command names what is missing", "gcc" in said.split("install -y")[-1])
     check("without rights: nothing is installed", asked == "")
     status, said, asked = setup(user=0)
-    check("as root: updates, then installs", status == 0 and asked.startswith("update") and " gcc" in asked)
+    update, install = asked.splitlines()
+    check("as root: updates, then installs", status == 0 and update.endswith(" update") and " gcc" in install)
     check("as root: only what is missing", "libc6-dev" not in asked)
-    status, said, _ = setup(user=0, apt=False)
+    status, said, _ = setup(user=0, apt=None)
     check("without apt-get: status 3 and a list", status == 3 and "gcc" in said)
+    status, said, asked = setup(user=0, apt="((n > 4))")
+    check("a mirror that is gone for a moment: again, some time later", status == 0 and asked.count(" install ") == 2 and "\nsleep 10\n" in asked)
+    status, said, asked = setup(user=0, apt="false")
+    check("one that stays away: three attempts, status 1", status == 1 and asked.count(" install ") == 3 and said.count("could not install") == 3)
+    status, said, asked = setup("--browser", user=0, apt="false")
+    check("... and one where nobody waits for it", status == 1 and asked.count(" install ") == 1 and "sleep" not in asked)
+    status, said, asked = setup(user=0, apt="[[ $* != *update* ]]")
+    check("a list that cannot be fetched is no reason not to install", status == 0 and asked.count(" install ") == 1)
     check("an unknown option: status 2", run("scripts/setup.sh", os.environ["PATH"], "--nonsense").returncode == 2)
 
 
