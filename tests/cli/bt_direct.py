@@ -22,8 +22,8 @@ UNAVAILABLE, ENGINE_ERROR = 3, 8
 
 
 def run(user, *args, **more):
-    command = [RINGSIDE, "run", f"--engine=bt:user={user}", "--timeout=60", "--counters", "--bt-stats", *args]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=90, **more)
+    command = [RINGSIDE, "run", f"--engine=bt:user={user}", "--timeout=240", "--counters", "--bt-stats", *args]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, **more)
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
@@ -81,7 +81,7 @@ def another_cpu():
     if len(cpus) < 2:
         print("skip there is one CPU only")
         return
-    p = subprocess.Popen([RINGSIDE, "run", "--engine=bt:user=direct", "--timeout=60", f"--cpu={cpus[-1]}",
+    p = subprocess.Popen([RINGSIDE, "run", "--engine=bt:user=direct", "--timeout=240", f"--cpu={cpus[-1]}",
                           "--append=reps=1000 cycles=100000000", PROGRAM], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.DEVNULL)
     for line in p.stdout:
@@ -96,7 +96,7 @@ def another_cpu():
 
 def killed(victims, what):
     """Kills those of the monitor and its processes that victims() names; gives status, stderr and who was there."""
-    p = subprocess.Popen([RINGSIDE, "run", "--engine=bt:user=direct", "--timeout=60", "--append=reps=1000 cycles=100000000",
+    p = subprocess.Popen([RINGSIDE, "run", "--engine=bt:user=direct", "--timeout=240", "--append=reps=1000 cycles=100000000",
                           PROGRAM], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for line in p.stdout:
         if b"rs1 run" in line: # the program's loop is under way
@@ -107,7 +107,7 @@ def killed(victims, what):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     try:
-        _, err = p.communicate(timeout=60)
+        _, err = p.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         p.kill()
         _, err = p.communicate()

@@ -15,7 +15,7 @@ UNAVAILABLE = 3
 
 
 def ringside(*args):
-    done = subprocess.run([RINGSIDE, *args], stdin=subprocess.DEVNULL, capture_output=True, timeout=100)
+    done = subprocess.run([RINGSIDE, *args], stdin=subprocess.DEVNULL, capture_output=True, timeout=400)
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 

@@ -29,7 +29,7 @@ LOAD = 0x100000
 VIRT = 0xFFFFFFFF80000000
 
 
-def ringside(*args, seconds=120, **more):
+def ringside(*args, seconds=400, **more):
     result = subprocess.run([RINGSIDE, *args], stdin=subprocess.DEVNULL, stdout=more.pop("stdout", subprocess.PIPE),
                             stderr=subprocess.PIPE, timeout=seconds, **more)
     return result.returncode, (result.stdout or b"").decode(errors="replace"), result.stderr.decode(errors="replace")
@@ -191,7 +191,7 @@ def engines_here():
 def bad_guests(files, engine):
     def guest(what, status, content, *options, text=""):
         path = files("guest.elf", content)
-        refused(f"{engine}: guest {what}", status, ["run", f"--engine={engine}", "--timeout=20", *options, path], text)
+        refused(f"{engine}: guest {what}", status, ["run", f"--engine={engine}", "--timeout=120", *options, path], text)
 
     guest("triple-faults", SHUTDOWN, TRIPLE_FAULT, text="triple fault")
     guest("hangs", TIMEOUT, HANG, "--timeout=0.3", text="--timeout")
@@ -219,7 +219,7 @@ def interrupted(files, engine):
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.readline()  # the guest runs
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     report(process.returncode == INTERRUPTED and b"seconds in the run" in out and err.count(b"\n") == 1,
            f"{engine}: Ctrl-C ends the run, counters are printed", f"{process.returncode} {out!r} {err!r}")
 
@@ -278,7 +278,7 @@ def alone(files, engine):
     copy = os.path.join(files.folder, f"alone-{engine}")
     shutil.copy(RINGSIDE, copy)
     done = subprocess.run([copy, "run", f"--engine={engine}", files("prints", prints(b"well", 0))], stdin=subprocess.DEVNULL,
-                          capture_output=True, timeout=120)
+                          capture_output=True, timeout=400)
     report(done.returncode == OK and b"well" in done.stdout, f"{engine}: a copy of the program elsewhere runs a guest",
            f"{done.returncode} {done.stderr!r}")
 
@@ -312,7 +312,7 @@ def bench(files):
 
 def bench_unsupported(files):
     """What a software back end of /dev/kvm cannot run is no failure of a bench: a row that says why."""
-    status, _, err = ringside("run", "--engine=vtx", "--timeout=60", "micro/nbody")
+    status, _, err = ringside("run", "--engine=vtx", "--timeout=240", "micro/nbody")
     if status != UNSUPPORTED:
         print(f"skip bench: no back end here that cannot run vector code at CPL 0 (status {status})")
         return
@@ -352,7 +352,7 @@ def bench_interrupted(files):
     while time.monotonic() < until and not has_sample(path):
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     found = lines_of(path)
     report(process.returncode == INTERRUPTED and found[-1]["type"] == "end" and not found[-1]["complete"] and
            any(r["type"] == "sample" for r in found) and path.encode() in out,

@@ -58,7 +58,7 @@ asplos2006.micro/forkwait.hardware = cycles | mix/three | other | p4-672 | no pr
 }
 
 
-def ringside(*args, seconds=60):
+def ringside(*args, seconds=300):
     result = subprocess.run([RINGSIDE, "model", *args], stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
     return result.returncode, result.stdout.decode(errors="replace"), result.stderr.decode(errors="replace")
 
@@ -255,7 +255,7 @@ def interrupted(root):
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     processes.wait_until(lambda: processes.blocks(process.pid, signal.SIGINT))  # until then it ends of it; the map takes many seconds
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     report(process.returncode == INTERRUPTED and not out and err == b"ringside: interrupted\n",
            "Ctrl-C ends it with one line", f"status {process.returncode}, stderr {err!r}")
 

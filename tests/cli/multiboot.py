@@ -92,8 +92,8 @@ def build(folder, name, flags):
 
 
 def run(image, *options):
-    done_ = subprocess.run([RINGSIDE, "run", "--ram=32M", "--append=word", "--timeout=30", *options, image],
-                           stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    done_ = subprocess.run([RINGSIDE, "run", "--ram=32M", "--append=word", "--timeout=120", *options, image],
+                           stdin=subprocess.DEVNULL, capture_output=True, timeout=180)
     return done_.returncode, done_.stdout.decode(errors="replace"), done_.stderr.decode(errors="replace").strip()
 
 

@@ -19,7 +19,7 @@ def measured(folder):
     path = os.path.join(folder, "run.jsonl")
     command = [RINGSIDE, "bench", "idle", "in", "cr8wr", "callret", "--engines=native,interp", "--runs=2", "--reps=2",
                "--cycles=20000", "--seed=1", f"--out={path}"]
-    done_run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done_run = subprocess.run(command, capture_output=True, text=True, timeout=400)
     check(f"the run ends well {done_run.stderr.strip()[-160:]}", done_run.returncode == 0)
     return path
 

@@ -26,7 +26,7 @@ SECTIONS = [name for name, _, _ in report.SECTIONS]
 
 
 def run(*args):
-    return subprocess.run([sys.executable, os.path.join(SCRIPTS, "report.py"), *args], capture_output=True, text=True, timeout=200)
+    return subprocess.run([sys.executable, os.path.join(SCRIPTS, "report.py"), *args], capture_output=True, text=True, timeout=400)
 
 
 def page_of(paths, out):
@@ -87,7 +87,7 @@ def one_of_each(folder):
 def real(folder):
     path = os.path.join(folder, "real.jsonl")
     made = subprocess.run([RINGSIDE, "bench", "idle", "in", "cr8wr", "callret", "crc", "--engines=native,interp,bt", "--runs=1", "--reps=2",
-                           "--cycles=20000", "--seed=1", f"--out={path}"], capture_output=True, text=True, timeout=120)
+                           "--cycles=20000", "--seed=1", f"--out={path}"], capture_output=True, text=True, timeout=400)
     check(f"a quick run {made.stderr.strip()[-160:]}", made.returncode == 0)
     page, _ = page_of([path], os.path.join(folder, "real.html"))
     check("its machine is described", "compiler" in page.sections["machine"] and "gcc" in page.sections["machine"])
@@ -97,7 +97,7 @@ def without_program(folder):
     """Where nothing is built, the model's section says so, and all else is there."""
     out = os.path.join(folder, "unbuilt.html")
     env = dict(os.environ, RINGSIDE=os.path.join(folder, "absent"))
-    subprocess.run([sys.executable, os.path.join(SCRIPTS, "report.py"), _fixture.make(os.path.join(folder, "u.jsonl")), f"--out={out}"], env=env, timeout=200)
+    subprocess.run([sys.executable, os.path.join(SCRIPTS, "report.py"), _fixture.make(os.path.join(folder, "u.jsonl")), f"--out={out}"], env=env, timeout=400)
     with open(out, encoding="utf-8") as file:
         page = _page.Page(file.read())
     check(f"without the program: all but the model {_page.faults(page)[:3]}", not _page.faults(page) and "Left out" in page.sections["model"] and
