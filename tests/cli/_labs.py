@@ -52,7 +52,7 @@ def sources():
     names = asked.stdout.splitlines() if asked.returncode == 0 else [
         os.path.relpath(os.path.join(folder, name), ROOT) for folder, _, found in os.walk(ROOT) for name in found]
     out = ("build/", "bench/lab/", ".git/", "results/local/")
-    return [n for n in names if not n.startswith(out) and os.path.isfile(os.path.join(ROOT, n)) and
+    return [n for n in names if not n.startswith(out) and "__pycache__" not in n and os.path.isfile(os.path.join(ROOT, n)) and
             (not n.startswith("results/") or any(word in n for word in ("exits-emulated", "model-counts", "reference")))]
 
 

@@ -26,7 +26,7 @@ def found():
 def browse(browser, path, *options):
     """stdout and stderr; no request can leave, whatever the page asks for."""
     with tempfile.TemporaryDirectory() as profile:
-        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}",
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", f"--user-data-dir={profile}",
                    "--proxy-server=127.0.0.1:9", "--enable-logging=stderr", *options, "file://" + os.path.abspath(path)]
         made = subprocess.run(command, capture_output=True, timeout=SECONDS)
     return made.stdout.decode(errors="replace"), made.stderr.decode(errors="replace")
