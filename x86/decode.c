@@ -274,11 +274,13 @@ static void mend_repeat(enum x86_mode mode, uint8_t *code, size_t n, size_t opco
 // What the processor ignores and Capstone does not: in a move from or to cr or dr, modrm's mod, which names registers
 // whatever it says; in a move from or to a segment register, REX.R (SDM vol. 2, 2.2.1.2 and MOV--Move to/from Control
 // Registers); in a fence, modrm's rm (LFENCE, MFENCE, SFENCE) and all of REX; in pause, REX.B (which is an xchg of
-// nop's opcode, but not with f3).
+// nop's opcode, but not with f3); in ret imm16 behind 66 or 67, REX.W, with which Capstone reads four bytes.
 static void mend_ignored_bits(uint8_t *opcode, size_t n, bool rex, bool rep)
 {
     if (rex && rep && n >= 1 && opcode[0] == 0x90)
         opcode[-1] &= 0xfe;
+    if (rex && n >= 1 && opcode[0] == 0xc2)
+        opcode[-1] &= 0xf7;
     if (n >= 3 && opcode[0] == 0x0f && opcode[1] >= 0x20 && opcode[1] <= 0x23)
         opcode[2] |= 0xc0;
     if (n >= 3 && opcode[0] == 0x0f && opcode[1] == 0xae && opcode[2] >= 0xe8) {
@@ -494,8 +496,6 @@ bool x86_decode_mode(struct x86_decoder *d, enum x86_mode mode, const uint8_t *b
     const cs_x86 *x86 = &d->scratch->detail->x86;
     insn->id = (uint16_t)d->scratch->id;
     insn->length = (uint8_t)d->scratch->size;
-    if (ordered[opcode] == 0xc2) // ret imm16, whatever Capstone makes of 66 or 67 with REX.W
-        insn->length = (uint8_t)(opcode + 3);
     memcpy(insn->opcode, x86->opcode, sizeof insn->opcode);
     insn->modrm = x86->modrm;
     insn->operands = x86->op_count < 4 ? x86->op_count : 4;

@@ -157,6 +157,11 @@ int main(void)
     CHECK(DECODE("\x0f\x20\x18").op[1].kind == OPERAND_CR && DECODE("\x0f\x20\x18").op[1].reg == 3);
     CHECK(DECODE("\x44\x8c\xd8").op[1].kind == OPERAND_SEG && DECODE("\x44\x8c\xd8").op[1].reg == SEG_DS);
 
+    // REX.W of ret imm16, which is no longer for it, whatever else stands in front.
+    CHECK(DECODE("\x67\x48\xc2\xa5\x66").length == 5 && DECODE("\x67\x48\xc2\xa5\x66").op[0].imm == 0x66a5);
+    CHECK(DECODE("\x66\x48\xc2\xa5\x66").length == 5 && DECODE("\x66\x48\xc2\xa5\x66").op[0].imm == 0x66a5);
+    CHECK(DECODE("\x48\xc2\xa5\x66").length == 4 && DECODE("\x48\xc2\xa5\x66").op[0].imm == 0x66a5);
+
     CHECK_EQ(DECODE("\xf2\x66\x0f\xc1\x20").op[0].size, 2); // f2 means nothing to xadd, 66 all the same
 
     // Vector operands: which register, and how much of it and of memory is accessed (the rest: decode_host.c).
