@@ -110,8 +110,9 @@ def symbol(name):
 
 def gdb(target, *commands, interrupted=None):
     """What gdb says. interrupted: a Run whose guest prints once it has been let go on; then gdb gets a Ctrl-C."""
-    words = ["gdb", "-nx", "-batch", "-ex", "set confirm off", "-ex", "set pagination off", "-ex",
-             f"target remote {target}"]
+    # An answer that takes more than two seconds, as the monitor had to wait for a CPU, is a broken protocol to gdb by itself.
+    words = ["gdb", "-nx", "-batch", "-ex", "set confirm off", "-ex", "set pagination off", "-ex", f"set remotetimeout {SECONDS}",
+             "-ex", f"target remote {target}"]
     for command in commands:
         words += ["-ex", command]
     process = subprocess.Popen([*words, IMAGE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
