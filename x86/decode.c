@@ -271,6 +271,17 @@ static void mend_repeat(enum x86_mode mode, uint8_t *code, size_t n, size_t opco
         code[i] = kind_of_prefix(mode, code[i]) == PREFIX_REPEAT ? 0x3e : code[i];
 }
 
+// In 64-bit mode 66 and 67 mean nothing to near branches with a displacement of more than a byte, which has 32 bits,
+// and to ret (SDM vol. 2, CALL, JMP, Jcc: rel16 is "N.S."). With REX.W that is so on AMD's processors, too, which else
+// read 16 bits of a displacement.
+static void mend_near_branch(enum x86_mode mode, uint8_t *code, size_t n, size_t opcode)
+{
+    bool jcc = opcode + 1 < n && code[opcode] == 0x0f && (code[opcode + 1] & 0xf0) == 0x80;
+    bool near = jcc || (opcode < n && (code[opcode] == 0xe8 || code[opcode] == 0xe9 || code[opcode] == 0xc2));
+    for (size_t i = 0; i < opcode && mode == X86_CODE64 && near; i++)
+        code[i] = code[i] == 0x66 || code[i] == 0x67 ? 0x3e : code[i];
+}
+
 // What the processor ignores and Capstone does not: in a move from or to cr or dr, modrm's mod, which names registers
 // whatever it says; in a move from or to a segment register, REX.R (SDM vol. 2, 2.2.1.2 and MOV--Move to/from Control
 // Registers); in a fence, modrm's rm (LFENCE, MFENCE, SFENCE) and all of REX; in pause, REX.B (which is an xchg of
@@ -479,6 +490,7 @@ bool x86_decode_mode(struct x86_decoder *d, enum x86_mode mode, const uint8_t *b
         return vector == VECTOR_DECODED;
     memcpy(ordered, bytes, left);
     size_t all = left, opcode = order_prefixes(mode, ordered, left);
+    mend_near_branch(mode, ordered, all, opcode);
     memset(insn, 0, sizeof *insn);
     insn->mode = mode;
     uint8_t override = read_prefixes(insn, ordered, opcode);

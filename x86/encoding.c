@@ -69,11 +69,16 @@ static unsigned address_size(const struct reader *r)
     return r->addrsize != (r->mode == X86_CODE16) ? 2 : 4;
 }
 
-// Immediates and branch displacements of z size: 16 bits under 66, else 32. Near branches too, where processors
-// disagree about 66; they are never carried over as they are.
+// Immediates of z size: 16 bits under 66, else 32.
 static unsigned immediate_z(const struct reader *r, const struct encoding *e)
 {
     return is_short(r, e) ? 2 : 4;
+}
+
+// Displacements of near branches: in 64-bit mode without regard to 66 (x86/decode.c).
+static unsigned displacement_z(const struct reader *r, const struct encoding *e)
+{
+    return r->mode == X86_CODE64 ? 4 : immediate_z(r, e);
 }
 
 static unsigned immediate_one_byte(const struct reader *r, const struct encoding *e, uint8_t opcode, uint8_t modrm)
@@ -114,9 +119,10 @@ static unsigned immediate_one_byte(const struct reader *r, const struct encoding
     case 0x81: // arithmetic
     case 0xa9: // test
     case 0xc7: // mov
+        return immediate_z(r, e);
     case 0xe8: // call
     case 0xe9: // jmp
-        return immediate_z(r, e);
+        return displacement_z(r, e);
     case 0xc2:
     case 0xca: // ret
         return 2;
@@ -136,7 +142,7 @@ static unsigned immediate_one_byte(const struct reader *r, const struct encoding
 static unsigned immediate_0f(const struct reader *r, const struct encoding *e, uint8_t opcode)
 {
     if (opcode >= 0x80 && opcode <= 0x8f) // jcc
-        return immediate_z(r, e);
+        return displacement_z(r, e);
     switch (opcode) {
     case 0x70: // shuffles, vector shifts
     case 0x71:

@@ -387,8 +387,8 @@ static unsigned random_instruction(uint8_t bytes[X86_MAX_INSN])
     return n;
 }
 
-// encoding_of may refuse: REX in front of another prefix, XOP, and where Capstone 4.0 sees a wrong length (call with 67
-// REX.W; ud0 and ud1) or instructions of AMD's that nobody has (extrq, insertq, 3DNow).
+// encoding_of may refuse: REX in front of another prefix, XOP, and where Capstone 4.0 sees a wrong length (ud0 and ud1)
+// or instructions of AMD's that nobody has (extrq, insertq, 3DNow).
 static bool may_be_refused(const uint8_t *bytes, const struct insn *in)
 {
     static const uint8_t legacy[] = {0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
@@ -401,8 +401,7 @@ static bool may_be_refused(const uint8_t *bytes, const struct insn *in)
     unsigned opcode = at + ((bytes[at] & 0xf0) == 0x40);
     bool amd =
         in->id == X86_INS_EXTRQ || in->id == X86_INS_INSERTQ || (bytes[opcode] == 0x0f && bytes[opcode + 1] == 0x0f);
-    return bytes[at] == 0x62 || bytes[at] == 0x8f || in->id == X86_INS_CALL || in->id == X86_INS_UD0 ||
-           in->id == X86_INS_UD2B || amd;
+    return bytes[at] == 0x62 || bytes[at] == 0x8f || in->id == X86_INS_UD0 || in->id == X86_INS_UD2B || amd;
 }
 
 static bool same_operand(const struct x86_operand *a, const struct x86_operand *b)

@@ -126,6 +126,14 @@ int main(void)
 
     CHECK_EQ(DECODE("\x66\x48\x8c\xd8").op[0].size, 8); // REX.W outweighs 66
 
+    // Near branches have 32 bits whatever 66 says, and stay in their 64-bit code.
+    CHECK(DECODE("\x66\xe9\x00\x10\x00\x10").length == 6 && DECODE("\x66\xe9\x00\x10\x00\x10").op[0].imm == 0x10002006);
+    CHECK(DECODE("\x66\xe8\x00\x10\x00\x10").length == 6 && DECODE("\x66\xe8\x00\x10\x00\x10").op_size == 4);
+    CHECK_EQ(DECODE("\x66\x48\xe9\x00\x10\x00\x10").op[0].imm, 0x10002007);
+    CHECK_EQ(DECODE("\x66\x0f\x84\xf0\xef\x0f\x10").op[0].imm, 0x100ffff7);
+    CHECK_EQ(DECODE("\x66\x48\xc2\x08\x00").length, 5); // ret $8
+    CHECK_EQ(DECODE("\x67\x48\xc2\x08\x00").length, 5);
+
     // A REX that is not the last prefix is none, and es, cs, ss and ds change no segment.
     CHECK(DECODE("\x48\xf0\x01\x03").lock);
     CHECK(!DECODE("\x48\xf0\x01\x03").rex_w);

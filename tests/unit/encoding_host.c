@@ -42,14 +42,6 @@ static bool is_fit(enum map map, uint8_t opcode, uint8_t modrm)
     }
 }
 
-// Near branches in 64-bit mode: Intel's ignore 66, AMD's and the decoder read 16 bits.
-static bool is_narrow_branch(enum map map, uint8_t opcode, const uint8_t *bytes)
-{
-    bool branch = (map == ONE_BYTE && (opcode == 0xe8 || opcode == 0xe9)) ||
-                  ((map == MAP_0F || map >= VEX) && (opcode & 0xf0) == 0x80);
-    return branch && bytes[0] == 0x66 && bytes[1] != 0x48;
-}
-
 static unsigned put_form(uint8_t *bytes, enum map map, unsigned prefix, uint8_t opcode, uint8_t modrm)
 {
     unsigned n = prefixes[prefix].n;
@@ -134,7 +126,7 @@ static void check_form(struct totals *totals, struct x86_decoder *d, enum map ma
     totals->defined += defined;
     if (defined && in.length != length)
         complain(totals, bytes, length, "the decoder says another length");
-    if (totals->intel && !is_narrow_branch(map, opcode, bytes))
+    if (totals->intel)
         check_host(totals, bytes, length);
 }
 
