@@ -76,6 +76,7 @@ struct bt {
     uint64_t parked[GPR_COUNT]; // guest registers in the checked worlds, where they are not in their own (park.h)
     uint64_t access;            // host address that the checked form of a memory operand shall use
     uint64_t cr8_reserved;      // ~15: the bits that a write to cr8 may not set
+    uint64_t one;               // 1
     uint64_t not_ac;            // ~FLAG_AC
     uint64_t host_flags;        // the flags that are the guest's own in the host's register: arithmetic, DF
     uint64_t seg_base[7];       // FS and GS bases at SEG_FS, SEG_GS; 0 else

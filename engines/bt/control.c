@@ -118,7 +118,10 @@ void put_return_miss(struct code *code, struct bt *bt)
     put_jmp_cell(code, &bt->jump);
 }
 
-// lea disp32(%rcx), %rcx where -rip fits into disp32, else through rdx; then rcx is 0 where the target is rip.
+// lea disp32(%rcx), %rcx where -rip fits into disp32, else through rdx; then rcx is 0 where the target is rip. There
+// jrcxz would jump, and a branch that is taken every time costs a host that fetches from one place a cycle more than
+// two instructions do: pext of a number by itself has as many low bits set as the number has bits, so that its low six
+// bits, by which shrx shifts, are 0 only for 0. So rcx becomes 1 where the target is rip, else 0.
 void put_target_check(struct code *code, struct bt *bt, uint64_t rip, const uint8_t *miss)
 {
     int64_t minus = (int64_t)(0 - rip);
@@ -133,11 +136,9 @@ void put_target_check(struct code *code, struct bt *bt, uint64_t rip, const uint
         put_lea_sum(code, RCX, RCX, RDX, 0);
         put_load(code, RDX, &bt->slot[3]);
     }
-    uint8_t *skip = code->at;
-    put_bytes(code, "\xe3\x00", 2); // jrcxz over the miss
-    put_jmp(code, miss);
-    if (!code->full)
-        skip[1] = (uint8_t)(code->at - (skip + 2));
+    put_bytes(code, "\xc4\xe2\xf2\xf5\xc9", 5);             // pext %rcx, %rcx, %rcx
+    put_on_cell(code, "\xc4\xe2\xf3\xf7\x0d", 5, &bt->one); // shrx %rcx, one(%rip), %rcx
+    put_bytes(code, (uint8_t[]){0xe3, (uint8_t)(miss - (code->at + 2))}, 2);
     put_load(code, RCX, &bt->slot[0]);
 }
 
@@ -198,6 +199,25 @@ static bool put_plain_call(struct translator *t, bool direct)
     return false;
 }
 
+// Where the callee's ret leads. jrcxz reaches 128 bytes, so the jump for returns to anywhere else has to be near, and
+// out of the way: it is the constant of a mov to rcx, which is free here.
+static void put_landing(struct translator *t, uint64_t back)
+{
+    struct bt *bt = t->bt;
+    t->live = 0; // whatever the callee did
+    tc_set_return(bt, t->ccf, back, t->hot->at);
+    put_bytes(t->hot, "\x48\xb9", 2); // movabs
+    const uint8_t *miss = t->hot->at;
+    put_jmp(t->hot, tc_return_miss_stub(bt->tc));
+    put_bytes(t->hot, "\xcc\xcc\xcc", 3);
+    put_target_check(t->hot, bt, back, miss);
+    // The ret has just written there. Should the store fault all the same, the guest goes on at `back` without it.
+    add_point(t, RECOVER_LANDING, 0);
+    t->ccf->point[t->ccf->points - 1].guest = (uint8_t)(t->in->offset + t->in->insn.length);
+    put_store_return(t->hot, back, -8);
+    put_branch(t, ALWAYS, back);
+}
+
 bool translate_call(struct translator *t)
 {
     const struct insn *in = &t->in->insn;
@@ -229,15 +249,7 @@ bool translate_call(struct translator *t)
         add_point(t, RECOVER_NONE, 0);
     }
     put_call(t->hot, callee);
-
-    t->live = 0; // whatever the callee did
-    tc_set_return(bt, t->ccf, back, t->hot->at);
-    put_target_check(t->hot, bt, back, tc_return_miss_stub(bt->tc));
-    // The ret has just written there. Should the store fault all the same, the guest goes on at `back` without it.
-    add_point(t, RECOVER_LANDING, 0);
-    t->ccf->point[t->ccf->points - 1].guest = (uint8_t)(t->in->offset + in->length);
-    put_store_return(t->hot, back, -8);
-    put_branch(t, ALWAYS, back);
+    put_landing(t, back);
     return false;
 }
 

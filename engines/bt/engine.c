@@ -65,6 +65,7 @@ static void reset(struct bt *bt)
     bt->delivering = NOT_DELIVERING;
     bt->cr8_reserved = ~0xfull;
     bt->not_ac = ~(uint64_t)FLAG_AC;
+    bt->one = 1;
     bt->host_flags = FLAGS_ARITH | FLAG_DF;
     bt->left = (uint64_t)(uintptr_t)bt_world_left;
     bt->seg[SEG_CS].attr = SEG_L;

@@ -565,9 +565,13 @@ static uint8_t *check_of(struct bt *bt, struct ccf *ccf)
     uint8_t *in = tc_way_in(bt, ccf, 0);
     if (!in)
         return NULL;
+    bool fast = ccf->world == WORLD_FAST;
+    const uint8_t *miss = tc->cold.at;
+    if (fast)
+        put_jmp(&tc->cold, tc->miss_stub);
     uint8_t *check = tc->cold.at;
-    if (ccf->world == WORLD_FAST)
-        put_target_check(&tc->cold, bt, ccf->rip, tc->miss_stub);
+    if (fast)
+        put_target_check(&tc->cold, bt, ccf->rip, miss);
     else
         put_parked_target_check(&tc->cold, ccf->rip, tc->miss_stub);
     put_jmp(&tc->cold, in);

@@ -35,8 +35,8 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max);
 // single: leave to the run loop behind the first instruction. False: a buffer is full.
 bool translate(struct bt *bt, const struct tu *tu, struct ccf *ccf, bool polls, bool single);
 
-// Code that goes on behind itself where bt->target is rip, else to the miss stub. On entry rcx is in slot[0]; flags and
-// all other registers are kept.
+// Code that goes on behind itself where bt->target is rip, else to `miss`, which is code that lies at most 64 bytes in
+// front of it. On entry rcx is in slot[0]; flags and all other registers are kept.
 void put_target_check(struct code *code, struct bt *bt, uint64_t rip, const uint8_t *miss);
 // The same for the checked worlds: on entry rcx is the target, and the guest's registers are at home (park.h).
 void put_parked_target_check(struct code *code, uint64_t rip, const uint8_t *miss_stub);
