@@ -69,7 +69,6 @@ struct bt {
     uint64_t dead[8];                 // by a set of vector classes: those of them that are not live
     uint64_t site;                    // number of the site (tc.h) that left translated code
     uint64_t target;            // guest-virtual target of an indirect branch or return, for the check at the target
-    uint64_t jump;              // host address of an indirect jump, between lookup and jump
     uint64_t slot[4];           // spilled scratch registers
     uint64_t stack_tag;         // as the TLB's (tlb.h), of the page that holds the stack of the checked worlds; and
     uint64_t stack_addend;      // host-virtual minus guest-virtual address, plus STACK_SHIFT
@@ -124,11 +123,13 @@ struct bt {
     struct vcpu *vcpu;
     const struct guest_ram *ram;
     struct x86_decoder decoder;
-    struct tc *tc;           // tc.h
-    struct map *map;         // map.h: host mappings of the fast world
-    struct tlb *tlb;         // memory.h: translations of the checked world
-    struct signals *signals; // signal.h
-    struct direct *direct;   // direct.h: NULL where all user code is translated
+    uint64_t *targets[WORLDS]; // of TARGETS entries each
+    uint64_t *returns;         // of the fast world, for its rets alone: landings behind calls (control.c)
+    struct tc *tc;             // tc.h
+    struct map *map;           // map.h: host mappings of the fast world
+    struct tlb *tlb;           // memory.h: translations of the checked world
+    struct signals *signals;   // signal.h
+    struct direct *direct;     // direct.h: NULL where all user code is translated
 
     struct bt_options options;
     struct bt_stats stats;
@@ -149,9 +150,10 @@ struct bt {
     // Loop heads and the targets of indirect branches load zeros from this page, which cannot be written: one
     // instruction, no flag, no register. A kick takes the page away, so that the next of these loads faults.
     _Alignas(4096) uint64_t poll[512];
-    _Alignas(4096) uint64_t targets[WORLDS][TARGETS];
-    uint64_t returns[TARGETS]; // of the fast world, for its rets alone: landings behind calls (control.c)
+    _Alignas(4096) uint64_t checked_targets[WORLDS - 1][TARGETS];
 };
+_Static_assert(BT_RETURNS - BT_TARGETS == TARGETS * sizeof(uint64_t), "layout.h has room");
+_Static_assert(BT_TLB - BT_RETURNS == TARGETS * sizeof(uint64_t), "layout.h has room");
 
 static inline void count(struct bt *bt, enum event event)
 {

@@ -65,24 +65,18 @@ bool translate_jrcxz(struct translator *t)
 
 // Between an indirect branch and the check at its target rcx stays in slot[0]: the check needs a register, too.
 
-// rcx, rdx are free: rcx = host address of the check of the target in rcx, which goes to bt->target.
-static void put_lookup(struct code *code, struct bt *bt, const uint64_t *table)
+// rcx = what the table has for the target in rcx, which goes to bt->target.
+static void put_lookup(struct code *code, struct bt *bt, uint32_t table)
 {
     put_store(code, &bt->target, RCX);
     put_bytes(code, "\x0f\xb7\xc9", 3); // movzwl %cx, %ecx
-    put_lea_cell(code, RDX, table);
-    put_bytes(code, "\x48\x8b\x0c\xca", 4); // mov (%rdx,%rcx,8), %rcx
+    put_load_indexed(code, RCX, table, RCX);
 }
 
-// rcx = target; the guest's rcx is in slot[0].
-static void put_indirect_in_rcx(struct translator *t, struct code *code)
+static void put_jump(struct code *code, struct bt *bt)
 {
-    struct bt *bt = t->bt;
-    put_store(code, &bt->slot[1], RDX);
-    put_lookup(code, bt, bt->targets[bt->world]);
-    put_store(code, &bt->jump, RCX);
-    put_load(code, RDX, &bt->slot[1]);
-    put_jmp_cell(code, &bt->jump);
+    put_lookup(code, bt, BT_TARGETS);
+    put_bytes(code, "\xff\xe1", 2); // jmp *%rcx
 }
 
 static void put_indirect(struct translator *t, struct code *code, unsigned reg)
@@ -90,7 +84,7 @@ static void put_indirect(struct translator *t, struct code *code, unsigned reg)
     put_store(code, &t->bt->slot[0], RCX);
     if (reg != RCX)
         put_mov_reg(code, RCX, reg);
-    put_indirect_in_rcx(t, code);
+    put_jump(code, t->bt);
 }
 
 // The fast world's: rcx goes to slot[0], and is the target that lies in memory.
@@ -112,10 +106,7 @@ void put_return_miss(struct code *code, struct bt *bt)
 {
     put_load(code, RCX, &bt->target);
     put_bytes(code, "\x48\x89\x4c\x24\xf8", 5); // mov %rcx, -8(%rsp)
-    put_lookup(code, bt, bt->targets[WORLD_FAST]);
-    put_store(code, &bt->jump, RCX);
-    put_load(code, RDX, &bt->slot[1]);
-    put_jmp_cell(code, &bt->jump);
+    put_jump(code, bt);
 }
 
 // lea disp32(%rcx), %rcx where -rip fits into disp32, else through rdx; then rcx is 0 where the target is rip. There
@@ -163,7 +154,7 @@ bool translate_jmp(struct translator *t)
         put_indirect(t, t->hot, in->op[0].reg);
     else if (plain_memory(t)) {
         put_load_target(t);
-        put_indirect_in_rcx(t, t->hot);
+        put_jump(t->hot, t->bt);
     } else
         return put_callout(t, plain_emulation(in));
     return false;
@@ -238,7 +229,7 @@ bool translate_call(struct translator *t)
     } else if (memory) {
         put_store(t->cold, &bt->slot[0], RCX);
         put_load(t->cold, RCX, &bt->target);
-        put_indirect_in_rcx(t, t->cold);
+        put_jump(t->cold, bt);
     } else {
         put_indirect(t, t->cold, in->op[0].reg);
     }
@@ -262,21 +253,15 @@ bool translate_ret(struct translator *t)
     if (wants_check(t) || in->opsize || far_slot || bt->options.returns == BT_RETURN_CALLOUT)
         return put_callout(t, plain_emulation(in));
     put_store(t->hot, &bt->slot[0], RCX);
-    put_store(t->hot, &bt->slot[1], RDX);
     add_point(t, RECOVER_RETURN, 0);
     put_bytes(t->hot, "\x48\x8b\x0c\x24", 4); // mov (%rsp), %rcx
-    bool table = bt->options.returns == BT_RETURN_TABLE;
-    put_lookup(t->hot, bt, table ? bt->targets[bt->world] : bt->returns);
-    if (table) {
-        put_store(t->hot, &bt->jump, RCX);
-        put_load(t->hot, RDX, &bt->slot[1]);
-        put_load(t->hot, RCX, &bt->slot[0]);
+    if (bt->options.returns == BT_RETURN_TABLE) {
         put_lea_sum(t->hot, RSP, RSP, X86_NO_REG, 8 + (in->operands ? (int32_t)(in->op[0].imm & 0xffff) : 0));
-        put_jmp_cell(t->hot, &bt->jump);
+        put_jump(t->hot, bt);
         return false;
     }
+    put_lookup(t->hot, bt, BT_RETURNS);
     put_bytes(t->hot, "\x48\x89\x0c\x24", 4); // mov %rcx, (%rsp)
-    put_load(t->hot, RDX, &bt->slot[1]);
     put_bytes(t->hot, t->in->bytes, in->length);
     return false;
 }

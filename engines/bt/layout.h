@@ -20,10 +20,13 @@
 // rip-relative operand of translated code. One for each process: signal handlers find the engine by this address.
 #define BT_REGION 0x7fd040000000
 
-// The software TLB (tlb.h), where translated code reaches it by a 32-bit address and an index, with no register for its
-// start: in the lowest 2 MiB of the host's address space, of which guest kernels get nothing (map_reaches). In the fast
-// world that is guest address 0xffff810000180000, a second place that is the monitor's own.
-#define BT_TLB 0x180000
-#define BT_TLB_END 0x190000
+// Tables that translated code reaches by a 32-bit address and an index, with no register for their start: in the lowest
+// 2 MiB of the host's address space, of which guest kernels get nothing (map_reaches). In the fast world that is guest
+// address 0xffff810000080000 and up, a second place that is the monitor's own.
+#define BT_LOW 0x80000
+#define BT_TARGETS BT_LOW // bt->targets of the fast world
+#define BT_RETURNS 0x100000
+#define BT_TLB 0x180000 // tlb.h
+#define BT_LOW_END 0x190000
 
 #endif

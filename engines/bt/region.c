@@ -35,7 +35,7 @@ static bool line_ok(const char *line, char *reason, size_t size)
     uint64_t start, end;
     if (sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) != 2 || strstr(line, "[vsyscall]"))
         return true;
-    if ((start >= BT_VMM_START && end <= BT_VMM_END) || (start >= BT_TLB && end <= BT_TLB_END))
+    if ((start >= BT_VMM_START && end <= BT_VMM_END) || (start >= BT_LOW && end <= BT_LOW_END))
         return true;
     snprintf(reason, size, "host addresses that a guest kernel needs are taken: %" PRIx64 "-%" PRIx64, start, end);
     return false;
@@ -131,20 +131,36 @@ void region_enter_thread(void)
 
 // ---- struct bt ----
 
+static void *map_at(uint64_t at, size_t bytes)
+{
+    void *p = mmap((void *)at, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
 struct bt *region_create(char *err, size_t size)
 {
-    void *at = mmap((void *)BT_REGION, region_bytes(), PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    if (at == MAP_FAILED) {
+    struct bt *bt = map_at(BT_REGION, region_bytes());
+    if (!bt) {
         snprintf(err, size, "bt: cannot map its region: %s",
                  errno == EEXIST ? "one process can hold one vCPU of this engine" : strerror(errno));
         return NULL;
     }
+    if (!map_at(BT_LOW, BT_TLB - BT_LOW)) {
+        snprintf(err, size, "bt: cannot map its tables at address %#x: %s", BT_LOW, strerror(errno));
+        munmap(bt, region_bytes());
+        return NULL;
+    }
+    bt->returns = (uint64_t *)BT_RETURNS;
+    bt->targets[WORLD_FAST] = (uint64_t *)BT_TARGETS;
+    for (enum world world = WORLD_CHECKED; world < WORLDS; world++)
+        bt->targets[world] = bt->checked_targets[world - WORLD_CHECKED];
     region_enter_thread();
-    return at;
+    return bt;
 }
 
 void region_destroy(struct bt *bt)
 {
+    munmap((void *)BT_LOW, BT_TLB - BT_LOW);
     munmap(bt, region_bytes());
 }

@@ -75,7 +75,6 @@ static void recover_state(struct bt *bt, const struct point *point)
         break;
     case RECOVER_RETURN:
         bt->gpr[RCX] = bt->slot[0];
-        bt->gpr[RDX] = bt->slot[1];
         break;
     case RECOVER_STRING:
         bt->gpr[point->reg] = bt->slot[0];

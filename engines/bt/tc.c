@@ -69,7 +69,7 @@ void tc_forget_targets(struct bt *bt)
 void tc_remember_returns(struct bt *bt)
 {
     if (bt->tc->forgot)
-        memcpy(bt->returns, bt->tc->landings, sizeof bt->returns);
+        memcpy(bt->returns, bt->tc->landings, TARGETS * sizeof *bt->returns);
     bt->tc->forgot = false;
 }
 

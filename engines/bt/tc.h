@@ -56,7 +56,7 @@ enum recover {
     RECOVER_NONE,    // not at all
     RECOVER_SLOT,    // slot[0] holds register `reg`
     RECOVER_TWO,     // slot[0] holds register reg % 16, slot[3] register reg / 16
-    RECOVER_RETURN,  // slot[0] holds rcx, slot[1] rdx
+    RECOVER_RETURN,  // slot[0] holds rcx; that the instruction writes is none of the guest's (translate_ret)
     RECOVER_TRAP,    // not at all; the instruction is hlt, and the number of its site follows
     RECOVER_LANDING, // not at all; the access is none of the guest's (translate_call)
     RECOVER_STRING,  // rsi and rdi are biased; slot[0] holds register `reg` where it is not RSP

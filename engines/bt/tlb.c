@@ -8,7 +8,7 @@
 
 #include "engines/bt/memory.h"
 
-_Static_assert(sizeof(struct tlb) <= BT_TLB_END - BT_TLB, "the TLB has its place");
+_Static_assert(sizeof(struct tlb) <= BT_LOW_END - BT_TLB, "the TLB has its place");
 
 #define LARGE_SHIFT 21
 #define NEVER (~0ull) // a number of changes that never is
@@ -58,7 +58,7 @@ static void clear_all(struct tlb *tlb)
 
 struct tlb *tlb_create(void)
 {
-    struct tlb *tlb = mmap((void *)BT_TLB, BT_TLB_END - BT_TLB, PROT_READ | PROT_WRITE,
+    struct tlb *tlb = mmap((void *)BT_TLB, BT_LOW_END - BT_TLB, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (tlb == MAP_FAILED)
         return NULL;
@@ -75,7 +75,7 @@ struct tlb *tlb_create(void)
 void tlb_destroy(struct tlb *tlb)
 {
     free(tlb->context);
-    munmap(tlb, BT_TLB_END - BT_TLB);
+    munmap(tlb, BT_LOW_END - BT_TLB);
 }
 
 static void note_filled(struct tlb_filled *filled, unsigned slot)

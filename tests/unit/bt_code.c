@@ -115,9 +115,9 @@ static void check_cells(struct test *t)
     put_store_imm(&t->code, &bt->target, 8, -5);
     CHECK_EQ(decode_written(t).op[1].imm, -5);
     start(t);
-    put_jmp_cell(&t->code, &bt->jump);
+    put_jmp_cell(&t->code, &bt->resume);
     struct insn jump = decode_written(t);
-    CHECK(jump.id == X86_INS_JMP && jump.op[0].kind == OPERAND_MEM && jump.op[0].mem.disp == (int64_t)&bt->jump);
+    CHECK(jump.id == X86_INS_JMP && jump.op[0].kind == OPERAND_MEM && jump.op[0].mem.disp == (int64_t)&bt->resume);
 }
 
 static void check_sums(struct test *t)
