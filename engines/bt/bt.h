@@ -69,6 +69,7 @@ struct bt {
     uint64_t dead[8];                 // by a set of vector classes: those of them that are not live
     uint64_t site;                    // number of the site (tc.h) that left translated code
     uint64_t target;            // guest-virtual target of an indirect branch or return, for the check at the target
+    uint64_t back;              // guest return address of the call that is being made (control.c)
     uint64_t slot[4];           // spilled scratch registers
     uint64_t stack_tag;         // as the TLB's (tlb.h), of the page that holds the stack of the checked worlds; and
     uint64_t stack_addend;      // host-virtual minus guest-virtual address, plus STACK_SHIFT

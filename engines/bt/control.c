@@ -2,8 +2,8 @@
 // Control flow. Direct branches lead to a stub first and are chained when it is taken (tc_branch). Indirect ones look
 // the target up in a table by its low 16 bits; what the table leads to compares the whole address (put_target_check).
 //
-// call and ret keep the host's return predictor: `call` is a host call, which pushes the host return address; the code
-// behind it at once stores the guest's return address over it. `ret` looks the guest's return address up, stores the
+// call and ret keep the host's return predictor: `call` is a host call, which pushes the host return address; what it
+// leads to at once stores the guest's return address over it. `ret` looks the guest's return address up, stores the
 // host's over it, and is a host ret. At the landing behind the call the guest's address is compared, and put back below
 // rsp where the guest would still find it.
 #include "engines/bt/emulate.h"
@@ -25,19 +25,15 @@ static struct site *add_branch(struct translator *t, uint64_t rip)
     return site;
 }
 
-static void put_branch_of(struct code *code, unsigned condition, struct site *site)
-{
-    if (condition == ALWAYS)
-        put_jmp(code, site->stub);
-    else
-        put_jcc(code, condition, site->stub);
-    site->field = code->at - 4;
-}
-
 // A branch to rip, chained later. condition: 0-15 or ALWAYS.
 void put_branch(struct translator *t, unsigned condition, uint64_t rip)
 {
-    put_branch_of(t->hot, condition, add_branch(t, rip));
+    struct site *site = add_branch(t, rip);
+    if (condition == ALWAYS)
+        put_jmp(t->hot, site->stub);
+    else
+        put_jcc(t->hot, condition, site->stub);
+    site->field = t->hot->at - 4;
 }
 
 bool translate_jcc(struct translator *t)
@@ -177,6 +173,62 @@ static void put_store_return(struct code *code, uint64_t rip, int8_t disp)
     put_bytes(code, &high, 4);
 }
 
+// The guest's return address to bt->back: by one store, as put_take_return loads it at once, and the host hands on what
+// is still on its way to memory only from the one store that holds all of it.
+static void put_give_return(struct code *code, struct bt *bt, uint64_t rip)
+{
+    if (rip == (uint64_t)(int32_t)rip) {
+        put_store_imm(code, &bt->back, 8, (int32_t)rip);
+        return;
+    }
+    put_store(code, &bt->slot[0], RCX);
+    put_mov_reg_imm(code, RCX, rip);
+    put_store(code, &bt->back, RCX);
+    put_load(code, RCX, &bt->slot[0]);
+}
+
+// In front of a callee: the host's return address, which is on top of the stack, becomes the guest's. The host has just
+// written there, so this cannot fault.
+void put_take_return(struct code *code, struct bt *bt)
+{
+    put_lea_sum(code, RSP, RSP, X86_NO_REG, 8);
+    put_on_cell(code, "\xff\x35", 2, &bt->back); // push back(%rip)
+}
+
+// A host call that is chained to the callee itself, which takes the return address; before, to a stub that does.
+static void put_direct_call(struct translator *t)
+{
+    uint8_t *stub = t->cold->at;
+    put_take_return(t->cold, t->bt);
+    struct site *site = add_branch(t, (uint64_t)t->in->insn.op[0].imm); // the site's own stub comes right behind that
+    site->stub = stub;
+    site->calls = true;
+    put_give_return(t->hot, t->bt, next_rip(t));
+    put_call(t->hot, stub);
+    site->field = t->hot->at - 4;
+}
+
+// A host call to cold code of its own.
+static void put_indirect_call(struct translator *t, bool memory)
+{
+    struct bt *bt = t->bt;
+    uint8_t *callee = t->cold->at;
+    put_store_return(t->cold, next_rip(t), 0);
+    if (memory) {
+        put_store(t->cold, &bt->slot[0], RCX);
+        put_load(t->cold, RCX, &bt->target);
+        put_jump(t->cold, bt);
+        // Before anything is on the stack:
+        put_load_target(t);
+        put_store(t->hot, &bt->target, RCX);
+        put_load(t->hot, RCX, &bt->slot[0]);
+        add_point(t, RECOVER_NONE, 0);
+    } else {
+        put_indirect(t, t->cold, t->in->insn.op[0].reg);
+    }
+    put_call(t->hot, callee);
+}
+
 // call without the host's: a push and a jump.
 static bool put_plain_call(struct translator *t, bool direct)
 {
@@ -192,9 +244,10 @@ static bool put_plain_call(struct translator *t, bool direct)
 
 // Where the callee's ret leads. jrcxz reaches 128 bytes, so the jump for returns to anywhere else has to be near, and
 // out of the way: it is the constant of a mov to rcx, which is free here.
-static void put_landing(struct translator *t, uint64_t back)
+static void put_landing(struct translator *t)
 {
     struct bt *bt = t->bt;
+    uint64_t back = next_rip(t);
     t->live = 0; // whatever the callee did
     tc_set_return(bt, t->ccf, back, t->hot->at);
     put_bytes(t->hot, "\x48\xb9", 2); // movabs
@@ -220,27 +273,11 @@ bool translate_call(struct translator *t)
     if (bt->options.returns != BT_RETURN_CALL)
         return put_plain_call(t, direct);
 
-    uint64_t back = next_rip(t);
-    struct site *site = direct ? add_branch(t, (uint64_t)in->op[0].imm) : NULL;
-    uint8_t *callee = t->cold->at;
-    put_store_return(t->cold, back, 0);
-    if (direct) {
-        put_branch_of(t->cold, ALWAYS, site);
-    } else if (memory) {
-        put_store(t->cold, &bt->slot[0], RCX);
-        put_load(t->cold, RCX, &bt->target);
-        put_jump(t->cold, bt);
-    } else {
-        put_indirect(t, t->cold, in->op[0].reg);
-    }
-    if (memory) { // before anything is on the stack
-        put_load_target(t);
-        put_store(t->hot, &bt->target, RCX);
-        put_load(t->hot, RCX, &bt->slot[0]);
-        add_point(t, RECOVER_NONE, 0);
-    }
-    put_call(t->hot, callee);
-    put_landing(t, back);
+    if (direct)
+        put_direct_call(t);
+    else
+        put_indirect_call(t, memory);
+    put_landing(t);
     return false;
 }
 

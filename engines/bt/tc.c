@@ -353,8 +353,14 @@ static void stats_add(struct bt_stats *stats, const struct ccf *ccf, uint64_t co
     stats->cold_bytes += cold_bytes;
 }
 
-// live: vector classes that are so where its only way in is, if that is where the code goes.
-static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool single, unsigned live)
+// How a CCF is to be made.
+struct form {
+    bool polls, single;
+    bool called;   // for a call, which then leads there directly
+    unsigned live; // vector classes that are so where its only way in is, if that is where the code goes
+};
+
+static struct ccf *try_make(struct bt *bt, const struct tu *tu, struct form form)
 {
     struct tc *tc = bt->tc;
     struct ccf *ccf = new_ccf(tc);
@@ -366,15 +372,19 @@ static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool
     ccf->world = (uint8_t)bt->world;
     ccf->insns = (uint8_t)tu->count;
     ccf->tu_bytes = (uint16_t)tu->bytes;
-    ccf->needs = (uint8_t)((tu->vectors & bt->vectors) | live);
+    ccf->needs = (uint8_t)((tu->vectors & bt->vectors) | form.live);
     ccf->refused = (uint8_t)(tu->vectors & ~bt->vectors);
-    ccf->polls = polls;
-    if (polls)
+    ccf->polls = form.polls;
+    if (form.polls)
         align_loop_head(&tc->hot);
-    ccf->alone = single;
+    if (form.called && !ccf->needs) {
+        ccf->called = tc->hot.at;
+        put_take_return(&tc->hot, bt);
+    }
+    ccf->alone = form.single;
     ccf->first_site = tc->site_count;
     const uint8_t *cold = tc->cold.at;
-    if (!translate(bt, tu, ccf, polls, single))
+    if (!translate(bt, tu, ccf, form.polls, form.single))
         return NULL;
     ccf->end_site = tc->site_count;
     tc->arena_used += (sizeof *ccf + ccf->points * sizeof(struct point) + 7) & ~(size_t)7; // the next one is aligned
@@ -383,16 +393,16 @@ static struct ccf *try_make(struct bt *bt, const struct tu *tu, bool polls, bool
     return ccf;
 }
 
-static struct ccf *make_from(struct bt *bt, const struct tu *tu, bool polls, bool single, unsigned live)
+static struct ccf *make_from(struct bt *bt, const struct tu *tu, struct form form)
 {
-    struct ccf *ccf = try_make(bt, tu, polls, single, live);
+    struct ccf *ccf = try_make(bt, tu, form);
     if (!ccf) {
         tc_flush(bt);
-        ccf = try_make(bt, tu, polls, single, live);
+        ccf = try_make(bt, tu, form);
     }
     count(bt, EV_blocks);
     bt->vcpu->counters.n[EV_insns_decoded] += tu->count;
-    if (!single)
+    if (!form.single)
         tc_enlist(bt, ccf);
     bt->stats.cycles += __rdtsc() - bt->stats.started;
     return ccf;
@@ -408,7 +418,7 @@ static struct ccf *make(struct bt *bt, bool polls, bool single)
     struct tu tu;
     bt->stats.started = __rdtsc();
     tu_read(bt, &tu, single ? 1 : tu_cap(bt));
-    return make_from(bt, &tu, polls, single, 0);
+    return make_from(bt, &tu, (struct form){.polls = polls, .single = single});
 }
 
 // C code goes there: vector registers are live as the CCF needs them.
@@ -472,6 +482,23 @@ uint8_t *tc_way_in(struct bt *bt, struct ccf *ccf, unsigned live)
     if (!tc->cold.full)
         ccf->guard = guard;
     return ccf->guard;
+}
+
+uint8_t *tc_call_in(struct bt *bt, struct ccf *ccf, unsigned live)
+{
+    struct tc *tc = bt->tc;
+    if (ccf->called)
+        return ccf->called;
+    uint8_t *in = tc_way_in(bt, ccf, live), *called = tc->cold.at;
+    if (!in)
+        return NULL;
+    put_take_return(&tc->cold, bt);
+    put_jmp(&tc->cold, in);
+    if (tc->cold.full)
+        return NULL;
+    if (!ccf->needs) // else the next one may be called with other vector registers live
+        ccf->called = called;
+    return called;
 }
 
 // A jump may come to stand where the last instruction's code begins, and must not reach into what follows.
@@ -547,7 +574,8 @@ uint8_t *tc_branch(struct bt *bt, struct site *site)
         bt->stats.started = __rdtsc();
         tu_read(bt, &tu, tu_cap(bt)); // raises before anything has moved
         bool elided = elide(bt, site, &tu);
-        to = make_from(bt, &tu, site->backward, false, elided ? site->live : 0);
+        struct form form = {.polls = site->backward, .called = site->calls, .live = elided ? site->live : 0};
+        to = make_from(bt, &tu, form);
         if (elided && flushes == tc->flushes)
             return enter(bt, to);
     }

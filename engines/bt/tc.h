@@ -32,6 +32,7 @@ struct site {
     uint8_t vector;     // SITE_RAISE
     bool error;         // SITE_RAISE: with error code 0
     bool backward;      // SITE_BRANCH: not to a higher address, so that its target has to poll
+    bool calls;         // SITE_BRANCH: a host call, with the guest's return address in bt->back
     bool writes, reads; // SITE_ACCESS
     bool stores;        // SITE_ACCESS: where the operand is not in plain RAM, the callout does all of the instruction
     bool guilty;        // SITE_EMULATE, SITE_ACCESS: made because the instruction is guilty
@@ -91,6 +92,7 @@ struct ccf {
     struct ccf *hash_next;
     struct ccf *page_next[2];
     struct code_page *on[2]; // code_pages.h: the pages of guest-virtual memory it was made from; on[1] may be NULL
+    uint8_t *called;         // in front of it for calls, which takes their return address; likewise
     uint8_t *guard;          // in front of it where what it needs may not be live, NULL while nobody has asked
     uint8_t *check;          // in front of it for indirect branches (tc_miss), likewise
     struct point point[];

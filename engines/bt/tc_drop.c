@@ -87,7 +87,7 @@ static void unlist(struct bt *bt, struct ccf *dead)
 
 void tc_chain(struct bt *bt, struct site *site, struct ccf *to)
 {
-    uint8_t *in = tc_way_in(bt, to, site->live);
+    uint8_t *in = site->calls ? tc_call_in(bt, to, site->live) : tc_way_in(bt, to, site->live);
     if (!site->field || !in)
         return;
     patch_rel32(site->field, in);

@@ -58,6 +58,8 @@ static inline bool ccf_beside(const struct ccf *ccf, const struct ccf *other)
 void tc_enlist(struct bt *bt, struct ccf *ccf);
 // Where to enter it by code that knows that these vector classes are live: its start, or its guard. NULL: no room.
 uint8_t *tc_way_in(struct bt *bt, struct ccf *ccf, unsigned live);
+// The same for a call.
+uint8_t *tc_call_in(struct bt *bt, struct ccf *ccf, unsigned live);
 // Patches the branch that the site belongs to, to go to the CCF directly.
 void tc_chain(struct bt *bt, struct site *site, struct ccf *to);
 // Nothing leads to it any more, and its start leads to the dispatcher.

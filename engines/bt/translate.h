@@ -45,6 +45,8 @@ void put_guard(struct code *code, struct bt *bt, const struct ccf *ccf, const ui
 // The stub that looks for the stack's new page in the TLB (inline_tlb.c). Its address is slot[2]; rcx is where to go on
 // with bt->stack_tag set, or 5 bytes behind that where the TLB does not know it. Keeps all registers but rcx.
 void put_stack_refill(struct code *code, struct bt *bt, enum world world);
+// Code in front of a CCF that calls lead to.
+void put_take_return(struct code *code, struct bt *bt);
 // The stub that rets of the fast world go to where they find no landing.
 void put_return_miss(struct code *code, struct bt *bt);
 

@@ -33,7 +33,7 @@ static bool in_hot_code(const struct site *site)
 
 static bool to_be_followed(const struct site *site)
 {
-    return site->kind == SITE_BRANCH && site->from && site->field && !site->to && in_hot_code(site);
+    return site->kind == SITE_BRANCH && site->from && site->field && !site->calls && !site->to && in_hot_code(site);
 }
 
 // The newest first: so what a unit falls through to comes right behind it.

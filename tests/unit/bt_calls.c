@@ -3,11 +3,13 @@
 #include "engines/bt/region.h"
 #include "engines/bt/tc.h"
 #include "tests/unit/bt_guest.h"
+#include "tests/unit/host_features.h"
 
 static enum vcpu_exit run_at(struct guest *g, uint64_t rip, uint64_t rax, struct vcpu_state *after)
 {
     struct vcpu_state s;
     begin_at(g, rip, &s);
+    s.cr4 |= CR4_OSFXSR;
     s.gpr[RAX] = rax;
     CHECK_EQ(engine_bt.set_state(&g->vcpu, &s), 0);
     enum vcpu_exit exit = engine_bt.run(&g->vcpu, 0);
@@ -70,6 +72,56 @@ static void wrong_address(uint64_t base)
     tear_down(&g);
 }
 
+// Where the host call goes, to whatever it is chained.
+static const uint8_t *goes_to(const struct site *site)
+{
+    int32_t distance;
+    memcpy(&distance, site->field, sizeof distance);
+    return site->field + 4 + distance;
+}
+
+static const struct site *the_call(struct tc *tc)
+{
+    const struct site *found = NULL;
+    for (uint32_t i = 1; i < tc_site_count(tc); i++)
+        if (tc_site(tc, i)->calls)
+            found = tc_site(tc, i);
+    return found;
+}
+
+// A call leads straight to the code in front of a callee that was translated for it; to a jump, to one that was there
+// before, by another way, or that uses vector registers and has a guard.
+static void chained(bool jump_first, bool vector)
+{
+    // push $1f; jmp 3f (or: nops); 1: mov $3, %ecx; 2: call 3f; dec %ecx; jnz 2b; hlt; 3: xorps %xmm0, %xmm0 (or: nop);
+    // ret
+    uint8_t code[] = {0x68, 10, 0x80, 0, 0, 0xe9, 15,   0,    0,    0,    0xb9, 3,    0,    0,   0,
+                      0xe8, 5,  0,    0, 0, 0xff, 0xc9, 0x75, 0xf7, 0xf4, 0x0f, 0x57, 0xc0, 0xc3};
+    struct guest g;
+    struct vcpu_state s;
+    struct cpuid_leaf leaves[HOST_FEATURES_LEAVES];
+    if (!jump_first)
+        memset(code, 0x90, 10);
+    if (!vector)
+        memset(code + 25, 0x90, 3);
+    set_up(&g, NULL, code, sizeof code);
+    g.vcpu.cpuid = host_features(leaves);
+    CHECK_EQ(run_at(&g, CODE, 0, &s), VCPU_EXIT_HALT);
+    CHECK_EQ(s.gpr[RSP], STACK_TOP);
+    CHECK_EQ(s.gpr[RCX], 0);
+    CHECK_EQ(*(uint64_t *)(g.ram.base + STACK_TOP - 8), CODE + 20);
+    struct tc *tc = ((struct bt *)g.vcpu.engine_data)->tc;
+    const struct site *site = the_call(tc);
+    if (!CHECK(site && site->to))
+        return;
+    const struct ccf *to = site->to;
+    CHECK_EQ(to->rip, CODE + 25);
+    bool straight = !jump_first && !vector;
+    CHECK(tc_is_hot(tc, goes_to(site)) == straight);
+    CHECK(straight ? goes_to(site) == to->called && to->called < to->start : tc_contains(tc, goes_to(site)));
+    tear_down(&g);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -81,6 +133,9 @@ int main(int argc, char **argv)
     }
     landings(true);
     landings(false);
+    chained(false, false);
+    chained(true, false);
+    chained(false, true);
     wrong_address(0);
     wrong_address(HIGH);
     return check_done("bt_calls");
