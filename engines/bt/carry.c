@@ -263,8 +263,8 @@ void put_lea(struct code *code, const uint8_t *bytes, const struct insn *in, enu
     const struct x86_operand *to = &in->op[0], *from = &in->op[1];
     bool rip_relative = (bytes[e.modrm_at] & 0xc7) == 5;
     if (world == WORLD_FAST && names_rsp(in)) {
-        put_rsp_unbiased(code, bytes, in, true, &(struct displaced){0}); // always can
-    } else if (rip_relative && to->size == 2) {                          // mov $imm16, %reg
+        put_rsp_unbiased(code, bytes, in, true, 0, &(struct displaced){0}); // always can
+    } else if (rip_relative && to->size == 2) {                             // mov $imm16, %reg
         uint8_t mov[] = {0x66, 0x40 | (to->reg >= 8), 0xb8 | (to->reg & 7), 0, 0};
         memcpy(mov + 3, &from->mem.disp, 2);
         put_bytes(code, mov, sizeof mov);

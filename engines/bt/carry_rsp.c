@@ -67,20 +67,22 @@ static void put_lea_rsp(struct code *code, const uint8_t *bytes, const struct in
 
 // add and sub of a constant, the commonest of all: the flags from the guest's value in a scratch register, rsp itself
 // by one lea, so that the chain of stack pointers stays as short as the guest's. False: the general way.
-static bool put_add_constant(struct code *code, const struct insn *in)
+static bool put_add_constant(struct code *code, const struct insn *in, uint32_t dead)
 {
     const struct x86_operand *by = &in->op[1];
     bool adds = in->id == X86_INS_ADD;
     int32_t amount = (int32_t)by->imm;
     if (!(adds || in->id == X86_INS_SUB) || by->kind != OPERAND_IMM || in->op[0].size != 8 || amount == INT32_MIN)
         return false;
-    unsigned scratch = pick_scratch(in, 0);
-    put_store(code, slot(SPILL), scratch);
+    unsigned scratch = dead ? (unsigned)__builtin_ctz(dead) : pick_scratch(in, 0);
+    if (!dead)
+        put_store(code, slot(SPILL), scratch);
     put_sum_constant(code, scratch, RSP, -BT_BIAS, 0);
     put_bytes(code, (uint8_t[]){(uint8_t)(0x48 | scratch >> 3), 0x81, (uint8_t)((adds ? 0xc0 : 0xe8) | (scratch & 7))},
               3);
     put_bytes(code, &amount, 4);
-    put_load(code, scratch, slot(SPILL));
+    if (!dead)
+        put_load(code, scratch, slot(SPILL));
     put_lea_sum(code, RSP, RSP, X86_NO_REG, adds ? amount : -amount);
     return true;
 }
@@ -200,7 +202,7 @@ static void put_unbias(struct code *code, unsigned scratch, uint64_t amount)
     put_lea_sum(code, RSP, RSP, scratch, 0);
 }
 
-bool put_rsp_unbiased(struct code *code, const uint8_t *bytes, const struct insn *in, bool flags_live,
+bool put_rsp_unbiased(struct code *code, const uint8_t *bytes, const struct insn *in, bool flags_live, uint32_t dead,
                       struct displaced *displaced)
 {
     bool memory = false, wide = false;
@@ -222,7 +224,7 @@ bool put_rsp_unbiased(struct code *code, const uint8_t *bytes, const struct insn
     else if (in->id == X86_INS_POP) {
         put_ident(code, bytes, in);
         put_add_spilled(code, RSP, BT_BIAS, RAX);
-    } else if (!put_add_constant(code, in) &&
+    } else if (!put_add_constant(code, in, dead) &&
                (!(in->id == X86_INS_MOV || in->id == X86_INS_MOVABS) || !put_mov_rsp(code, bytes, in))) {
         unsigned scratch = pick_scratch(in, 0);
         put_store(code, slot(SPILL), scratch);

@@ -107,9 +107,10 @@ static inline void displaced_undo(const struct displaced *d, const struct bt *bt
 
 // An instruction for which names_rsp says true, push and pop too. flags_live: someone may read the flags that it sets.
 // Short for mov and lea, and for add, sub, inc, dec, and whose flags are dead; else rsp is unbiased around it, by leas,
-// through a scratch register spilled to bt->slot[0]. False (nothing written): with a memory operand, but for mov of 64
-// bits with an operand that put_biased takes. Never for control flow, nor for what has a callout.
-bool put_rsp_unbiased(struct code *code, const uint8_t *bytes, const struct insn *in, bool flags_live,
+// through a scratch register: one of those that are dead behind it, a bit each, or one spilled to bt->slot[0]. False
+// (nothing written): with a memory operand, but for mov of 64 bits with an operand that put_biased takes. Never for
+// control flow, nor for what has a callout.
+bool put_rsp_unbiased(struct code *code, const uint8_t *bytes, const struct insn *in, bool flags_live, uint32_t dead,
                       struct displaced *displaced);
 // A vector instruction for which names_rsp says true, with another register in place of rsp, which holds the guest's:
 // it is spilled to bt->slot[n], and given. put_rsp_back stands behind the instruction.

@@ -127,7 +127,7 @@ static bool translate_ident(struct translator *t)
     if (put_segmented(t->hot, t->in->bytes, in, &displaced)) {
         add_displaced(t, start, &displaced);
     } else if (rsp) {
-        if (!put_rsp_unbiased(t->hot, t->in->bytes, in, t->in->flags_live, &displaced))
+        if (!put_rsp_unbiased(t->hot, t->in->bytes, in, t->in->flags_live, t->in->dead, &displaced))
             return put_checked(t, (unsigned)memory);
         add_displaced(t, start, &displaced);
     } else if (memory >= 0) {
@@ -162,7 +162,7 @@ static bool translate_stack(struct translator *t)
         return true;
     }
     if (names_rsp(in)) {
-        if (!put_rsp_unbiased(t->hot, t->in->bytes, in, t->in->flags_live, &displaced))
+        if (!put_rsp_unbiased(t->hot, t->in->bytes, in, t->in->flags_live, t->in->dead, &displaced))
             return put_callout(t, plain_emulation(in));
         add_displaced(t, start, &displaced);
         return true;

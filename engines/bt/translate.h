@@ -17,6 +17,7 @@ struct tu_insn {
     emulate_fn *emulate; // it is done in C
     uint8_t offset;      // from the TU's start
     bool flags_live;     // somebody may read the flags as they are behind this instruction
+    uint32_t dead;       // registers that nobody can read as they are behind it, a bit each; never rsp
 };
 
 struct tu {

@@ -79,15 +79,20 @@ static bool ignores_flags(const struct insn *in)
     }
 }
 
-static void note_flags(struct tu *tu, const uint64_t *eflags)
+// Backwards: what is written without having been read is dead in front of that, up to where anybody may look.
+static void note_liveness(const struct bt *bt, struct tu *tu, const uint64_t *eflags)
 {
     bool live = true;
+    uint32_t dead = 0;
     for (unsigned i = tu->count; i-- > 0;) {
-        tu->insn[i].flags_live = live;
-        if (kills_flags(&tu->insn[i].insn, eflags[i]))
-            live = false;
-        else if (!ignores_flags(&tu->insn[i].insn))
-            live = true;
+        struct tu_insn *t = &tu->insn[i];
+        const struct insn *in = &t->insn;
+        bool kills = kills_flags(in, eflags[i]);
+        bool shows = (!kills && !ignores_flags(in)) || breakpoint_at(&bt->breakpoints, tu->rip + t->offset);
+        t->flags_live = live;
+        t->dead = dead;
+        live = shows || (live && !kills);
+        dead = shows ? 0 : ((dead & ~registers_used(in)) | registers_overwritten(in)) & ~(1u << RSP);
     }
 }
 
@@ -182,5 +187,5 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
     while (!ended && (tu->count < max || goes_on(tu, max)) && tu->bytes < s.left && may_go_on(bt, tu) &&
            fits(bt, s.bytes + tu->bytes, s.left - tu->bytes))
         ended = read_insn(bt, tu, s.bytes + tu->bytes, s.left - tu->bytes, &eflags[tu->count]);
-    note_flags(tu, eflags);
+    note_liveness(bt, tu, eflags);
 }

@@ -81,7 +81,20 @@ static bool execute(struct test *t, struct cpu *cpu)
     return true;
 }
 
-enum way { IDENT, BIASED, BASE, UNBIASED, UNBIASED_DEAD, WITH_BASE_RSP, STRING, LEAVE, LEA, SEGMENTED };
+enum { DEAD = R9 }; // a register that nobody reads
+enum way {
+    IDENT,
+    BIASED,
+    BASE,
+    UNBIASED,
+    UNBIASED_DEAD,
+    UNBIASED_SCRATCH,
+    WITH_BASE_RSP,
+    STRING,
+    LEAVE,
+    LEA,
+    SEGMENTED
+};
 
 static bool carry(struct code *code, enum way way, const uint8_t *bytes, const struct insn *in, struct displaced *d)
 {
@@ -97,7 +110,9 @@ static bool carry(struct code *code, enum way way, const uint8_t *bytes, const s
         return true;
     case UNBIASED:
     case UNBIASED_DEAD:
-        return put_rsp_unbiased(code, bytes, in, way == UNBIASED, d);
+        return put_rsp_unbiased(code, bytes, in, way == UNBIASED, 0, d);
+    case UNBIASED_SCRATCH:
+        return put_rsp_unbiased(code, bytes, in, true, 1u << DEAD, d);
     case WITH_BASE_RSP:
         put_with_base_rsp(code, bytes, in, R11);
         return true;
@@ -245,6 +260,9 @@ static const struct row rows[] = {
     ROW(UNBIASED_DEAD, 0, "\x48\x21\xc4"),                        // and %rax, %rsp
     ROW(UNBIASED_DEAD, 0, "\x48\xff\xcc"),                        // dec %rsp
     ROW(UNBIASED_DEAD, 0, "\xff\xcc"),                            // dec %esp
+    ROW(UNBIASED_SCRATCH, 0, "\x48\x83\xc4\x08"),                 // add $8, %rsp
+    ROW(UNBIASED_SCRATCH, 0, "\x48\x81\xec\x00\x10\x00\x00"),     // sub $0x1000, %rsp
+    ROW(UNBIASED_SCRATCH, 0, "\x48\xff\xc4"),                     // inc %rsp
     ROW(LEA, 0, "\x48\x8d\x44\x24\x18"),                          // lea 24(%rsp), %rax
     ROW(LEA, 0, "\x4c\x8d\x6c\x24\x18"),                          // lea 24(%rsp), %r13
     ROW(LEA, 0, "\x48\x8d\x04\xbc"),                              // lea (%rsp,%rdi,4), %rax
@@ -306,7 +324,7 @@ static void check_row(struct test *t, const struct row *row)
         return;
     if (row->way == LEAVE)
         carried.gpr[RBP] -= BT_BIAS; // it is what was popped, which compare takes for an address
-    compare(row, &native, &carried, GPR_COUNT);
+    compare(row, &native, &carried, row->way == UNBIASED_SCRATCH ? DEAD : GPR_COUNT);
     CHECK(memcmp(t->native, t->data, DATA) == 0);
 }
 

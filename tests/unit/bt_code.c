@@ -176,7 +176,7 @@ static bool carry(struct test *t, enum way way, const uint8_t *bytes, const stru
         return true;
     case UNBIASED:
     case UNBIASED_DEAD:
-        return put_rsp_unbiased(&t->code, bytes, in, way == UNBIASED, d);
+        return put_rsp_unbiased(&t->code, bytes, in, way == UNBIASED, 0, d);
     case WITH_BASE_RSP:
         put_with_base_rsp(&t->code, bytes, in, RDI);
         return true;
