@@ -325,13 +325,13 @@ static struct ccf *new_ccf(struct tc *tc)
     return ccf;
 }
 
-// Loop heads begin on a 32-byte boundary, as compilers place them; the guest may run into one from above, so the gap is
-// filled with nops.
+// Loop heads begin on a 64-byte boundary, where a line of the host's caches does, so that a short loop lies in one or
+// two; the guest may run into one from above, so the gap is filled with nops.
 static void align_loop_head(struct code *hot)
 {
     static const uint8_t nop[] = {0x66, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00}; // 11 bytes
     static const uint8_t nop1 = 0x90, nop3[] = {0x0f, 0x1f, 0x00};
-    for (unsigned gap = -(uintptr_t)hot->at % 32; gap; gap = -(uintptr_t)hot->at % 32) {
+    for (unsigned gap = -(uintptr_t)hot->at % 64; gap; gap = -(uintptr_t)hot->at % 64) {
         if (gap >= sizeof nop)
             put_bytes(hot, nop, sizeof nop);
         else if (gap >= 3)
