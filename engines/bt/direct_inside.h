@@ -40,7 +40,7 @@ struct direct {
     uint64_t clock;        // of used_at
     uint64_t hand_over;    // what one costs, as policy.h has it
     uint64_t delivery;     // the part of it that the process counts as its own: a signal's delivery
-    // Translated user code: from when on its time counts, TSC cycles in which nothing is translated.
+    // Translated user code: from when on its time counts, TSC cycles in which nothing is translated. 0: it does not.
     uint64_t since;
     // Direct user code, since it was entered: TSC cycles that it had, and that getting there and back took.
     uint64_t ran, spent;

@@ -217,7 +217,7 @@ static void left_user(struct bt *bt)
         return;
     if (direct)
         policy_direct(&s->policy, d->ran, d->spent);
-    else
+    else if (d->since)
         policy_translated(&s->policy, own_time(bt) - d->since, !interrupted, d->hand_over, bt->delivering == VEC_PF);
     note_decision(bt, s, direct);
 }
@@ -238,13 +238,13 @@ void direct_mode_changed(struct bt *bt, enum world before)
     bt->user_direct = false;
     if (!is)
         return;
-    const struct policy *policy = &direct_find_space(bt)->policy;
+    struct policy *policy = &direct_find_space(bt)->policy;
     if (may_be_direct(bt))
         bt->user_direct = bt->options.user == BT_USER_DIRECT ? !policy->banned : policy->direct;
     if (!was)
         d->ran = d->spent = 0;
     if (!bt->user_direct && !was_translated)
-        d->since = own_time(bt);
+        d->since = policy_measures(policy) ? own_time(bt) : 0;
 }
 
 void direct_look(struct bt *bt)
@@ -254,7 +254,8 @@ void direct_look(struct bt *bt)
     uint64_t now = own_time(bt);
     if (bt->options.user != BT_USER_AUTO)
         return;
-    policy_translated(&s->policy, now - d->since, 0, 0, 0);
+    if (d->since)
+        policy_translated(&s->policy, now - d->since, 0, 0, 0);
     d->hand_over = policy_hand_over(d->hand_over, 0); // the host may be less busy than it was
     d->since = now;
     note_decision(bt, s, false);

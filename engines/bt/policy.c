@@ -22,13 +22,30 @@ static void change_to(struct policy *p, bool direct)
     p->gain = 0;
 }
 
+// Knuth's linear congruential generator, whose upper bits are good (TAOCP vol. 2, 3.2.1 and 3.3.4).
+static uint32_t throw(struct policy * p)
+{
+    p->dice = p->dice * 1664525 + 1;
+    return p->dice >> 16;
+}
+
+bool policy_measures(struct policy *p)
+{
+    if (!p->pause)
+        return true;
+    p->pause--;
+    return false;
+}
+
 void policy_translated(struct policy *p, uint64_t cycles, unsigned hand_overs, uint64_t hand_over, unsigned faults)
 {
     int64_t gain =
         gain_of(cycles, POLICY_GAIN_OF_16) - loss_of(hand_overs * hand_over + (uint64_t)faults * POLICY_FAULT);
     p->gain += gain < POLICY_MOST_GAIN ? gain : POLICY_MOST_GAIN;
-    if (p->gain < 0)
+    if (p->gain <= 0) {
         p->gain = 0;
+        p->pause = throw(p) % POLICY_PAUSE;
+    }
     if (p->gain >= POLICY_ENTER && !p->banned)
         change_to(p, true);
 }

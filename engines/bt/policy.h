@@ -29,11 +29,17 @@
 // One stretch says at most half of that: the host may have run something else meanwhile.
 #define POLICY_MOST_GAIN (POLICY_ENTER / 2)
 #define POLICY_MOST_LOSS (POLICY_LEAVE / 2)
+// Where nothing speaks for direct execution, so many stretches at most go by until one is measured again: a look at the
+// time, twice, would be a third of a system call.
+#define POLICY_PAUSE 32
 #define POLICY_BAN 20000 // stretches, where a program does what cannot be done directly all the time
 
 struct policy { // all 0: a new address space, translated
     bool direct;
     uint32_t banned; // stretches to go until direct execution is considered again
+    uint32_t pause;  // stretches to go until one is measured again
+    uint32_t
+        dice; // of how long that is: a program that does the same all over must not be met at one and the same place
     int64_t gain;
 };
 
@@ -41,6 +47,8 @@ struct policy { // all 0: a new address space, translated
 // where it is to be run on; each is expected to cost hand_over. faults: true page faults, after each of which a process
 // would have had a hidden one.
 void policy_translated(struct policy *p, uint64_t cycles, unsigned hand_overs, uint64_t hand_over, unsigned faults);
+// Translated user code begins: is it to be measured? Else what it does does not count.
+bool policy_measures(struct policy *p);
 // User code ran directly for so many cycles of its own, and so many were spent on getting there and back.
 void policy_direct(struct policy *p, uint64_t cycles, uint64_t spent);
 // A stretch is over. It counts against a ban.
