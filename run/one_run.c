@@ -430,6 +430,7 @@ static enum exit_status prepare_and_run(struct run *r)
         return ends(r, STATUS_UNAVAILABLE, "no memory for the records");
     if (!probe_all(r))
         return STATUS_UNAVAILABLE;
+    outcome->counts = engine_counts(request->engines->engine[0].engine, request->engines->engine[0].name);
     r->machine = machine_create(&config, first->engine, outcome->reason, sizeof outcome->reason);
     if (!r->machine || switch_begin(&r->switcher, r->plan, r->machine, outcome->reason, sizeof outcome->reason))
         return STATUS_UNAVAILABLE;

@@ -37,6 +37,7 @@ struct run_outcome {
     enum exit_status status;
     char reason[512];          // one line; empty where the status is STATUS_OK
     struct engine_info engine; // the first: as probed before the run: afterwards the process may not be allowed to look
+    event_mask counts;         // what it counts, likewise
     uint64_t wall_ns;          // from entering the guest to its end
     uint64_t idle_ns;          // of these: the guest was halted, waiting for the clock
     uint64_t switches;         // from one engine to another

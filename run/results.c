@@ -265,8 +265,7 @@ json_t *json_run(const struct run_request *request, const char *image, const str
     json_t *o = json_object();
     json_object_set_new(o, "image", json_text(image));
     const struct variant *first = &request->engines->engine[0];
-    json_object_set_new(o, "engine",
-                        json_engine(first->name, &outcome->engine, engine_counts(first->engine, first->name)));
+    json_object_set_new(o, "engine", json_engine(first->name, &outcome->engine, outcome->counts));
     add_switches(o, request, outcome);
     json_object_set_new(o, "status", json_integer(outcome->status));
     json_object_set_new(o, "result", json_string(exit_status_name(outcome->status)));

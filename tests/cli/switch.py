@@ -91,6 +91,15 @@ def check_usage():
         yield f"{'ok' if well else 'not ok'} {' '.join(words)}: status {done.returncode}: {error}"
 
 
+def check_counts(missing):
+    """What an engine counts is asked before bt gives up the system calls for it."""
+    if "vtx" in missing or "bt" in missing:
+        return
+    counts = [json.loads(run("--json", f"--engine={engines}", *more, "--append=reps=1 cycles=1000", "nano/idle").stdout)["engine"]["counts"]
+              for engines, more in [("vtx", []), ("vtx,bt", ["--switch=10"])]]
+    yield f"{'ok' if counts[0] == counts[1] else 'not ok'} vtx counts {len(counts[0])} events alone and {len(counts[1])} with bt"
+
+
 def unavailable():
     """{engine: why} of those that cannot run here."""
     engines = json.loads(subprocess.run([RINGSIDE, "engines", "--json"], capture_output=True, check=True).stdout)
@@ -99,7 +108,7 @@ def unavailable():
 
 def main():
     missing, expected = unavailable(), {}
-    lines = list(check_usage())
+    lines = [*check_usage(), *check_counts(missing)]
     print("\n".join(lines), flush=True)
     for mode in MODES + (MORE_MODES if SWITCHES else []):
         reasons = [f"{name}: {why}" for name, why in missing.items() if name in mode]
