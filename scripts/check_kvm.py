@@ -22,7 +22,6 @@ UNIT_TESTS = {"unit/vtx": "vtx", "unit/vtx_irqchip": "vtx_irqchip", "unit/move":
 SWITCHED = [("micro/forkwait", "interp,vtx", "reps=1 cycles=1000000"), ("bantam/fork", "interp,vtx", ""),
             ("bantam/signals", "vtx,interp", ""), ("bantam/preempt", "interp,vtx", ""),
             ("test/preempt", "interp,vtx", ""), ("test/apic", "interp,vtx", ""), ("test/pit", "vtx,interp", "")]
-EVERY = 0.0005  # seconds of the emulated machine
 PROGRAMS = ["build/ringside", "build/tests/vtx", "build/tests/vtx_irqchip", "build/tests/move"]
 # Translated a thousand times over, the page that this one writes its code to costs QEMU a third of a second for every byte
 # that whoever gets the page next stores there.
@@ -39,15 +38,15 @@ def image_command(path, guest_seconds):
     return name, f"ringside run --engine=vtx --json --timeout={guest_seconds}{words} /images/{name}.elf"
 
 
-def switch_command(image, engines, words, guest_seconds):
-    return image + kvm_matrix.SWITCHED, (f"ringside run --engine={engines} --switch={EVERY} --json --timeout={guest_seconds} "
+def switch_command(image, engines, words, limits):
+    return image + kvm_matrix.SWITCHED, (f"ringside run --engine={engines} --switch={limits.turn} --json --timeout={limits.guest} "
                                          f"--append='{words}' /images/{image}.elf")
 
 
-def all_items(images, guest_seconds):
-    commands = [image_command(path, guest_seconds) for path in images]
+def all_items(images, limits):
+    commands = [image_command(path, limits.guest) for path in images]
     names = {name for name, _ in commands}
-    commands += [switch_command(*row, guest_seconds) for row in SWITCHED if row[0] in names]
+    commands += [switch_command(*row, limits) for row in SWITCHED if row[0] in names]
     return list(UNIT_TESTS.items()) + sorted(commands, key=lambda item: item[0] in LAST)
 
 
@@ -103,7 +102,7 @@ def check_all(machine, options):
     """The cells that were asked for, one after the other. True where something failed."""
     images = sorted(glob.glob("build/images/**/*.elf", recursive=True))
     root = kvm_machine.Root(machine, PROGRAMS, images)
-    items = all_items(images, machine.limits.guest)
+    items = all_items(images, machine.limits)
     cells = {nested: kvm_matrix.Cell(machine, nested, items, root) for nested in (True, False)}
     wrong = []
     for nested in {"nested": [True], "shadow": [False], "both": [True, False]}[options.paging]:

@@ -38,8 +38,9 @@ class Unavailable(Exception):
 
 
 # boot, item: seconds without a word from it (Undisturbed) after which a boot, or an item, is taken to hang. guest: seconds
-# by the emulated machine's clock that an image gets. items: as many at most in one boot.
-Limits = collections.namedtuple("Limits", "boot item guest items")
+# by the emulated machine's clock that an image gets. items: as many at most in one boot. turn: seconds by that clock between
+# two moves of a guest that changes engines: some times what a move takes, or the guest hardly goes on.
+Limits = collections.namedtuple("Limits", "boot item guest items turn")
 
 
 class Machine:
@@ -287,11 +288,11 @@ def bochs_starter(model):
     return start
 
 
-BOCHS_LIMITS = Limits(boot=600, item=600, guest=600, items=60)
+BOCHS_LIMITS = Limits(boot=600, item=600, guest=600, items=60, turn=0.01)
 BOCHS_TOOLS = ("bochs", "grub-mkrescue", "xorriso", "mformat")
 MACHINES = {
     "amd": Machine("amd", "QEMU TCG", "kvm-amd", "npt", "qemu-system-x86", ("qemu-system-x86_64",), start_qemu,
-                   Limits(boot=180, item=240, guest=100, items=200)),
+                   Limits(boot=180, item=240, guest=100, items=200, turn=0.0005)),
     "intel": Machine("intel", "Bochs, Sandy Bridge", "kvm-intel", "ept", "bochs", BOCHS_TOOLS,
                      bochs_starter("corei7_sandy_bridge_2600k"), BOCHS_LIMITS),
     "amd-bochs": Machine("amd-bochs", "Bochs, Bulldozer", "kvm-amd", "npt", "bochs", BOCHS_TOOLS,

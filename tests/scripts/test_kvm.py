@@ -112,7 +112,7 @@ def fake(item_seconds=3, items=10):
             file.write(f"LIST\n{text}END\n")
         return subprocess.Popen([sys.executable, "-c", GUEST, files.path("list"), files.results])
     return kvm_machine.Machine("fake", "nothing", "kvm-none", "npt", "none", (), start,
-                               kvm_machine.Limits(boot=20, item=item_seconds, guest=5, items=items))
+                               kvm_machine.Limits(boot=20, item=item_seconds, guest=5, items=items, turn=0.001))
 
 
 class Nothing:
@@ -239,10 +239,11 @@ def judging():
           whole["stats"] == {"kvm.exits": 5} and whole["seconds"] == 1.2)
     unit = kvm_matrix.record_of(kvm_machine.Result("unit/vtx", 1, "ok a\n# why\nnot ok b\n", "", 1), "key")
     check("a unit test's lines", unit["passed"] == 1 and unit["wrong"] == ["b"] and "# why" in unit["text"])
-    items = check_kvm.all_items(["build/images/test/abuse_code.elf", "build/images/test/io.elf", "build/images/nano/in.elf"], 7)
+    limits = kvm_machine.Limits(boot=1, item=1, guest=7, items=1, turn=0.25)
+    items = check_kvm.all_items(["build/images/test/abuse_code.elf", "build/images/test/io.elf", "build/images/nano/in.elf"], limits)
     check("what is hard on QEMU comes last", [i[0] for i in items][-3:] == ["test/io", "nano/in", "test/abuse_code"])
-    moves = dict(check_kvm.all_items(["build/images/bantam/fork.elf"], 7))
-    check("an image that moves is an item more", "--engine=interp,vtx --switch=" in moves["bantam/fork" + kvm_matrix.SWITCHED])
+    moves = dict(check_kvm.all_items(["build/images/bantam/fork.elf"], limits))
+    check("an image that moves is an item more", "--engine=interp,vtx --switch=0.25 " in moves["bantam/fork" + kvm_matrix.SWITCHED])
     check("a benchmark runs short", "reps=1 cycles=1000" in dict(items)["nano/in"] and "--append" not in dict(items)["test/io"])
     check("by the emulated machine's clock", "--timeout=7" in dict(items)["test/io"])
     check("the time left goes by the time taken", check_kvm.time_left(60, 10, 70) == "some 0 h 07 min left" and
