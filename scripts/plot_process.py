@@ -97,7 +97,7 @@ def own_stack(run, engine):
 def panel(stacks, left, right, unit, first):
     """Gnuplot commands: rectangles and their names. first: number of the first object and label."""
     high, low = max(s.top() for s in stacks) * 1.12, min(s.bottom() for s in stacks) * 1.3
-    out = [f"set lmargin at screen {left}", f"set rmargin at screen {right}", f"set xrange [-0.6:{len(stacks) - 0.1}]",
+    out = [f"set lmargin at screen {left}", f"set rmargin at screen {right}", f"set xrange [-0.5:{len(stacks) - 0.1}]",
            f"set yrange [{low:.6g}:{high:.6g}]", f"set ylabel {bars.quoted(unit)}",
            "set xtics (" + ", ".join(f"{bars.quoted(s.name)} {x}" for x, s in enumerate(stacks)) + ")"]
     tag = first
@@ -105,7 +105,7 @@ def panel(stacks, left, right, unit, first):
         up = down = 0
         for name, fill, value in stack.parts:
             base = up if value > 0 else down
-            out.append(f"set object {tag} rectangle from first {x - 0.3},{base:.6g} to first {x + 0.2},{base + value:.6g} "
+            out.append(f"set object {tag} rectangle from first {x - 0.2},{base:.6g} to first {x + 0.2},{base + value:.6g} "
                        f"fillcolor rgb '{fill}' fillstyle solid noborder")
             if abs(value) > 0.025 * (high - low):
                 out.append(f"set label {tag} {bars.quoted(f'{name} {figure5.ms_text(value)}')} at first {x + 0.22},"
@@ -120,8 +120,8 @@ def draw_figure5(run, base, words):
     if not engines:
         return []
     height = 700
-    out = ["set encoding utf8", "set border 3 linecolor '#888888'", "set ytics nomirror", "unset key",
-           "set grid ytics linetype 1 linewidth 0.7 linecolor '#dddddd'", "set xtics nomirror scale 0 noenhanced",
+    out = ["set encoding utf8", "set border 3 linecolor '#888888'", "set ytics nomirror textcolor '#444444'", "unset key",
+           "set grid ytics linetype 1 linewidth 0.7 linecolor '#dddddd'", "set xtics nomirror scale 0 noenhanced textcolor '#111111'",
            "set tmargin at screen 0.84", "set bmargin at screen 0.07", "set multiplot",
            "set label 1 'Where the time of a boot goes: Figure 5 of Adams and Agesen 2006, and here' at screen 0.07,0.96 "
            "left font ',21' textcolor '#111111'",
