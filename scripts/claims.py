@@ -75,6 +75,11 @@ class Claim:
     def verdict(self, files):
         return self.judge({name: f.value for name, f in self.figures(files).items()})
 
+    def runs_to_make(self, found):
+        """What measures the figures that the rule wants and no file has."""
+        wanted = dict.fromkeys(name for condition in self.rule for name in condition.names if found[name].value is None)
+        return ", ".join(dict.fromkeys(f"`{figures.COMMAND_OF[figures.sort_behind(self.evidence[name])]}`" for name in wanted))
+
     def of_hardware(self):
         """Whether it is about hardware virtualization, so that its figures are exits, or times that take silicon."""
         return "VT-x or SVM" in self.takes or self.has("exits(") or self.has("silicon(")
@@ -258,7 +263,7 @@ def row(claim, files):
     verdict = claim.judge({name: f.value for name, f in found.items()})
     why = [evidence_text(found)] if found and evidence_text(found) else []
     if verdict == UNTESTABLE:
-        why.append(f"It takes {claim.takes}")
+        why.append(f"It takes {claim.takes or claim.runs_to_make(found)}")
     elif claim.rule:
         why.append(f"Rule: {rule_text(claim.rule)}")
     return [claim.place, claim.text, f"**{verdict}**", ". ".join(why) + ".", f"[{claim.where}](#{slug(claim.where)})"]

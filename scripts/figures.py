@@ -39,6 +39,9 @@ REFERENCES = os.path.dirname(results.REFERENCE)
 # Which block of the pages says which file is the one of its sort.
 BLOCK_OF = {"bench": "nano", "ablation": "ablation", "process": "process", "boot": "figure5", "peers": "forkwait",
             "translation": "translation", "exits": "exits-nano"}
+# What measures each.
+COMMAND_OF = {"bench": "make bench", "process": "make bench", "boot": "scripts/boot.py --out=NAME-boot.jsonl", "ablation": "make bench ABLATION=1",
+              "translation": "scripts/translation.py --out=NAME-translation.jsonl", "peers": "make bench-peers", "exits": "scripts/exits.py --out=FILE"}
 # Column of results/reference -> unit, where the file does not say it.
 COLUMN_UNITS = {"cycles": "cycles", "software_seconds": "s", "hardware_seconds": "s"}
 FACT_UNITS = {"translate one instruction": "cycles", "instructions of a unit": "instructions"}
@@ -278,6 +281,21 @@ def term(files, text):
         return SORTS[match.group(1)](files, match.group(2))
     except (KeyError, IndexError) as error:
         raise ValueError(f"no figure is called {text}: {error}") from None
+
+
+def sort_behind(text):
+    """Of which sort of file a figure is, by its name; None for one that no run has."""
+    kind, name = TERM.match(text.split(" / ")[0].strip()).groups()
+    of_kind = {"ablation": "ablation", "factor": "ablation", "peers": "peers", "exits": "exits"}
+    if kind in of_kind:
+        return of_kind[kind]
+    if kind not in ("measured", "counted", "modelled", "silicon", "share"):
+        return None
+    if name.startswith("translate"):
+        return "translation"
+    if ".boot" in name:
+        return "boot"
+    return "process" if name.split(".", 1)[1].split("/")[0] in [*results.PROCESS_SUITES, "bound"] else "bench"
 
 
 def find(files, text):

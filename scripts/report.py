@@ -12,6 +12,7 @@ import os
 import re
 
 import entry
+import figures
 import kinds
 import paper
 import report_answer
@@ -42,7 +43,7 @@ class Item:
     def __init__(self, path):
         runs = results.load(path)
         self.path, self.run, self.runs = path, runs[-1], len(runs)
-        self.kind = sections.kind(self.run)
+        self.kind = figures.sort_of(self.run)
         self.name = os.path.relpath(path, ROOT) if not os.path.relpath(path, ROOT).startswith("..") else os.path.basename(path)
         if self.kind not in sections.FILES:
             raise ValueError(f"{path}: a run of `{self.kind}`, which no section shows")
@@ -75,7 +76,7 @@ def gathered(paths):
     for path in paths:
         item = Item(path)
         if item.kind in files:
-            raise ValueError(f"{path} and {files[item.kind].path} are both of {sections.FILES[item.kind][0]}: one page shows one run")
+            raise ValueError(f"{path} and {files[item.kind].path} are both of {sections.FILES[item.kind]}: one page shows one run")
         files[item.kind] = item
     beside = [f"{base_of(path)}{suffix}.jsonl" for path in paths for suffix in [""] + [f"-{s}" for s in SUFFIXES]]
     beside += sorted(glob.glob(os.path.join(ROOT, "results/*-exits-*.jsonl")))[-1:]
@@ -101,7 +102,7 @@ class Context:
         return next((self.run(k) for k in ("bench", "process") if self.run(k) and suite in self.run(k).suites()), None)
 
     def missing(self, page, kind):
-        what, command = sections.FILES[kind]
+        what, command = sections.FILES[kind], figures.COMMAND_OF[kind]
         if kind in self.files:
             page.text(f"`{self.files[kind].name}` has nothing for this section.", "missing")
         else:
@@ -114,12 +115,12 @@ def doubts(files):
     """What a reader must know before any figure."""
     out = []
     for item in files.values():
-        what = sections.FILES[item.kind][0]
+        what = sections.FILES[item.kind]
         if not (item.run.end and item.run.end.get("complete")):
             out.append(f"Partial: the run of {what} (`{item.name}`) was interrupted; what had been measured by then is here.")
         if item.run.quick():
             out.append(f"A quick run of {what}: for a first look, not for a published figure.")
-    absent = [sections.FILES[kind][0] for kind in sections.FILES if kind not in files]
+    absent = [sections.FILES[kind] for kind in sections.FILES if kind not in files]
     if absent:
         out.append(f"Not here, as there is no results file: {', '.join(absent)}.")
     return out

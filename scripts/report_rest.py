@@ -71,7 +71,7 @@ def machine(page, context):
     page.raw('<div class="runs">')
     for item in items:
         page.raw("<div>")
-        page.heading(FILES[item.kind][0])
+        page.heading(FILES[item.kind])
         page.lines([f"- {line.strip()}" for line in scope_of(item.run)] + table.engine_list(item.run))
         page.raw("</div>")
     page.raw("</div>")

@@ -8,6 +8,7 @@ import tempfile
 import ablation
 import exits
 import figure5
+import figures
 import paper
 import peers_table
 import plot
@@ -31,19 +32,9 @@ FORKWAIT = ColumnKinds("measured", rows=[(r", 2006$", "published"), (r"^here", "
 PEERS = ColumnKinds("measured", [(r"^instructions an iteration", "counted")])
 TRANSLATION = ColumnKinds("counted", [(r"cycles", "measured")])
 
-# Kind of results file -> what it is called here, and the command that measures it.
-FILES = {"bench": ("nano and micro benchmarks", "make bench"),
-         "process": ("benchmarks of processes", "make bench"),
-         "boot": ("boots", "scripts/boot.py --out=NAME-boot.jsonl"),
-         "ablation": ("the translator's techniques one by one", "make bench ABLATION=1"),
-         "translation": ("translations", "scripts/translation.py --out=NAME-translation.jsonl"),
-         "peers": ("other emulators", "make bench-peers"),
-         "exits": ("exits of hardware virtualization", "scripts/exits.py --out=FILE")}
-
-
-def kind(run):
-    """Which of FILES a run belongs to."""
-    return plot.kind(run) or ("ablation" if ablation.columns(run) else "bench")
+# Kind of results file -> what it is called here.
+FILES = {"bench": "nano and micro benchmarks", "process": "benchmarks of processes", "boot": "boots", "ablation": "the translator's techniques one by one",
+         "translation": "translations", "peers": "other emulators", "exits": "exits of hardware virtualization"}
 
 
 # ---- Scope ----
@@ -93,8 +84,8 @@ def ours(run, suite, benches, engines):
 
 def cheapest(run, suite, bench, engines):
     """The engines whose cost is the least, or within 5 % of it; costs below one cycle count as one."""
-    figures = {e: results.figure(run, suite, bench, e) for e in engines}
-    found = {e: max(f.median, ablation.ONE_CYCLE) for e, f in figures.items() if f}
+    costs = {e: results.figure(run, suite, bench, e) for e in engines}
+    found = {e: max(f.median, ablation.ONE_CYCLE) for e, f in costs.items() if f}
     if len(found) < 2:
         return []
     return [e for e in found if found[e] <= min(found.values()) * process.LEVEL]
@@ -123,7 +114,7 @@ def picture(page, context, name, run):
     """One of them, with the words for who cannot see it that the pages have."""
     svg = context.pictures.get(name)
     if not svg:
-        why = context.pictures.get(kind(run), "nothing in this run can be drawn in it")
+        why = context.pictures.get(figures.sort_of(run), "nothing in this run can be drawn in it")
         page.text(f"No picture: {why}.", "missing")
         return
     words = re.match(r"!\[(.*)\]", "".join(paper.BLOCKS[f"{name}-picture" if name != "factors" else "ablation-picture"](""))).group(1)
@@ -193,7 +184,7 @@ def processes(page, context):
         return context.missing(page, "process")
     page.text("What needs an operating system: the guest is Bantam, a small Unix; the native program runs on the host's Linux, a far "
               "larger kernel. So a figure below 1 in times native compares kernels as well as techniques.")
-    if kind(run) == "process":
+    if figures.sort_of(run) == "process":
         picture(page, context, "process", run)
     engines = [e for e in process.shown(run) if e != "native"]
     best = {}

@@ -136,6 +136,8 @@ def another_machine(folder):
     check("given files by their sort", set(files.paths) == {"nano", "figure5", "exits-nano"} and files.paths["exits-nano"] == "y")
     check("and none of the page's", files.run("ablation") is None and near(value(files, "measured(interp.nano/in)"), 60))
     done_run = subprocess.run([sys.executable, os.path.join(SCRIPTS, "claims.py"), path], capture_output=True, text=True)
+    check("what is missing is said with what measures it", "It takes ." not in done_run.stdout and
+          "It takes `make bench`, `make bench ABLATION=1`." in done_run.stdout and "It takes `scripts/translation.py" in done_run.stdout)
     check("printed for them", done_run.returncode == 0 and f"{len(claims.CLAIMS)} claims: " in done_run.stdout)
 
 
