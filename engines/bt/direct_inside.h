@@ -42,6 +42,7 @@ struct direct {
     uint64_t delivery;     // the part of it that the process counts as its own: a signal's delivery
     // Translated user code: from when on its time counts, TSC cycles in which nothing is translated. 0: it does not.
     uint64_t since;
+    bool counts; // the stretch of user code that is under way: for the policy's sum, or against a ban
     // Direct user code, since it was entered: TSC cycles that it had, and that getting there and back took.
     uint64_t ran, spent;
     bool has_timer;

@@ -233,7 +233,7 @@ void direct_mode_changed(struct bt *bt, enum world before)
 {
     struct direct *d = bt->direct;
     bool is = bt->world == WORLD_USER, was = before == WORLD_USER, was_translated = was && !bt->user_direct;
-    if (was && !is)
+    if (was && !is && d->counts)
         left_user(bt);
     bt->user_direct = false;
     if (!is)
@@ -245,6 +245,7 @@ void direct_mode_changed(struct bt *bt, enum world before)
         d->ran = d->spent = 0;
     if (!bt->user_direct && !was_translated)
         d->since = policy_measures(policy) ? own_time(bt) : 0;
+    d->counts = bt->user_direct || d->since || policy->banned;
 }
 
 void direct_look(struct bt *bt)
@@ -258,6 +259,7 @@ void direct_look(struct bt *bt)
         policy_translated(&s->policy, now - d->since, 0, 0, 0);
     d->hand_over = policy_hand_over(d->hand_over, 0); // the host may be less busy than it was
     d->since = now;
+    d->counts = true;
     note_decision(bt, s, false);
     bt->user_direct = s->policy.direct && may_be_direct(bt);
 }
