@@ -23,7 +23,7 @@ EVERY = 0.0001  # seconds; as the host's scheduler lets it
 SWITCHES = int(os.environ.get("SWITCHES", "0"))
 FEWEST = 500  # in each mode, whatever the host is busy with
 VTX_FEWEST = 100
-SECONDS = 120  # for a run
+SECONDS = 200  # for a run, and for what hangs
 MODE_SECONDS = max(SECONDS, SWITCHES / 5)  # for all runs of a mode; a quiet host makes hundreds of moves a second
 
 
