@@ -19,7 +19,7 @@
 #include "tests/unit/host_features.h"
 #include "tests/unit/range.h"
 
-enum { DEFAULT_COUNT = 60000, SHOWN = 20, HANG_SECONDS = 60, MOST_INSNS = 8 };
+enum { DEFAULT_COUNT = 60000, SHOWN = 20, HANG_SECONDS = 300, MOST_INSNS = 8 };
 enum { BASES = 1u << RBX | 1u << RSI | 1u << R8 | 1u << R13 }; // registers that operands are based on
 
 struct vector_case {
