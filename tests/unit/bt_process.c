@@ -183,6 +183,40 @@ static void check_kick(struct fixture *f)
     f->attention = 0;
 }
 
+struct storm {
+    uint64_t calls, faults, kicked;
+};
+
+// One stop of the loop below; false where there should have been none.
+static bool storm_stop(struct fixture *f, struct process *p, struct storm *n)
+{
+    const volatile uint64_t *page = (const volatile uint64_t *)(f->ram.base + 0x200000);
+    enum process_stop stop = run(f, p);
+    f->attention = 0;
+    switch (stop) {
+    case PROCESS_SYSCALL:
+        n->calls++;
+        CHECK_EQ(f->regs.gpr[RBX], n->calls);
+        CHECK_EQ(page[0], n->calls);
+        CHECK(page[4] == STEP(1) && page[7] == STEP(4));
+        CHECK_EQ(f->regs.rip, CODE + 26);
+        if (n->calls % 3 == 0)
+            queue(p, PROCESS_UNMAP, 0x800000, PAGE, 0, 0);
+        return true;
+    case PROCESS_EXCEPTION:
+        n->faults++;
+        CHECK_EQ(f->info.vector, VEC_PF);
+        CHECK_EQ(f->info.address, 0x800000);
+        queue(p, PROCESS_MAP, 0x800000, PAGE, 0x200000, PROT_READ | PROT_WRITE);
+        return true;
+    case PROCESS_KICKED:
+        n->kicked++;
+        return true;
+    default:
+        return CHECK(!"refused or died");
+    }
+}
+
 // Kicks at any moment, of a loop that counts, faults and makes system calls, while its page comes and goes: nothing may
 // be lost or happen twice, and vector registers stay. mov ecx, 0x1000; dec ecx; jnz; inc rbx; mov [rdi], rbx; vmovdqu
 // [rdi + 32], ymm3; syscall; back
@@ -190,45 +224,23 @@ static void check_kick_storm(struct fixture *f)
 {
     struct process *p = START(f, 0, 0xc5, 0xfe, 0x6f, 0x1e, 0xb9, 0, 0x10, 0, 0, 0xff, 0xc9, 0x75, 0xfc, 0x48, 0xff,
                               0xc3, 0x48, 0x89, 0x1f, 0xc5, 0xfe, 0x7f, 0x5f, 0x20, SYSCALL, JUMP_BACK(22));
-    const volatile uint64_t *page = (const volatile uint64_t *)(f->ram.base + 0x200000);
     struct kicker k;
-    uint64_t calls = 0, faults = 0, kicked = 0;
+    struct storm n = {0};
+    bool well = true;
     for (unsigned i = 0; i < 4; i++)
         ((uint64_t *)(f->ram.base + DATA_AT))[i] = STEP(i + 1);
     f->regs.gpr[RBX] = 0;
     f->regs.gpr[RSI] = DATA;
     f->regs.gpr[RDI] = 0x800000;
-    kicks_begin(&k, f, 60, 2000);
-    while (!k.done) {
-        switch (run(f, p)) {
-        case PROCESS_SYSCALL:
-            calls++;
-            CHECK_EQ(f->regs.gpr[RBX], calls);
-            CHECK_EQ(page[0], calls);
-            CHECK(page[4] == STEP(1) && page[7] == STEP(4));
-            CHECK_EQ(f->regs.rip, CODE + 26);
-            if (calls % 3 == 0)
-                queue(p, PROCESS_UNMAP, 0x800000, PAGE, 0, 0);
-            break;
-        case PROCESS_EXCEPTION:
-            faults++;
-            CHECK_EQ(f->info.vector, VEC_PF);
-            CHECK_EQ(f->info.address, 0x800000);
-            queue(p, PROCESS_MAP, 0x800000, PAGE, 0x200000, PROT_READ | PROT_WRITE);
-            break;
-        case PROCESS_KICKED:
-            kicked++;
-            break;
-        default:
-            CHECK(!"refused or died");
-            k.done = true;
-        }
+    for (unsigned i = 0; i < 50 && well && !n.kicked; i++) { // on a busy host none of 2,000 may find the loop under way
+        kicks_begin(&k, f, 60, 2000);
+        while (!k.done && well)
+            well = storm_stop(f, p, &n);
+        kicks_end(&k);
         f->attention = 0;
     }
-    CHECK(faults == calls / 3 || faults == calls / 3 + 1);
-    CHECK(kicked > 0);
-    kicks_end(&k);
-    f->attention = 0;
+    CHECK(n.faults == n.calls / 3 || n.faults == n.calls / 3 + 1);
+    CHECK(n.kicked > 0);
 }
 
 // A process that somebody has stopped (SIGSTOP) is let go on, however many signals this thread gets meanwhile: a kick
