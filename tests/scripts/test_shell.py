@@ -31,9 +31,9 @@ def setup(*args, user, apt=":"):
         os.symlink(shutil.which("env"), os.path.join(folder, "env"))
         os.symlink(shutil.which("bash"), os.path.join(folder, "bash"))
         command(folder, "id", f"echo {user}")
-        command(folder, "sleep", f'echo "sleep $@" >>{folder}/log')
+        command(folder, "sleep", f'echo "sleep $@" >>"{folder}/log"')
         if apt:
-            command(folder, "apt-get", f'echo "$@" >>{folder}/log; n=0; while read -r line; do ((n++)); done <{folder}/log; {apt}')
+            command(folder, "apt-get", f'echo "$@" >>"{folder}/log"; n=0; while read -r line; do ((n++)); done <"{folder}/log"; {apt}')
         result = run("scripts/setup.sh", folder, *args)
         log = os.path.join(folder, "log")
         asked = open(log, encoding="utf-8").read() if os.path.exists(log) else ""
