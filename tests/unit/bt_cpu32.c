@@ -8,6 +8,7 @@
 #include "engines/bt/tc.h"
 #include "tests/cpu/judge32.h"
 #include "tests/cpu/system.h"
+#include "tests/unit/bt_low.h"
 #include "tests/unit/check.h"
 
 enum { DEFAULT_COUNT = 30000, SYS_GDT32 = 0xe000, SYS_LDT32 = 0xe800, KERNEL_CS = 0x10, LDT_AT = 0x50 };
@@ -99,6 +100,7 @@ static void run(void *subject, const struct case32 *k, struct outcome *out, stru
     struct bt *bt = s->vcpu.engine_data;
     uint8_t *code = s->ram.base + SYS_CODE + (INSN_AT - CODE);
     enum vcpu_exit exit;
+    hide_low_tables(false);
     tc_invalidate(bt, SYS_CODE, PAGE);
     memset(code, CODE_FILLER, CODE_BYTES);
     memcpy(code, k->t.bytes, k->t.length);
@@ -109,6 +111,7 @@ static void run(void *subject, const struct case32 *k, struct outcome *out, stru
     while (exit == VCPU_EXIT_KICK);
     engine_bt.get_state(&s->vcpu, &s->end);
     read_end(s, &k->t, out, selectors);
+    hide_low_tables(true); // the host is next
 }
 
 // ---- Signals: the engine's while its code runs, else the judge's ----
@@ -158,6 +161,7 @@ int main(int argc, char **argv)
     share_signals();
     judge.window = system.ram.base + SYS_WINDOW;
     judge32_range(&judge, &range);
+    hide_low_tables(false);
     sys_stop(&system);
     return check_done("bt_cpu32");
 }

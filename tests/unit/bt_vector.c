@@ -15,6 +15,7 @@
 #include "tests/cpu/compare.h"
 #include "tests/cpu/native.h"
 #include "tests/cpu/subject_bt.h"
+#include "tests/unit/bt_low.h"
 #include "tests/unit/check.h"
 #include "tests/unit/host_features.h"
 #include "tests/unit/range.h"
@@ -57,24 +58,18 @@ __asm__(".text\n"
         "vector_mxcsr: .long 0x1f80\n");
 void vector_save(void);
 
-// The engine's tables at low addresses (layout.h) must not be there for the case, to which nothing is mapped there.
-static void hide_tables(bool hide)
-{
-    mprotect((void *)BT_LOW, BT_LOW_END - BT_LOW, hide ? PROT_NONE : PROT_READ | PROT_WRITE);
-}
-
 static void run_native(const struct vector_case *c, struct result *r)
 {
     memset(vector_native.out, 0, sizeof vector_native.out);
     memcpy(vector_native.in, c->image, XSAVE_BYTES);
     native_put_code(&c->t);
-    hide_tables(true);
+    hide_low_tables(true);
     cpu_native.got.vector = -1;
     cpu_native.running = true;
     vector_enter(&c->t.in); // nothing may come between this
     vector_save();          // and that
     cpu_native.running = false;
-    hide_tables(false);
+    hide_low_tables(false);
     bool fault = cpu_native.got.vector >= 0;
     memcpy(r->image, fault ? vector_native.frame : vector_native.out, XSAVE_BYTES);
     r->o =
