@@ -24,7 +24,8 @@ extern const uint8_t judge_image[], judge_image_end[];
 // How long a case may take that does not end by itself. A locked access that crosses from one page into one that may
 // not be written needs seconds of CPU time, now and then, where the host is a virtual machine with bus-lock detection
 // (SDM vol. 3, 17.3.1.6): up to 5.9 were seen, on one vCPU of a busy Sapphire Rapids, in place of some microseconds.
-enum { WAIT_MS = 100, START_WAITS = 600, HANG_CPU_SECONDS = 60, HANG_WAITS = 3000 };
+// Not more, as each case that loops for ever takes all of it; one that was slow by chance is asked again.
+enum { WAIT_MS = 100, START_WAITS = 600, HANG_CPU_SECONDS = 8, HANG_WAITS = 3000 };
 
 static long futex_wait(uint32_t *at, uint32_t seen)
 {
