@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Adaptation and its way back, as the counters show it: one store that meets a device, then RAM for a while, and so on.
 #include "engines/bt/guilt.h"
-#include "engines/bt/region.h"
 #include "tests/unit/bt_guest.h"
+#include "tests/unit/bt_possible.h"
 
 // mov %eax, (%rdi); add %rsi, %rdi; dec %ecx; jnz; hlt
 static const uint8_t code[] = {0x89, 0x07, 0x48, 0x01, 0xf7, 0xff, 0xc9, 0x75, 0xf7, 0xf4};
@@ -99,12 +99,8 @@ static void verdicts(void)
 int main(int argc, char **argv)
 {
     (void)argc;
-    region_fix_layout(argv);
-    char reason[200];
-    if (!region_layout_ok(reason, sizeof reason)) {
-        SKIP(reason);
+    if (!bt_possible(argv))
         return 0;
-    }
     there_and_back();
     not_at_all();
     verdicts();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Calls and returns of the fast world: where returns land, and what must not get past the check there.
-#include "engines/bt/region.h"
 #include "engines/bt/tc.h"
 #include "tests/unit/bt_guest.h"
+#include "tests/unit/bt_possible.h"
 #include "tests/unit/host_features.h"
 
 static enum vcpu_exit run_at(struct guest *g, uint64_t rip, uint64_t rax, struct vcpu_state *after)
@@ -125,12 +125,8 @@ static void chained(bool jump_first, bool vector)
 int main(int argc, char **argv)
 {
     (void)argc;
-    region_fix_layout(argv);
-    char reason[200];
-    if (!region_layout_ok(reason, sizeof reason)) {
-        SKIP(reason);
+    if (!bt_possible(argv))
         return 0;
-    }
     landings(true);
     landings(false);
     chained(false, false);

@@ -449,7 +449,7 @@ static void eviction(void)
 int main(int argc, char **argv)
 {
     (void)argc;
-    if (!bt_tables_possible(argv))
+    if (!bt_possible(argv))
         return 0;
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
     sigaction(SIGSEGV, &action, NULL);

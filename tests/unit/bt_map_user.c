@@ -212,7 +212,7 @@ static void no_room(void)
 int main(int argc, char **argv)
 {
     (void)argc;
-    if (!bt_tables_possible(argv))
+    if (!bt_possible(argv))
         return 0;
     rights();
     runs();

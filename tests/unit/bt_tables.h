@@ -10,6 +10,7 @@
 #include "engines/bt/memory.h"
 #include "engines/bt/region.h"
 #include "machine/ram.h"
+#include "tests/unit/bt_possible.h"
 #include "tests/unit/check.h"
 
 #define RAM_BYTES (16ull << 20)
@@ -27,17 +28,6 @@ struct bt_tables {
     struct vcpu vcpu;
     struct bt *bt;
 };
-
-// Where the host does not let a translator be, says so as a skip.
-static inline bool bt_tables_possible(char **argv)
-{
-    char reason[200];
-    region_fix_layout(argv);
-    bool possible = region_layout_ok(reason, sizeof reason);
-    if (!possible)
-        SKIP(reason);
-    return possible;
-}
 
 static inline void bt_tables_start(struct bt_tables *t)
 {

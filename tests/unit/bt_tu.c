@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Reading a TU: behind which of its instructions somebody may read the flags, and which registers are dead there.
-#include "engines/bt/region.h"
 #include "engines/bt/translate.h"
 #include "tests/unit/bt_guest.h"
+#include "tests/unit/bt_possible.h"
 
 enum { MOST = 5 };
 
@@ -81,12 +81,8 @@ static void breakpoint(void)
 int main(int argc, char **argv)
 {
     (void)argc;
-    region_fix_layout(argv);
-    char reason[200];
-    if (!region_layout_ok(reason, sizeof reason)) {
-        SKIP(reason);
+    if (!bt_possible(argv))
         return 0;
-    }
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
         check_row(&rows[i]);
     breakpoint();
