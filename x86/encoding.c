@@ -272,10 +272,15 @@ static bool read_parts(struct reader *r, struct encoding *e)
 
 unsigned x86_encoded_length(enum x86_mode mode, const uint8_t *bytes, unsigned n)
 {
-    struct reader r = {.bytes = bytes, .n = n, .mode = mode};
+    struct reader r = {.bytes = bytes, .n = n < X86_MAX_INSN ? n : X86_MAX_INSN, .mode = mode};
     struct encoding e;
     read_parts(&r, &e);
     return r.at;
+}
+
+bool x86_encoding_fits(enum x86_mode mode, const uint8_t *bytes, unsigned n)
+{
+    return n >= X86_MAX_INSN || x86_encoded_length(mode, bytes, n) <= n;
 }
 
 bool encoding_of(const uint8_t *bytes, const struct insn *in, struct encoding *e)

@@ -18,9 +18,11 @@ struct encoding {
 };
 
 // The bytes that a processor must have of the instruction at bytes[0..n) before it can say what it is, or that it is
-// none: its length, by the opcode maps of SDM vol. 2, appendix A. More than n where it goes on behind them.
-// n <= X86_MAX_INSN: an instruction of more than X86_MAX_INSN bytes is #GP, whatever the sixteenth is.
+// none: its length, by the opcode maps of SDM vol. 2, appendix A. More than n where it goes on behind them. No more
+// than X86_MAX_INSN are looked at: an instruction of more than these is #GP, whatever the sixteenth byte is.
 unsigned x86_encoded_length(enum x86_mode mode, const uint8_t *bytes, unsigned n);
+// Do these bytes hold a whole instruction, or enough to say that there is none?
+bool x86_encoding_fits(enum x86_mode mode, const uint8_t *bytes, unsigned n);
 
 // The parts of an instruction that the decoder knows. False for what has no place in struct encoding, and where
 // Capstone sees another length. The translator asks once for each instruction, and treats false as an instruction that

@@ -16,17 +16,6 @@ static bool decode(struct bt *bt, const uint8_t *bytes, unsigned n, uint64_t rip
     return x86_decode_mode(&bt->decoder, code_mode(bt), bytes, n, rip, in);
 }
 
-static unsigned encoded_length(struct bt *bt, const uint8_t *bytes, unsigned left)
-{
-    return x86_encoded_length(code_mode(bt), bytes, left < X86_MAX_INSN ? left : X86_MAX_INSN);
-}
-
-// Do these bytes hold a whole instruction, or enough to say that there is none?
-static bool fits(struct bt *bt, const uint8_t *bytes, unsigned left)
-{
-    return left >= X86_MAX_INSN || encoded_length(bt, bytes, left) <= left;
-}
-
 // Flags as Capstone's eflags word has them: what the instruction last decoded reads and surely writes.
 #define EACH_WRITE(flag)                                                                                               \
     (X86_EFLAGS_MODIFY_##flag | X86_EFLAGS_RESET_##flag | X86_EFLAGS_SET_##flag | X86_EFLAGS_UNDEFINED_##flag)
@@ -129,7 +118,7 @@ static bool read_insn(struct bt *bt, struct tu *tu, const uint8_t *bytes, unsign
     unsigned length = 1;
     if (!known(bt, t, bytes, n, tu->rip + tu->bytes, &length)) {
         tu->undefined = true;
-        length = encoded_length(bt, bytes, left);
+        length = x86_encoded_length(code_mode(bt), bytes, left);
         tu->too_long = length > X86_MAX_INSN;
         if (tu->too_long)
             length = X86_MAX_INSN;
@@ -169,7 +158,7 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
     tu->second_page = NO_PAGE;
     struct x86_code s = x86_code_at(bt->ram, gpa(tu->gpa));
     bool ended;
-    if (fits(bt, s.bytes, s.left)) {
+    if (x86_encoding_fits(code_mode(bt), s.bytes, s.left)) {
         ended = read_insn(bt, tu, s.bytes, s.left, &eflags[0]);
     } else {
         uint8_t both[X86_MAX_INSN];
@@ -185,7 +174,7 @@ void tu_read(struct bt *bt, struct tu *tu, unsigned max)
     if (bt->segmented)
         code_address(bt, tu->rip + tu->bytes - 1);
     while (!ended && (tu->count < max || goes_on(tu, max)) && tu->bytes < s.left && may_go_on(bt, tu) &&
-           fits(bt, s.bytes + tu->bytes, s.left - tu->bytes))
+           x86_encoding_fits(code_mode(bt), s.bytes + tu->bytes, s.left - tu->bytes))
         ended = read_insn(bt, tu, s.bytes + tu->bytes, s.left - tu->bytes, &eflags[tu->count]);
     note_liveness(bt, tu, eflags);
 }

@@ -12,6 +12,7 @@
 #include "engines/interp/lowering.h"
 #include "engines/interp/mmu.h"
 #include "engines/interp/window.h"
+#include "x86/encoding.h"
 
 #define ARENA_BYTES (64u << 20)
 #define HASH_SIZE (1u << 14)
@@ -245,7 +246,7 @@ static void build_first(struct cpu *c, struct lowering *low, struct block *b)
     struct x86_code s = x86_code_at(c->ram, gpa(b->gpa));
     uint64_t room = code_room(c, b->rip);
     uint8_t both[X86_MAX_INSN];
-    if (room > s.left && !lowering_fits(low, s.bytes, s.left)) {
+    if (room > s.left && !x86_encoding_fits(c->mode, s.bytes, s.left)) {
         gpa_t second = fetch_second_page(c, b->rip);
         struct x86_code tail = x86_code_at(c->ram, second);
         memcpy(both, s.bytes, s.left);
@@ -254,7 +255,7 @@ static void build_first(struct cpu *c, struct lowering *low, struct block *b)
         s = (struct x86_code){both, X86_MAX_INSN};
     }
     unsigned left = s.left < room ? s.left : (unsigned)room;
-    if (lowering_fits(low, s.bytes, left))
+    if (x86_encoding_fits(c->mode, s.bytes, left))
         lowering_insn(low, s.bytes, left);
     else
         lowering_beyond(low);
@@ -297,7 +298,7 @@ static void build(struct cpu *c, struct block *b, uint64_t rip, uint64_t at, boo
     unsigned left = s.left < room ? s.left : (unsigned)room;
     const struct op *full = b->op + BLOCK_MAX_OPS - 2 * LOWER_MAX_OPS; // room for one more and the closing jump
     while (!low.l.ends && b->second_page == NO_PAGE && low.insns < max_insns && low.l.next < full && low.bytes < left &&
-           may_go_on(c, low.l.rip) && lowering_fits(&low, s.bytes + low.bytes, left - low.bytes))
+           may_go_on(c, low.l.rip) && x86_encoding_fits(c->mode, s.bytes + low.bytes, left - low.bytes))
         lowering_insn(&low, s.bytes + low.bytes, left - low.bytes);
     lowering_finish(&low);
 

@@ -167,20 +167,10 @@ void lowering_start(struct lowering *low, struct cpu *c, uint64_t rip, struct op
     low->l.next = ops;
 }
 
-static unsigned encoded_length(struct lowering *low, const uint8_t *bytes, unsigned left)
-{
-    return x86_encoded_length(low->l.c->mode, bytes, left < X86_MAX_INSN ? left : X86_MAX_INSN);
-}
-
-bool lowering_fits(struct lowering *low, const uint8_t *bytes, unsigned left)
-{
-    return left >= X86_MAX_INSN || encoded_length(low, bytes, left) <= left;
-}
-
 // What is no instruction: any of its bytes may be why, and a write to it may make one of them.
 static void lower_undefined(struct lowering *low, const uint8_t *bytes, unsigned left)
 {
-    unsigned length = encoded_length(low, bytes, left);
+    unsigned length = x86_encoded_length(low->l.c->mode, bytes, left);
     bool too_long = length > X86_MAX_INSN;
     low->bytes += too_long ? X86_MAX_INSN : length;
     low->l.ends = true;

@@ -12,8 +12,6 @@ struct lowering {
 };
 
 void lowering_start(struct lowering *low, struct cpu *c, uint64_t rip, struct op *ops);
-// Do these bytes hold a whole instruction, or enough to say that there is none?
-bool lowering_fits(struct lowering *low, const uint8_t *bytes, unsigned left);
 // Decodes and lowers the instruction at bytes, which hold it whole; one that does not exist becomes an op that raises
 // #UD (or #GP where it is longer than 15 bytes).
 void lowering_insn(struct lowering *low, const uint8_t *bytes, unsigned left);
