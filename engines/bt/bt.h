@@ -5,9 +5,9 @@
 // Four worlds, two forms of translated code:
 //   WORLD_FAST     CPL 0. Memory operands are the guest's own but for a gs prefix; rsp holds guest rsp + BT_BIAS.
 //                  Protection is the host's paging hardware: mappings made on hidden faults (map.h).
-//   WORLD_CHECKED  CPL 0 under --bt-checked. rsp holds the guest's rsp; every access is looked up in the guest's page
-//                  tables: in the translation cache (inline_tlb.c), or by a callout (memory.h). rcx, r14 and r15
-//                  are in memory where no instruction needs them (park.h).
+//   WORLD_CHECKED  CPL 0 under --bt-checked, and where the fast world will not do. rsp holds the guest's rsp; every
+//                  access is looked up in the guest's page tables: in the translation cache (inline_tlb.c), or by a
+//                  callout (memory.h). rcx, r14 and r15 are in memory where no instruction needs them (park.h).
 //   WORLD_USER     CPL 3, in the checked form; a world of its own because what may be executed differs.
 //   WORLD_COMPAT   Compatibility mode, in the checked form: 32-bit code, and what else has CS.L clear (compat.h).
 // In all, the other general registers and the arithmetic flags and DF are the guest's own, in the host's registers.
@@ -134,6 +134,7 @@ struct bt {
 
     struct bt_options options;
     struct bt_stats stats;
+    bool meets_monitor;             // the guest's tables map something where the fast world has the monitor
     bool once;                      // the next instruction is run on its own, in its checked form (no-adapt)
     bool stepping;                  // the code being executed is one instruction on its own (run.c)
     bool unfinished;                // ... and a repeated one that stopped in the middle

@@ -456,14 +456,15 @@ static bool maps_lowest(const struct bt *bt)
     return true;
 }
 
-// The guest maps something where the fast world has the monitor (layout.h; one entry of the top level covers the
-// greater part of it): such a guest runs in the checked world, from now on.
+// While the guest maps something where the fast world has the monitor (layout.h; one entry of the top level covers the
+// greater part of it), its kernel runs in the checked world.
 static void leave_monitor_alone(struct bt *bt)
 {
     const uint64_t *entry = (const uint64_t *)ram_at(bt->ram, gpa((bt->cr3 & PTE_ADDR) + 8), 8);
-    if (bt->options.checked || !((entry && (*entry & PTE_P)) || maps_lowest(bt)))
+    bool meets = (entry && (*entry & PTE_P)) || maps_lowest(bt);
+    if (meets == bt->meets_monitor)
         return;
-    bt->options.checked = true;
+    bt->meets_monitor = meets;
     bt_mode_changed(bt);
 }
 

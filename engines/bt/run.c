@@ -75,7 +75,9 @@ static enum world world_of(const struct bt *bt)
 {
     if (code_mode(bt) != X86_CODE64)
         return WORLD_COMPAT;
-    return bt->cpl == 3 ? WORLD_USER : bt->options.checked || bt->break_data ? WORLD_CHECKED : WORLD_FAST;
+    if (bt->cpl == 3)
+        return WORLD_USER;
+    return bt->options.checked || bt->meets_monitor || bt->break_data ? WORLD_CHECKED : WORLD_FAST;
 }
 
 void bt_mode_changed(struct bt *bt)
