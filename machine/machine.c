@@ -178,7 +178,7 @@ static uint64_t wall_clock(void)
 
 static void find_deadline(struct machine *m)
 {
-    uint64_t deadline = rtc_deadline(&m->rtc);
+    uint64_t deadline = earlier(rtc_deadline(&m->rtc), serial_deadline(&m->serial));
     if (m->own_irqchip)
         deadline = earlier(deadline, earlier(pit_deadline(&m->pit), lapic_deadline(&m->lapic)));
     uint64_t soonest = m->ticked + DEADLINE_GAP_NS;
@@ -190,12 +190,18 @@ void machine_tick(struct machine *m)
 {
     uint64_t now = clock_now(&m->clock);
     rtc_tick(&m->rtc, now);
+    serial_tick(&m->serial, now);
     if (m->own_irqchip) {
         pit_tick(&m->pit, now);
         lapic_tick(&m->lapic, now);
     }
     m->ticked = now;
     find_deadline(m);
+}
+
+void machine_serial_input(struct machine *m)
+{
+    serial_input(&m->serial);
 }
 
 uint64_t machine_next_deadline(const struct machine *m)
@@ -217,7 +223,13 @@ bool machine_can_wake(const struct machine *m)
     if (m->intr || lapic_deadline(&m->lapic) != NEVER)
         return true;
     return (pit_deadline(&m->pit) != NEVER && line_open(m, IRQ_TIMER)) ||
-           (rtc_deadline(&m->rtc) != NEVER && line_open(m, IRQ_RTC));
+           (rtc_deadline(&m->rtc) != NEVER && line_open(m, IRQ_RTC)) ||
+           (serial_can_interrupt(&m->serial) && line_open(m, IRQ_SERIAL));
+}
+
+bool machine_interrupt_pending(const struct machine *m)
+{
+    return m->intr;
 }
 
 // ---- What the engine calls ----
@@ -283,7 +295,7 @@ static void add_devices(struct machine *m, const struct machine_config *config)
     fwcfg_init(&m->fwcfg, m->ram.size);
     fwcfg_attach(&m->fwcfg, &m->bus);
     testdev_init(&m->testdev, isa_line, m);
-    serial_init(&m->serial, lines, config->serial_out, config->ctx);
+    serial_init(&m->serial, &m->clock, lines, (struct serial_line){config->serial_out, config->serial_in, config->ctx});
     serial_attach(&m->serial, &m->bus);
     rtc_init(&m->rtc, &m->clock, lines, config->clock ? clock_now(config->clock) : wall_clock(), config->ram_bytes);
     rtc_attach(&m->rtc, &m->bus);

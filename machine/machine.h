@@ -27,6 +27,9 @@ struct machine_config {
 
     // Bytes that the guest sends on the serial line; returns false where the run should end (flood limit).
     bool (*serial_out)(void *ctx, uint8_t byte);
+    // The next byte for the guest to receive there, SERIAL_NOTHING yet or SERIAL_END (serial.h); NULL: there is no
+    // input.
+    int (*serial_in)(void *ctx);
     // A mark was written; called before run() returns VCPU_EXIT_MARK.
     void (*mark)(void *ctx, uint32_t value);
     void *ctx;
@@ -61,12 +64,18 @@ int machine_load_elf(struct machine *m, const void *image, size_t size, char *er
 // to an earlier time ends run() with VCPU_EXIT_KICK, so that whoever waits for the deadline can ask for it again.
 void machine_tick(struct machine *m);
 
+// serial_in() may have bytes, after it had none, or for the first time. The next machine_tick() brings them where the
+// guest takes them, as fast as it does.
+void machine_serial_input(struct machine *m);
+
 // CLOCK_MONOTONIC nanoseconds at which a device wants machine_tick() next; UINT64_MAX for never.
 uint64_t machine_next_deadline(const struct machine *m);
 
-// Whether an interrupt could still wake a halted vCPU: one is pending, or a timer is armed. False means that a hlt with
-// no timer is the guest's last word.
+// Whether an interrupt could still wake a halted vCPU: one is pending, a timer is armed, or input may come. False means
+// that a hlt is the guest's last word.
 bool machine_can_wake(const struct machine *m);
+// Whether INTR is asserted, by the machine's own interrupt controllers.
+bool machine_interrupt_pending(const struct machine *m);
 
 // The value written to the debug-exit port, once run() returned VCPU_EXIT_POWER.
 bool machine_exit_code(const struct machine *m, uint32_t *value);

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A 16550A UART (National PC16550D data sheet). Sending takes no time: the transmitter is always empty again when the
 // guest looks, so LSR.THRE never drops and the THRE interrupt follows each byte at once.
+//
+// What is received waits at the other end of the line until there is room, with RTS as the handshake of a modem or
+// terminal (EIA-232): a driver raises it once all else is set up. So input that was there before the guest's driver is
+// not lost to the driver's clearing of the FIFO, as it would be on a line without handshake.
 #include "machine/serial.h"
 
 #include "include/guest_abi.h"
@@ -14,6 +18,7 @@ enum { FCR_ENABLE = 1, FCR_CLEAR_RX = 2, FCR_CLEAR_TX = 4, FCR_KEPT = 0xc9 };
 enum { LCR_DLAB = 0x80 };
 enum { MCR_DTR = 1, MCR_RTS = 2, MCR_OUT1 = 4, MCR_OUT2 = 8, MCR_LOOP = 16, MCR_ALL = 31 };
 enum { LSR_DATA = 1, LSR_OVERRUN = 2, LSR_THRE = 0x20, LSR_IDLE = 0x40 };
+enum { POLLS = 16 }; // so often a guest looks at LSR in a row only if it waits for a byte
 enum { MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_RI = 0x40, MSR_DCD = 0x80, MSR_DELTA = 15, MSR_DELTA_RI = 4 };
 
 static unsigned trigger_level(const struct serial *s)
@@ -61,16 +66,21 @@ static void update_modem(struct serial *s)
     s->msr = (uint8_t)(now | (s->msr & MSR_DELTA) | changed);
 }
 
-void serial_init(struct serial *s, struct irq_out irq, bool (*out)(void *ctx, uint8_t byte), void *out_ctx)
+void serial_init(struct serial *s, struct machine_clock *clock, struct irq_out irq, struct serial_line line)
 {
-    *s = (struct serial){.irq = irq, .out = out, .out_ctx = out_ctx, .dll = 1, .lcr = 3};
+    *s = (struct serial){.clock = clock, .irq = irq, .line = line, .dll = 1, .lcr = 3};
     update_modem(s);
     s->msr &= (uint8_t)~MSR_DELTA;
 }
 
+static unsigned capacity(const struct serial *s)
+{
+    return s->fcr & FCR_ENABLE ? SERIAL_FIFO : 1;
+}
+
 void serial_receive(struct serial *s, uint8_t byte)
 {
-    unsigned room = s->fcr & FCR_ENABLE ? SERIAL_FIFO : 1;
+    unsigned room = capacity(s);
     if (s->rx_count >= room) {
         s->overrun = true;
         if (room == 1) // without FIFO the new byte wins, with it the old ones
@@ -81,13 +91,63 @@ void serial_receive(struct serial *s, uint8_t byte)
     update_irq(s);
 }
 
+static bool listens(const struct serial *s)
+{
+    return !(s->mcr & MCR_LOOP) && ((s->mcr & MCR_RTS) || s->polls >= POLLS);
+}
+
+unsigned serial_room(const struct serial *s)
+{
+    return listens(s) && !s->rx_count ? capacity(s) : 0;
+}
+
+void serial_input(struct serial *s)
+{
+    s->waiting = s->line.in && !s->ended;
+}
+
+void serial_tick(struct serial *s, uint64_t now)
+{
+    unsigned room = serial_room(s), count = 0;
+    if (!s->waiting || now < s->quiet_to)
+        return;
+    while (s->waiting && count < room) {
+        int byte = s->line.in(s->line.ctx);
+        s->waiting = byte >= 0;
+        s->ended = byte == SERIAL_END;
+        if (byte >= 0)
+            count++, serial_receive(s, (uint8_t)byte);
+    }
+    if (count)
+        s->burst = count;
+}
+
+uint64_t serial_deadline(const struct serial *s)
+{
+    return s->waiting && serial_room(s) ? s->quiet_to : NEVER;
+}
+
+bool serial_can_interrupt(const struct serial *s)
+{
+    return s->line.in && !s->ended && listens(s) && (s->ier & IER_RECEIVED) && (s->mcr & MCR_OUT2);
+}
+
+// The receiver has become empty: the pause before the next bytes begins.
+static void emptied(struct serial *s)
+{
+    s->rx_count = 0;
+    if (s->line.in)
+        s->quiet_to = clock_now(s->clock) + s->burst * SERIAL_BYTE_NS;
+}
+
 static uint8_t take_received(struct serial *s)
 {
     if (!s->rx_count)
         return 0;
     uint8_t byte = s->rx[s->rx_first];
     s->rx_first = (s->rx_first + 1) % SERIAL_FIFO;
-    s->rx_count--;
+    if (!--s->rx_count)
+        emptied(s);
     update_irq(s);
     return byte;
 }
@@ -100,8 +160,8 @@ static void send(struct serial *s, uint8_t byte)
     s->thre_pending = true;
     if (s->mcr & MCR_LOOP)
         serial_receive(s, byte);
-    else if (s->out && !s->refused)
-        s->refused = !s->out(s->out_ctx, byte);
+    else if (s->line.out && !s->refused)
+        s->refused = !s->line.out(s->line.ctx, byte);
     update_irq(s);
 }
 
@@ -119,6 +179,7 @@ static uint8_t read_lsr(struct serial *s)
 {
     uint8_t lsr = LSR_THRE | LSR_IDLE | (s->rx_count ? LSR_DATA : 0) | (s->overrun ? LSR_OVERRUN : 0);
     s->overrun = false;
+    s->polls += s->polls < POLLS;
     update_irq(s);
     return lsr;
 }
@@ -166,8 +227,8 @@ static void write_fcr(struct serial *s, uint8_t value)
 {
     bool toggled = (s->fcr ^ value) & FCR_ENABLE; // switching between the modes empties the FIFOs
     s->fcr = value & FCR_ENABLE ? value & FCR_KEPT : 0;
-    if (toggled || (value & FCR_CLEAR_RX))
-        s->rx_count = 0;
+    if (s->rx_count && (toggled || (value & FCR_CLEAR_RX)))
+        emptied(s);
     update_irq(s);
 }
 
@@ -207,8 +268,10 @@ static void write_reg(struct serial *s, unsigned reg, uint8_t value)
 
 static enum vcpu_exit serial_read(void *dev, uint16_t port, unsigned size, uint32_t *value)
 {
+    struct serial *s = dev;
     (void)size;
-    *value = read_reg(dev, port - PORT_SERIAL);
+    *value = read_reg(s, port - PORT_SERIAL);
+    s->clock->moved |= s->waiting; // there may be room now
     return VCPU_CONTINUE;
 }
 
@@ -216,7 +279,9 @@ static enum vcpu_exit serial_write(void *dev, uint16_t port, unsigned size, uint
 {
     struct serial *s = dev;
     (void)size;
+    s->polls = 0;
     write_reg(s, port - PORT_SERIAL, (uint8_t)value);
+    s->clock->moved |= s->waiting;
     return s->refused ? VCPU_EXIT_POWER : VCPU_CONTINUE;
 }
 

@@ -4,6 +4,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "include/guest_abi.h"
+#include "machine/serial.h"
 #include "tests/unit/fake_engine.h"
 #include "x86/regs.h"
 
@@ -25,7 +26,7 @@ struct world {
     struct machine *machine;
     struct vcpu *vcpu;
     uint64_t now;
-    uint64_t sent;
+    uint64_t sent, came;
 };
 
 static uint64_t time_of(void *world)
@@ -37,6 +38,13 @@ static bool sink(void *world, uint8_t byte)
 {
     (void)byte;
     return ++((struct world *)world)->sent < 100000;
+}
+
+// Input that comes in pieces.
+static int source(void *world)
+{
+    uint64_t n = ++((struct world *)world)->came;
+    return n % 7 ? (int)(n & 0xff) : SERIAL_NOTHING;
 }
 
 static void mark(void *world, uint32_t value)
@@ -127,6 +135,8 @@ static bool step(struct world *w, struct fuzz_bytes *b)
     default:
         if (what >> 4 == 0)
             bus->apic_base_written(bus->machine, fuzz_take(b, 1) % 2 ? fuzz_take(b, 8) : APIC_DEFAULT_ADDR | 0x900);
+        else if (what >> 4 < 4)
+            machine_serial_input(w->machine);
         else
             machine_can_wake(w->machine);
         return true;
@@ -138,7 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct world w = {.now = 1};
     const struct machine_clock clock = {.now = time_of, .ctx = &w};
     const struct machine_config config = {
-        .ram_bytes = 8 << 20, .clock = &clock, .serial_out = sink, .mark = mark, .ctx = &w};
+        .ram_bytes = 8 << 20, .clock = &clock, .serial_out = sink, .serial_in = source, .mark = mark, .ctx = &w};
     struct fuzz_bytes bytes = {.data = data, .size = size};
     w.machine = fake_machine(&fake_engine, &config);
     w.vcpu = machine_vcpu(w.machine);
