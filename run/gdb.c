@@ -137,12 +137,12 @@ static void no_delay(int fd)
 
 static int take_connection(struct gdb *g, char *err, size_t err_size)
 {
-    watch_input(g->watch, g->listener);
+    watch_input(g->watch, WATCH_DEBUGGER, g->listener);
     while (g->in < 0) {
-        watch_listen(g->watch);
-        watch_wait(g->watch);
+        watch_listen(g->watch, WATCH_DEBUGGER);
+        watch_wait(g->watch, WATCH_DEBUGGER);
         watch_seen(g->watch);
-        if (!watch_heard(g->watch))
+        if (!watch_heard(g->watch, WATCH_DEBUGGER))
             return 0; // interrupted, or the time is up
         g->in = g->out = accept4(g->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (g->in < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
@@ -171,8 +171,8 @@ int gdb_accept(struct gdb *g, struct watch *w, struct vcpu *v, char *err, size_t
     if (g->in >= 0) {
         fcntl(g->in, F_SETFL, fcntl(g->in, F_GETFL) | O_NONBLOCK);
         fcntl(g->out, F_SETFL, fcntl(g->out, F_GETFL) | O_NONBLOCK);
-        watch_input(w, g->in);
-        watch_listen(w);
+        watch_input(w, WATCH_DEBUGGER, g->in);
+        watch_listen(w, WATCH_DEBUGGER);
     }
     return 0;
 }
@@ -273,7 +273,7 @@ static void stop(struct gdb *g, enum gdb_signal signal, bool breakpoint)
 
 static void leave(struct gdb *g)
 {
-    watch_input(g->watch, -1);
+    watch_input(g->watch, WATCH_DEBUGGER, -1);
     if (g->in != STDIN_FILENO)
         close(g->in);
     g->in = g->out = -1;
@@ -307,8 +307,8 @@ static void serve(struct gdb *g)
                 resume(g);
             continue;
         }
-        watch_listen(g->watch);
-        watch_wait(g->watch);
+        watch_listen(g->watch, WATCH_DEBUGGER);
+        watch_wait(g->watch, WATCH_DEBUGGER);
         watch_seen(g->watch);
     }
 }
@@ -328,7 +328,7 @@ static void hear(struct gdb *g)
         stop(g, GDB_SIGNAL_INT, false);
     if (came == GDB_PACKET || came == GDB_BAD)
         g->came = came;
-    watch_listen(g->watch);
+    watch_listen(g->watch, WATCH_DEBUGGER);
 }
 
 // The guest cannot go on, but can be looked at.
@@ -395,7 +395,7 @@ enum vcpu_exit gdb_run(struct gdb *g, uint64_t budget)
     struct gdb_session *s = &g->session;
     if (s->wish == GDB_LEAVE)
         return s->vcpu->engine->run(s->vcpu, budget);
-    if (s->wish != GDB_STAY && watch_heard(g->watch))
+    if (s->wish != GDB_STAY && watch_heard(g->watch, WATCH_DEBUGGER))
         hear(g);
     serve(g);
     if (s->wish == GDB_STAY || s->wish == GDB_END)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The watching thread: a poll over a signalfd, two timerfds, and a debugger's connection where there is one. No signal
-// handler, so no state outside of the struct; and on another CPU than a pinned vCPU it costs the guest nothing until
-// there is something to say.
+// The watching thread: a poll over a signalfd, two timerfds, and where bytes come from, if anywhere. No signal handler,
+// so no state outside of the struct; and on another CPU than a pinned vCPU it costs the guest nothing until there is
+// something to say.
 #include "run/watch.h"
 
 #include <errno.h>
@@ -37,9 +37,11 @@ struct watch {
     clockid_t vcpu_clock; // CPU time of the vCPU's thread
     sigset_t old_mask;
     int fd[FD_COUNT];
-    atomic_int input;      // the debugger's; -1: none
-    atomic_bool listening; // to it
-    uint64_t deadline;     // as armed; the vCPU thread's own
+    struct {
+        atomic_int fd; // -1: none
+        atomic_bool listening;
+    } source[WATCH_SOURCES];
+    uint64_t deadline; // as armed; the vCPU thread's own
     atomic_bool interrupted, timed_out;
     atomic_bool unseen;    // there was a kick, and the vCPU's thread has not come out yet
     pthread_mutex_t mutex; // with woken, for watch_sleep
@@ -88,19 +90,34 @@ static void kick_sleeper(struct watch *w, uint64_t *last)
     *last = used;
 }
 
+// Whether the sources among what has been polled have something to say.
+static bool hear(struct watch *w, const struct pollfd polled[WATCH_SOURCES])
+{
+    bool heard = false;
+    for (int i = 0; i < WATCH_SOURCES; i++) {
+        if (polled[i].revents)
+            atomic_store(&w->source[i].listening, false);
+        heard |= polled[i].revents != 0;
+    }
+    return heard;
+}
+
 static void *watch_thread(void *arg)
 {
     struct watch *w = arg;
-    struct pollfd polled[FD_COUNT + 1]; // the last one is the debugger's
+    struct pollfd polled[FD_COUNT + WATCH_SOURCES];
     uint64_t cpu_time = 0;
     pin_away_from(w->vcpu_cpu);
     for (int i = 0; i < FD_COUNT; i++)
         polled[i] = (struct pollfd){.fd = w->fd[i], .events = POLLIN};
     for (;;) {
-        polled[FD_COUNT] =
-            (struct pollfd){.fd = atomic_load(&w->listening) ? atomic_load(&w->input) : -1, .events = POLLIN};
+        for (int i = 0; i < WATCH_SOURCES; i++) {
+            bool listening = atomic_load(&w->source[i].listening);
+            polled[FD_COUNT + i] =
+                (struct pollfd){.fd = listening ? atomic_load(&w->source[i].fd) : -1, .events = POLLIN};
+        }
         bool unseen = atomic_load(&w->unseen);
-        int ready = poll(polled, FD_COUNT + 1, unseen ? REPEAT_MS : LOOK_MS);
+        int ready = poll(polled, FD_COUNT + WATCH_SOURCES, unseen ? REPEAT_MS : LOOK_MS);
         if (ready == 0 && unseen && atomic_load(&w->unseen))
             kick(w);
         else if (ready == 0 && !unseen)
@@ -116,11 +133,8 @@ static void *watch_thread(void *arg)
             atomic_store(&w->interrupted, true);
         if (polled[FD_TIMEOUT].revents)
             atomic_store(&w->timed_out, true);
-        if (polled[FD_COUNT].revents)
-            atomic_store(&w->listening, false);
-        else if (polled[FD_LISTEN].revents && ready == 1)
-            continue;
-        wake(w);
+        if (hear(w, polled + FD_COUNT) || !polled[FD_LISTEN].revents || ready > 1)
+            wake(w);
     }
 }
 
@@ -190,7 +204,8 @@ struct watch *watch_start(struct vcpu *v, int vcpu_cpu, uint64_t timeout_ns, cha
     atomic_init(&w->vcpu, v);
     w->vcpu_cpu = vcpu_cpu;
     w->deadline = UINT64_MAX;
-    atomic_init(&w->input, -1);
+    for (int i = 0; i < WATCH_SOURCES; i++)
+        atomic_init(&w->source[i].fd, -1);
     memset(w->fd, -1, sizeof w->fd);
     pthread_mutex_init(&w->mutex, NULL);
     pthread_condattr_init(&attr);
@@ -255,39 +270,47 @@ void watch_deadline(struct watch *w, uint64_t ns)
 
 static bool wished(struct watch *w)
 {
-    return watch_interrupted(w) || watch_timed_out(w) || watch_heard(w);
+    return watch_interrupted(w) || watch_timed_out(w);
+}
+
+static bool heard_any(struct watch *w)
+{
+    bool heard = false;
+    for (enum watch_source source = 0; source < WATCH_SOURCES; source++)
+        heard |= watch_heard(w, source);
+    return heard;
 }
 
 void watch_sleep(struct watch *w, uint64_t deadline_ns)
 {
     struct timespec until = {.tv_sec = (time_t)(deadline_ns / NS_PER_S), .tv_nsec = (long)(deadline_ns % NS_PER_S)};
     pthread_mutex_lock(&w->mutex);
-    while (!wished(w) && monotonic_ns() < deadline_ns)
+    while (!wished(w) && !heard_any(w) && monotonic_ns() < deadline_ns)
         if (pthread_cond_timedwait(&w->woken, &w->mutex, &until) == ETIMEDOUT)
             break;
     pthread_mutex_unlock(&w->mutex);
 }
 
-void watch_input(struct watch *w, int fd)
+void watch_input(struct watch *w, enum watch_source source, int fd)
 {
-    atomic_store(&w->input, fd);
+    atomic_store(&w->source[source].fd, fd);
 }
 
-void watch_listen(struct watch *w)
+void watch_listen(struct watch *w, enum watch_source source)
 {
-    if (!atomic_exchange(&w->listening, true))
+    if (!atomic_exchange(&w->source[source].listening, true))
         eventfd_write(w->fd[FD_LISTEN], 1);
 }
 
-bool watch_heard(struct watch *w)
+bool watch_heard(struct watch *w, enum watch_source source)
 {
-    return atomic_load(&w->input) >= 0 && !atomic_load(&w->listening);
+    return atomic_load(&w->source[source].fd) >= 0 && !atomic_load(&w->source[source].listening);
 }
 
-void watch_wait(struct watch *w)
+void watch_wait(struct watch *w, enum watch_source source)
 {
     pthread_mutex_lock(&w->mutex);
-    while (!wished(w)) {
+    while (!wished(w) && !watch_heard(w, source)) {
         pthread_cond_wait(&w->woken, &w->mutex);
         atomic_store(&w->unseen, false); // a timer's kick need not be repeated for a guest that does not run
     }

@@ -35,13 +35,17 @@ void watch_deadline(struct watch *w, uint64_t ns);
 // The vCPU's thread sleeps until the deadline, or until one of the above comes up.
 void watch_sleep(struct watch *w, uint64_t deadline_ns);
 
-// Bytes from a debugger. watch_input() names the descriptor to listen to, while not listening; after watch_listen() the
-// first byte that can be read there, or its end, kicks the vCPU once, wakes its thread, and watch_heard() is true until
-// the next watch_listen(). watch_wait() sleeps until then, or until one of the above comes up.
-void watch_input(struct watch *w, int fd);
-void watch_listen(struct watch *w);
-bool watch_heard(struct watch *w);
-void watch_wait(struct watch *w);
+// Who may have bytes for the vCPU's thread.
+enum watch_source { WATCH_DEBUGGER, WATCH_INPUT, WATCH_SOURCES };
+
+// watch_input() names the descriptor to listen to, while not listening, -1: none; after watch_listen() the first byte
+// that can be read there, or its end, kicks the vCPU once, wakes its thread, and watch_heard() is true until the next
+// watch_listen(), or until there is no descriptor. Until then watch_sleep() does not sleep. watch_wait() sleeps until
+// this source has been heard, or one of the above comes up.
+void watch_input(struct watch *w, enum watch_source source, int fd);
+void watch_listen(struct watch *w, enum watch_source source);
+bool watch_heard(struct watch *w, enum watch_source source);
+void watch_wait(struct watch *w, enum watch_source source);
 
 uint64_t monotonic_ns(void);
 

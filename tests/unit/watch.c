@@ -159,35 +159,66 @@ static void input(void)
     struct watch *w = start(&plain, &v, 3600 * 1000 * MS);
     if (!CHECK(w != NULL && pipe(ends) == 0))
         return;
-    CHECK(!watch_heard(w));
-    watch_input(w, ends[0]);
-    watch_listen(w);
-    CHECK(!watch_heard(w));
+    CHECK(!watch_heard(w, WATCH_DEBUGGER));
+    watch_input(w, WATCH_DEBUGGER, ends[0]);
+    watch_listen(w, WATCH_DEBUGGER);
+    CHECK(!watch_heard(w, WATCH_DEBUGGER));
     CHECK_EQ(write(ends[1], "ab", 2), 2);
-    watch_wait(w);
-    CHECK(watch_heard(w) && !watch_interrupted(w) && !watch_timed_out(w));
+    watch_wait(w, WATCH_DEBUGGER);
+    CHECK(watch_heard(w, WATCH_DEBUGGER) && !watch_interrupted(w) && !watch_timed_out(w));
     CHECK(wait_for_kicks(1));
     unsigned before = seen(w);
     CHECK_EQ(read(ends[0], &byte, 1), 1);
     run_guest(50 * MS);
     CHECK(atomic_load(&kicks) <= before + 1);
-    watch_listen(w); // there is one byte left
+    watch_listen(w, WATCH_DEBUGGER); // there is one byte left
     CHECK(wait_for_kicks(before + 2));
     CHECK_EQ(read(ends[0], &byte, 1), 1);
     before = seen(w);
-    watch_listen(w);
+    watch_listen(w, WATCH_DEBUGGER);
     watch_sleep(w, monotonic_ns() + 50 * MS);
-    CHECK(!watch_heard(w));
+    CHECK(!watch_heard(w, WATCH_DEBUGGER));
     CHECK(atomic_load(&kicks) <= before + 1);
     close(ends[1]);
     uint64_t begin = monotonic_ns();
     watch_sleep(w, begin + 20000 * MS); // a halted guest's sleep ends as well
-    CHECK(watch_heard(w) && monotonic_ns() < begin + 10000 * MS);
+    CHECK(watch_heard(w, WATCH_DEBUGGER) && monotonic_ns() < begin + 10000 * MS);
     kill(getpid(), SIGINT);
-    watch_wait(w);
-    CHECK(watch_interrupted(w) || watch_heard(w));
+    watch_wait(w, WATCH_DEBUGGER);
+    CHECK(watch_interrupted(w) || watch_heard(w, WATCH_DEBUGGER));
     watch_stop(w);
     close(ends[0]);
+}
+
+// Two who may have bytes: each is heard by itself, a wait for one is not ended by the other, and what has been noted
+// (no descriptor) lets a halted guest sleep.
+static void two_sources(void)
+{
+    struct vcpu v;
+    int debugger[2], typed[2];
+    struct watch *w = start(&plain, &v, 300 * MS);
+    if (!CHECK(w != NULL && pipe(debugger) == 0 && pipe(typed) == 0))
+        return;
+    watch_input(w, WATCH_DEBUGGER, debugger[0]);
+    watch_input(w, WATCH_INPUT, typed[0]);
+    watch_listen(w, WATCH_DEBUGGER);
+    watch_listen(w, WATCH_INPUT);
+    CHECK_EQ(write(typed[1], "a", 1), 1);
+    watch_wait(w, WATCH_INPUT);
+    CHECK(watch_heard(w, WATCH_INPUT) && !watch_heard(w, WATCH_DEBUGGER) && !watch_timed_out(w));
+    CHECK(wait_for_kicks(1));
+    watch_input(w, WATCH_INPUT, -1);
+    CHECK(!watch_heard(w, WATCH_INPUT));
+    uint64_t begin = monotonic_ns();
+    watch_sleep(w, begin + 50 * MS);
+    CHECK(monotonic_ns() >= begin + 50 * MS || watch_timed_out(w));
+    watch_input(w, WATCH_INPUT, typed[0]);
+    watch_listen(w, WATCH_INPUT); // the byte is there still
+    watch_wait(w, WATCH_DEBUGGER);
+    CHECK(watch_timed_out(w) && watch_heard(w, WATCH_INPUT) && !watch_heard(w, WATCH_DEBUGGER));
+    watch_stop(w);
+    for (unsigned i = 0; i < 2; i++)
+        close(debugger[i]), close(typed[i]);
 }
 
 int main(void)
@@ -197,5 +228,6 @@ int main(void)
     interrupt();
     sleeper();
     input();
+    two_sources();
     return check_done("watch");
 }
