@@ -10,7 +10,12 @@
 #include "run/images.h"
 #include "run/one_run.h"
 #include "run/results.h"
+#include "run/terminal.h"
 #include "run/variant.h"
+
+#define INPUT_NONE "none"
+#define INPUT_TERMINAL "tty"
+#define INPUT_STDIN "-"
 
 #define DEFAULT_TIMEOUT_NS (60ull * 1000000000)
 
@@ -65,7 +70,9 @@ static enum exit_status run_image(const struct options *o, struct run_request *r
         return STATUS_BAD_IMAGE;
     request->image = image;
     if (!o->json) {
-        setvbuf(stdout, NULL, _IOLBF, 0); // whoever reads along gets each line when the guest ends it
+        // Whoever reads along gets each line when the guest ends it; whoever answers needs what does not end a line,
+        // too.
+        setvbuf(stdout, NULL, request->takes_input ? _IONBF : _IOLBF, 0);
         request->serial = console_byte;
         request->serial_ctx = &console;
     }
@@ -93,37 +100,60 @@ static bool has_engine(const struct switch_plan *plan, const struct engine *engi
     return found;
 }
 
+static bool gdb_possible(const struct options *o, const struct switch_plan *engines, char *err, size_t err_size)
+{
+    bool has_stdout = !strcmp(o->gdb, GDB_STDIO);
+    if (!gdb_where_ok(o->gdb))
+        snprintf(err, err_size, "bad value in '--gdb=%.40s': not a PORT, a PATH with a / in it, or -", o->gdb);
+    else if (has_stdout && (o->json || o->counters || o->bt_stats))
+        snprintf(err, err_size, "--gdb=- has standard output for itself: no --json, --counters, --bt-stats");
+    else if (has_stdout && strcmp(o->input, INPUT_NONE))
+        snprintf(err, err_size, "--gdb=- has standard input for itself: no --input");
+    else if (engines->count > 1)
+        snprintf(err, err_size, "a guest that moves between engines (--switch) cannot be debugged (--gdb)");
+    else
+        return true;
+    return false;
+}
+
+static bool input_possible(const struct options *o, char *err, size_t err_size)
+{
+    bool terminal = !strcmp(o->input, INPUT_TERMINAL);
+    if (!terminal && strcmp(o->input, INPUT_STDIN) && strcmp(o->input, INPUT_NONE))
+        snprintf(err, err_size, "bad value in '--input=%.40s': not tty, - or none", o->input);
+    else if (terminal && o->json)
+        snprintf(err, err_size, "--json shows nothing of what the guest answers: no --input=tty");
+    else
+        return true;
+    return false;
+}
+
 enum exit_status command_run(const struct options *o, char *err, size_t err_size)
 {
     struct image_list images;
     struct switch_plan engines;
+    enum exit_status status;
+    bool at_terminal = !strcmp(o->input, INPUT_TERMINAL);
     if (switch_parse(&engines, o->engine, o->switch_ns, o, err, err_size))
         return STATUS_USAGE;
     if (o->bt_stats && !has_engine(&engines, &engine_bt)) {
         snprintf(err, err_size, "option --bt-stats is not for engine %s", engines.engine[0].engine->name);
         return STATUS_USAGE;
     }
-    if (o->gdb && !gdb_where_ok(o->gdb)) {
-        snprintf(err, err_size, "bad value in '--gdb=%.40s': not a PORT, a PATH with a / in it, or -", o->gdb);
+    if ((o->gdb && !gdb_possible(o, &engines, err, err_size)) || !input_possible(o, err, err_size))
         return STATUS_USAGE;
-    }
-    if (o->gdb && !strcmp(o->gdb, GDB_STDIO) && (o->json || o->counters || o->bt_stats)) {
-        snprintf(err, err_size, "--gdb=- has standard output for itself: no --json, --counters, --bt-stats");
-        return STATUS_USAGE;
-    }
-    if (o->gdb && engines.count > 1) {
-        snprintf(err, err_size, "a guest that moves between engines (--switch) cannot be debugged (--gdb)");
-        return STATUS_USAGE;
-    }
+    if (at_terminal && !terminal_split(&status, err, err_size))
+        return status;
     struct run_request request = {
         .engines = &engines,
         .cmdline = o->append,
         .ram_bytes = o->ram,
         .serial_limit = o->serial_limit,
-        .timeout_ns = o->timeout_ns ? o->timeout_ns
-                      : o->gdb      ? UINT64_MAX
-                                    : DEFAULT_TIMEOUT_NS,
+        .timeout_ns = o->timeout_ns           ? o->timeout_ns
+                      : o->gdb || at_terminal ? UINT64_MAX
+                                              : DEFAULT_TIMEOUT_NS,
         .gdb = o->gdb,
+        .takes_input = strcmp(o->input, INPUT_NONE) != 0,
         .budget = o->budget,
         .cpu = o->cpu_given ? (int)o->cpu : -1,
         .count_pmu = o->pmu,
@@ -131,7 +161,7 @@ enum exit_status command_run(const struct options *o, char *err, size_t err_size
     char none[1];
     images_find(&images, none, sizeof none); // without images there are still paths
     const char *path = images_path(&images, o->names[0], err, err_size);
-    enum exit_status status = path ? run_image(o, &request, path, err, err_size) : STATUS_BAD_IMAGE;
+    status = path ? run_image(o, &request, path, err, err_size) : STATUS_BAD_IMAGE;
     images_free(&images);
     return status;
 }

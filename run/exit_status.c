@@ -17,7 +17,8 @@ const struct exit_status_info exit_status_table[] = {
     {STATUS_BAD_FILE, "bad-file", "model: a file of the model, or a results file, is missing or wrong"},
     {STATUS_UNSUPPORTED, "unsupported",
      "the guest did what a software back end of /dev/kvm cannot; bench: a row that says so"},
-    {STATUS_INTERRUPTED, "interrupted", "ended by Ctrl-C or SIGTERM (what was measured is kept), or by the debugger"},
+    {STATUS_INTERRUPTED, "interrupted",
+     "ended by Ctrl-C, Ctrl-A x or SIGTERM (what was measured is kept), or by the debugger"},
 };
 const size_t exit_status_count = sizeof exit_status_table / sizeof *exit_status_table;
 

@@ -12,6 +12,7 @@
 #include "machine/multiboot.h"
 #include "run/engines.h"
 #include "run/gdb.h"
+#include "run/input.h"
 #include "run/pin.h"
 #include "run/variant.h"
 #include "run/watch.h"
@@ -35,7 +36,8 @@ struct run {
     bool starting;                  // it is in that mode still
     struct switcher switcher;
     struct watch *watch;
-    struct gdb *gdb; // NULL: nobody debugs
+    struct gdb *gdb;     // NULL: nobody debugs
+    struct input *input; // for the serial line; NULL: none
     uint64_t serial_bytes;
     uint32_t mark; // the last one written; looked at when run() comes back for it
     bool begun[MARK_IDS];
@@ -69,6 +71,11 @@ static bool on_serial(void *ctx, uint8_t byte)
         memset(r->between, 0, sizeof r->between);
     }
     return true;
+}
+
+static int on_input(void *ctx)
+{
+    return input_next(((struct run *)ctx)->input);
 }
 
 static void on_mark(void *ctx, uint32_t value)
@@ -213,8 +220,8 @@ static bool wait_for_interrupt(struct run *r)
     if (!machine_can_wake(r->machine))
         return false;
     uint64_t deadline = machine_next_deadline(r->machine), start = monotonic_ns();
-    if (deadline != UINT64_MAX)
-        watch_sleep(r->watch, deadline); // no longer than until now, where it has passed
+    if (deadline != UINT64_MAX || (r->input && !machine_interrupt_pending(r->machine)))
+        watch_sleep(r->watch, deadline); // no longer than until now, where it has passed or input has come
     r->outcome->idle_ns += monotonic_ns() - start;
     machine_tick(r->machine);
     return true;
@@ -298,6 +305,15 @@ static enum vcpu_exit run_guest(struct run *r, uint64_t budget)
     return r->gdb ? gdb_run(r->gdb, budget) : r->vcpu->engine->run(r->vcpu, budget);
 }
 
+// After a halt has been slept over: what comes in between ends the sleep, and the interrupt must not be slept over.
+static void take_input(struct run *r)
+{
+    if (!r->input || !input_came(r->input))
+        return;
+    machine_serial_input(r->machine);
+    machine_tick(r->machine);
+}
+
 static enum exit_status loop(struct run *r)
 {
     enum exit_status status;
@@ -310,6 +326,7 @@ static enum exit_status loop(struct run *r)
                         (unsigned long long)r->request->serial_limit);
         if (handle_exit(r, exit, &status))
             return status;
+        take_input(r);
         bool started = r->starting && in_64_bit_mode(r);
         if ((started || switch_due(&r->switcher)) && !move_on(r))
             return STATUS_ENGINE_ERROR;
@@ -380,6 +397,8 @@ static enum exit_status run_loaded(struct run *r)
         pmu_open(&outcome->pmu, pmu_core_events, pmu_core_event_count);
     if (!wait_for_debugger(r))
         return STATUS_UNAVAILABLE;
+    if (r->input)
+        input_begin(r->input, r->watch);
     if (!contain(r)) // before the pin, which an engine's processes would inherit
         return STATUS_UNAVAILABLE;
     if (request->cpu >= 0 && pin_to(request->cpu, outcome->reason, sizeof outcome->reason))
@@ -421,6 +440,7 @@ static enum exit_status prepare_and_run(struct run *r)
                                     .cmdline = request->cmdline,
                                     .settings = variant_settings(first->name),
                                     .serial_out = on_serial,
+                                    .serial_in = request->takes_input ? on_input : NULL,
                                     .mark = on_mark,
                                     .ctx = r};
     for (size_t i = 1; i < r->plan->count; i++)
@@ -429,6 +449,8 @@ static enum exit_status prepare_and_run(struct run *r)
     if (!outcome->records)
         return ends(r, STATUS_UNAVAILABLE, "no memory for the records");
     if (!probe_all(r))
+        return STATUS_UNAVAILABLE;
+    if (request->takes_input && !(r->input = input_open(outcome->reason, sizeof outcome->reason)))
         return STATUS_UNAVAILABLE;
     outcome->counts = engine_counts(request->engines->engine[0].engine, request->engines->engine[0].name);
     r->machine = machine_create(&config, first->engine, outcome->reason, sizeof outcome->reason);
@@ -454,6 +476,7 @@ void one_run(const struct run_request *request, struct run_outcome *outcome)
     outcome->status = prepare_and_run(r);
     gdb_close(r->gdb, (int)outcome->status);
     watch_stop(r->watch);
+    input_close(r->input);
     machine_destroy(r->machine);
     free(r);
 }

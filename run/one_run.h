@@ -24,6 +24,7 @@ struct run_request {
     int cpu;                                 // to pin the vCPU's thread to; -1: not pinned
     bool count_pmu;                          // between marks
     const char *gdb;                         // where to wait for a debugger (gdb.h); NULL: nowhere
+    bool takes_input;                        // the guest receives standard input on its serial line
     void (*serial)(void *ctx, uint8_t byte); // gets what the guest sends; NULL: nobody
     void *serial_ctx;
 };

@@ -79,6 +79,9 @@ static const struct option_row options[] = {
     {"--gdb", "WHERE", BIT(RUN), KIND_TEXT, AT(gdb), 0, 0, 0,
      "wait for gdb on this PORT of 127.0.0.1 (0: a free one), at the PATH of a socket (with a /), or on standard input "
      "and output (-); the guest starts stopped, and has no time limit by default"},
+    {"--input", "FROM", BIT(RUN), KIND_TEXT, AT(input), 0, 0, 0,
+     "what the guest receives on the serial line: tty, what is typed at this terminal, every key but Ctrl-A (Ctrl-A x "
+     "ends the run; no time limit by default); -, standard input, as fast as the guest takes it; none (default)"},
     {"--cpu", "N", BIT(RUN) | BIT(BENCH), KIND_NUMBER, AT(cpu), AT(cpu_given), 0, 1023,
      "pin the vCPU to this CPU (run: default not pinned; bench: the last one)"},
     {"--engines", "A,B", BIT(BENCH) | BIT(COMPARE), KIND_TEXT, AT(engines), 0, 0, 0,
@@ -406,7 +409,8 @@ static int check_together(const struct options *o, char *err, size_t err_size)
 
 int options_parse(int argc, char **argv, struct options *o, char *err, size_t err_size)
 {
-    *o = (struct options){.engine = "interp", .append = "", .ram = 128 * MIB, .serial_limit = 64 * MIB};
+    *o =
+        (struct options){.engine = "interp", .append = "", .input = "none", .ram = 128 * MIB, .serial_limit = 64 * MIB};
     o->names = argv + 1;
     bool only_names = false;
     for (int i = 1; i < argc; i++) {
