@@ -13,6 +13,7 @@ import os
 import sys
 import time
 
+import debian_kernel
 import kvm_machine
 import kvm_matrix
 import test
@@ -124,7 +125,7 @@ def main(args):
     machine = kvm_machine.MACHINES[options.machine]
     try:
         return 1 if check_all(machine, options) else 0
-    except kvm_machine.Unavailable as reason:
+    except debian_kernel.Unavailable as reason:
         print(f"skip {machine.module}: {reason}", flush=True)
         return 0
 

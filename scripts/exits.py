@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import debian_kernel
 import entry
 import kvm_machine
 import results
@@ -281,4 +282,4 @@ def main(args):
 
 if __name__ == "__main__":
     kvm_machine.end_on_signals()
-    entry.run(main, None, kvm_machine.Unavailable)
+    entry.run(main, None, debian_kernel.Unavailable)

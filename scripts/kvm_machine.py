@@ -21,8 +21,10 @@ import tempfile
 import time
 import tty
 
+import debian_kernel
+import initramfs
+
 FOLDER = "build/kvm"
-KERNEL_PACKAGE = "linux-image-cloud-amd64"
 MODULES = ("irqbypass", "kvm", "kvm-amd", "kvm-intel")
 POLL_SECONDS = 0.5
 
@@ -31,10 +33,6 @@ def end_on_signals():
     """Ctrl-C and SIGTERM end the emulator, too, also in the background, where Ctrl-C is ignored at first."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-
-
-class Unavailable(Exception):
-    """What the machine needs is not here and cannot be had: the reason, in a line."""
 
 
 # boot, item: seconds without a word from it (Undisturbed) after which a boot, or an item, is taken to hang. guest: seconds
@@ -88,32 +86,9 @@ class Files:
 
 # ---- The initramfs ----
 
-def newc(entries):
-    """A cpio archive as the kernel reads it (Documentation/driver-api/early-userspace/buffer-format.rst): of (path,
-    mode, contents) in order, folders before what is in them. No times, owners or inode numbers of the host's."""
-    out = bytearray()
-    for number, (path, mode, data) in enumerate(list(entries) + [("TRAILER!!!", 0, b"")], 1):
-        name = path.encode() + b"\0"
-        fields = [number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0]
-        out += b"070701" + b"".join(b"%08X" % field for field in fields) + name
-        out += bytes(-len(out) % 4) + data
-        out += bytes(-len(out) % 4)
-    return bytes(out)
-
-
-def tree(files):
-    """newc() entries of {path: bytes}, with the folders that they need."""
-    folders = {""}
-    for path in files:
-        parts = path.split("/")[:-1]
-        folders |= {"/".join(parts[:n + 1]) for n in range(len(parts))}
-    entries = [(folder, 0o040755, b"") for folder in sorted(folders - {""})]
-    return entries + [(path, 0o100755, data) for path, data in sorted(files.items())]
-
-
 def command_list(items):
     """Of (name, command): the file /list, as an archive that follows the other."""
-    return newc(tree({"list": "".join(f"{name} {command}\n" for name, command in items).encode()}))
+    return initramfs.newc(initramfs.tree({"list": "".join(f"{name} {command}\n" for name, command in items).encode()}))
 
 
 def stripped(path):
@@ -137,62 +112,15 @@ def sha256(path):
     return hashlib.sha256(contents(path)).hexdigest()
 
 
-# ---- The kernel ----
-
-class Kernel:
-    """Debian's cloud kernel and busybox, unpacked in build/kvm; fetched with apt-get where they are not there yet."""
-
-    def __init__(self):
-        found = glob.glob(f"{FOLDER}/kernel/boot/vmlinuz-*")
-        if not found:
-            fetch_kernel()
-            found = glob.glob(f"{FOLDER}/kernel/boot/vmlinuz-*")
-        self.image = found[0]
-        self.release = os.path.basename(self.image).removeprefix("vmlinuz-")
-        self.busybox = f"{FOLDER}/kernel/bin/busybox"
-
-    def module(self, name):
-        return glob.glob(f"{FOLDER}/kernel/lib/modules/{self.release}/**/{name}.ko", recursive=True)[0]
-
-
-def current_kernel(depends):
-    """The package that KERNEL_PACKAGE stands for, from what `apt-cache depends` says."""
-    match = re.search(r"Depends: (linux-image-\S+)", depends)
-    return match.group(1) if match else None
-
-
-def fetch_kernel():
-    for tool in ("apt-get", "apt-cache", "dpkg-deb"):
-        if not shutil.which(tool):
-            raise Unavailable(f"no {tool} to fetch Debian's kernel with")
-    asked = subprocess.run(["apt-cache", "depends", KERNEL_PACKAGE], capture_output=True, text=True)
-    package = current_kernel(asked.stdout)
-    if not package:
-        raise Unavailable(f"apt knows no {KERNEL_PACKAGE}: apt-get update")
-    folder = os.path.abspath(f"{FOLDER}/packages")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
-    print(f"fetching {package} and busybox-static", flush=True)
-    done = subprocess.run(["apt-get", "-qq", "download", package, "busybox-static"], cwd=folder, capture_output=True,
-                          text=True)
-    if done.returncode:
-        raise Unavailable(f"{package} cannot be fetched: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
-    unpacked = f"{FOLDER}/kernel.part"
-    shutil.rmtree(unpacked, ignore_errors=True)
-    for path in glob.glob(f"{folder}/*.deb"):
-        subprocess.run(["dpkg-deb", "-x", path, unpacked], check=True)
-    os.rename(unpacked, f"{FOLDER}/kernel")
-
-
 # ---- What the machine boots ----
 
 class Root:
-    """The initramfs but for /list, as {path: bytes}, and the kernel. Unavailable where something cannot be had."""
+    """The initramfs but for /list, as {path: bytes}, and the kernel. debian_kernel.Unavailable where something cannot be had."""
 
     def __init__(self, machine, programs, images):
         if machine.missing():
-            raise Unavailable(machine.missing())
-        self.kernel = Kernel()
+            raise debian_kernel.Unavailable(machine.missing())
+        self.kernel = debian_kernel.Kernel()
         files = {"init": contents("scripts/kvm_init.sh"), "bin/busybox": contents(self.kernel.busybox)}
         files |= {path.lstrip("/"): contents(path) for path in libraries(programs)}
         files |= {f"lib/{module}.ko": contents(self.kernel.module(module)) for module in MODULES}
@@ -221,7 +149,7 @@ class Root:
         """The initramfs for a list of items: what is too much takes an emulator long to load."""
         wanted = {path for _, command in items for path in self.named(command)} | {"bin/busybox"}
         files = {path: data for path, data in self.files.items() if path in wanted or not path.startswith(("bin/", "images/"))}
-        base = gzip.compress(newc(tree(files)), 1, mtime=0)
+        base = gzip.compress(initramfs.newc(initramfs.tree(files)), 1, mtime=0)
         return base + bytes(-len(base) % 4) + command_list(items)
 
 
@@ -250,7 +178,7 @@ def start_qemu(files, kernel, initrd, words):
 
 def make_cd(files, kernel, initrd, words):
     cd = files.path("cd")
-    shutil.rmtree(cd, ignore_errors=True)
+    shutil.rminitramfs.tree(cd, ignore_errors=True)
     os.makedirs(f"{cd}/boot/grub")
     shutil.copy(kernel, f"{cd}/boot/vmlinuz")
     shutil.copy(initrd, f"{cd}/boot/initrd")
@@ -260,8 +188,8 @@ def make_cd(files, kernel, initrd, words):
                            "--locales=", "--themes=", "--install-modules=normal linux iso9660 biosdisk", cd],
                           capture_output=True, text=True)
     if done.returncode:
-        raise Unavailable(f"grub-mkrescue: {done.stderr.strip().splitlines()[-1]}")
-    shutil.rmtree(cd)
+        raise debian_kernel.Unavailable(f"grub-mkrescue: {done.stderr.strip().splitlines()[-1]}")
+    shutil.rminitramfs.tree(cd)
 
 
 def bochs_starter(model):

@@ -16,6 +16,8 @@ import time
 SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts")
 sys.path.insert(0, SCRIPTS)
 import check_kvm
+import debian_kernel
+import initramfs
 import kvm_machine
 import kvm_matrix
 import test as runner
@@ -54,15 +56,15 @@ def read_newc(data):
 
 
 def archive():
-    data = kvm_machine.newc(kvm_machine.tree({"lib/a/b.so": b"12345", "init": b"#!"}))
+    data = initramfs.newc(initramfs.tree({"lib/a/b.so": b"12345", "init": b"#!"}))
     found = read_newc(data)
     check("an archive has its files", found["lib/a/b.so"] == (0o100755, b"12345") and found["init"] == (0o100755, b"#!"))
     check("and the folders they need, before them", list(found)[:2] == ["lib", "lib/a"] and found["lib"][0] == 0o040755)
-    check("the same files give the same bytes", data == kvm_machine.newc(kvm_machine.tree({"init": b"#!", "lib/a/b.so": b"12345"})))
+    check("the same files give the same bytes", data == initramfs.newc(initramfs.tree({"init": b"#!", "lib/a/b.so": b"12345"})))
     check("the list is a file", read_newc(kvm_machine.command_list([("x", "do it")]))["list"][1] == b"x do it\n")
     said = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-57-cloud-amd64\n"
-    check("the kernel that the package stands for", kvm_machine.current_kernel(said) == "linux-image-6.1.0-57-cloud-amd64")
-    check("a package that apt does not know", kvm_machine.current_kernel("") is None)
+    check("the kernel that the package stands for", debian_kernel.current_kernel(said) == "linux-image-6.1.0-57-cloud-amd64")
+    check("a package that apt does not know", debian_kernel.current_kernel("") is None)
 
 
 def port():
