@@ -13,6 +13,7 @@
 #include "machine/fwcfg.h"
 #include "machine/ioapic.h"
 #include "machine/lapic.h"
+#include "machine/linux.h"
 #include "machine/loader.h"
 #include "machine/multiboot.h"
 #include "machine/pic.h"
@@ -35,6 +36,8 @@ struct machine {
     unsigned engines;                      // that have been created
     unsigned active;                       // whose vCPU has the CPU's state
     char *cmdline;
+    const void *initrd; // the caller's
+    size_t initrd_size;
 
     struct ports ports;
     struct fwcfg fwcfg;
@@ -390,6 +393,8 @@ struct machine *machine_create(const struct machine_config *config, const struct
         return NULL;
     }
     m->cmdline = cmdline;
+    m->initrd = config->initrd;
+    m->initrd_size = config->initrd_size;
     m->clock = config->clock ? *config->clock : (struct machine_clock){.now = host_clock};
     m->own_irqchip = !engine_has_irqchip(engine, config->settings);
     if (ram_create(&m->ram, config->ram_bytes, err, err_size) || make_cpuid(m, config, engine, err, err_size)) {
@@ -447,18 +452,31 @@ int machine_move(struct machine *m, unsigned to, char *err, size_t err_size)
     return 0;
 }
 
-int machine_load_elf(struct machine *m, const void *image, size_t size, char *err, size_t err_size)
+// Gets the guest into RAM and makes the state that it starts in.
+static int place_guest(struct machine *m, const void *image, size_t size, struct vcpu_state *state, char *err,
+                       size_t err_size)
 {
     uint64_t entry;
-    struct vcpu_state state;
+    if (linux_is_for(image, size)) {
+        const struct linux_guest guest = {image, size, m->initrd, m->initrd_size, m->cmdline};
+        return linux_load(&m->ram, &guest, state, err, err_size);
+    }
+    if (m->initrd) {
+        snprintf(err, err_size, "an initial RAM disk is for a Linux kernel, and this file is none");
+        return -1;
+    }
     if (elf_load(&m->ram, image, size, &entry, err, err_size))
         return -1;
-    bool legacy = multiboot_is_for(image, size);
-    if (legacy)
-        testdev_attach(&m->testdev, &m->bus);
-    int prepared = legacy ? multiboot_prepare(&m->ram, m->cmdline, entry, &state, err, err_size)
-                          : boot_prepare(&m->ram, m->cmdline, entry, &state, err, err_size);
-    if (prepared)
+    if (!multiboot_is_for(image, size))
+        return boot_prepare(&m->ram, m->cmdline, entry, state, err, err_size);
+    testdev_attach(&m->testdev, &m->bus);
+    return multiboot_prepare(&m->ram, m->cmdline, entry, state, err, err_size);
+}
+
+int machine_load(struct machine *m, const void *image, size_t size, char *err, size_t err_size)
+{
+    struct vcpu_state state;
+    if (place_guest(m, image, size, &state, err, err_size))
         return -1;
     if (active(m)->engine->set_state(active(m), &state)) {
         snprintf(err, err_size, "%s", active(m)->error);

@@ -17,8 +17,10 @@ struct machine;
 enum { MACHINE_ENGINES_MAX = 4 };
 
 struct machine_config {
-    uint64_t ram_bytes;   // multiple of 2 MiB, from 8 MiB to 64 GiB
-    const char *cmdline;  // for the guest; NULL: empty
+    uint64_t ram_bytes;  // multiple of 2 MiB, from 8 MiB to 64 GiB
+    const char *cmdline; // for the guest; NULL: empty
+    const void *initrd;  // initial RAM disk for a Linux kernel, kept until machine_load(); NULL: none
+    size_t initrd_size;
     const char *settings; // of the engine, as in struct vcpu; NULL: none
     // Engines that machine_add_engine() will bring, up to the first NULL: the guest's CPUID is what all of them show.
     const struct engine *later[MACHINE_ENGINES_MAX];
@@ -55,10 +57,10 @@ struct vcpu *machine_engine(struct machine *m, unsigned number); // its vCPU, fo
 // in err, and the guest is lost.
 int machine_move(struct machine *m, unsigned to, char *err, size_t err_size);
 
-// Loads an image and puts the vCPU at its entry: ELF64 (guest_abi.h, "Entry"), or ELF32 for Multiboot, which starts in
-// 32-bit protected mode and needs an engine that has that. 0, or -1 with one line in err. Nothing in
-// the file is trusted. The image's bytes stay the caller's.
-int machine_load_elf(struct machine *m, const void *image, size_t size, char *err, size_t err_size);
+// Loads an image and puts the vCPU at its entry: ELF64 (guest_abi.h, "Entry"), a Linux kernel (linux.h), or ELF32 for
+// Multiboot, which starts in 32-bit protected mode and needs an engine that has that. 0, or -1 with one line in err.
+// Nothing in the file is trusted. The image's bytes stay the caller's.
+int machine_load(struct machine *m, const void *image, size_t size, char *err, size_t err_size);
 
 // Advance timers to now and raise what is due. Call after VCPU_EXIT_KICK and VCPU_EXIT_HALT. A guest that sets a timer
 // to an earlier time ends run() with VCPU_EXIT_KICK, so that whoever waits for the deadline can ask for it again.

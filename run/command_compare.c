@@ -97,7 +97,7 @@ static bool can_compare(const struct compare_request *r, char *err, size_t err_s
 static const char *place_text(const struct report *r, const struct compare_place *place, char *text, size_t size)
 {
     char name[LINE_SIZE / 4], code[LINE_SIZE / 2];
-    symbol_text(r->request->image, r->request->image_size, place->rip, name, sizeof name);
+    symbol_text(r->request->files.image, r->request->files.image_size, place->rip, name, sizeof name);
     x86_format(place->code, place->code_bytes, place->rip, code, sizeof code);
     snprintf(text, size, "%#18" PRIx64 "  %-32s  %s", place->rip, name, code);
     return text;
@@ -192,18 +192,16 @@ static void print_json(const struct report *r)
 
 // ---- The command ----
 
-static enum exit_status compare_file(struct compare_request *request, const char *path, bool json, char *err,
-                                     size_t err_size)
+static enum exit_status compare_files(struct compare_request *request, const char *path, const struct options *o,
+                                      char *err, size_t err_size)
 {
     struct compare_outcome outcome;
     const struct report report = {request, &outcome, path};
-    uint8_t *image;
-    if (file_read(path, &image, &request->image_size, err, err_size))
+    if (guest_files_read(&request->files, path, o->initrd, err, err_size))
         return STATUS_BAD_IMAGE;
-    request->image = image;
     compare_run(request, &outcome);
-    (json ? print_json : print_text)(&report);
-    free(image);
+    (o->json ? print_json : print_text)(&report);
+    guest_files_free(&request->files);
     if (outcome.status == STATUS_DIFFERENT)
         snprintf(err, err_size, "%s: different after instruction %" PRIu64, path, outcome.steps);
     else
@@ -222,7 +220,7 @@ enum exit_status command_compare(const struct options *o, char *err, size_t err_
     char none[1];
     images_find(&images, none, sizeof none); // without images there are still paths
     const char *path = images_path(&images, o->names[0], err, err_size);
-    enum exit_status status = path ? compare_file(&request, path, o->json, err, err_size) : STATUS_BAD_IMAGE;
+    enum exit_status status = path ? compare_files(&request, path, o, err, err_size) : STATUS_BAD_IMAGE;
     images_free(&images);
     return status;
 }

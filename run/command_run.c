@@ -62,13 +62,11 @@ static void print_json(const struct run_request *request, const char *path, cons
 static enum exit_status run_image(const struct options *o, struct run_request *request, const char *path, char *err,
                                   size_t err_size)
 {
-    uint8_t *image;
     bool talks_to_gdb = o->gdb && !strcmp(o->gdb, GDB_STDIO);
     struct console console = {.to = talks_to_gdb ? stderr : stdout, .last = '\n'};
     struct run_outcome outcome;
-    if (file_read(path, &image, &request->image_size, err, err_size))
+    if (guest_files_read(&request->files, path, o->initrd, err, err_size))
         return STATUS_BAD_IMAGE;
-    request->image = image;
     if (!o->json) {
         // Whoever reads along gets each line when the guest ends it; whoever answers needs what does not end a line,
         // too.
@@ -77,7 +75,7 @@ static enum exit_status run_image(const struct options *o, struct run_request *r
         request->serial_ctx = &console;
     }
     one_run(request, &outcome);
-    free(image);
+    guest_files_free(&request->files);
     if (console.last != '\n')
         putc('\n', console.to);
     if (o->json)

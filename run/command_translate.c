@@ -205,7 +205,7 @@ static enum exit_status view_loaded(struct view *v, struct machine *m, const str
 {
     struct vcpu *vcpu = machine_vcpu(m);
     uint64_t address;
-    if (machine_load_elf(m, v->image, v->image_size, err, err_size))
+    if (machine_load(m, v->image, v->image_size, err, err_size))
         return STATUS_BAD_IMAGE;
     if (address_of(v, o->names[1], &address, err, err_size))
         return STATUS_USAGE;

@@ -359,6 +359,8 @@ static bool begin_side(struct pair *p, int number)
     const struct variant *variant = &r->engine[number];
     const struct machine_config config = {.ram_bytes = r->ram_bytes,
                                           .cmdline = r->cmdline,
+                                          .initrd = r->files.initrd,
+                                          .initrd_size = r->files.initrd_size,
                                           .settings = variant_settings(variant->name),
                                           .clock = &p->clock,
                                           .serial_out = on_serial,
@@ -370,7 +372,7 @@ static bool begin_side(struct pair *p, int number)
     if (!s->machine)
         return ends(p, STATUS_UNAVAILABLE, "%s: %s", variant->name, err) == GO_ON;
     s->vcpu = machine_vcpu(s->machine);
-    if (machine_load_elf(s->machine, r->image, r->image_size, err, sizeof err))
+    if (machine_load(s->machine, r->files.image, r->files.image_size, err, sizeof err))
         return ends(p, STATUS_BAD_IMAGE, "%s", err) == GO_ON;
     if (s->vcpu->engine->get_state(s->vcpu, &s->state))
         return ends(p, STATUS_ENGINE_ERROR, "%s: %s", variant->name, s->vcpu->error) == GO_ON;

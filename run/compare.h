@@ -10,6 +10,7 @@
 
 #include "run/compare_state.h"
 #include "run/exit_status.h"
+#include "run/guest_files.h"
 #include "run/variant.h"
 #include "x86/decode.h"
 
@@ -24,8 +25,7 @@ struct compare_fault {
 
 struct compare_request {
     struct variant engine[2];
-    const uint8_t *image;
-    size_t image_size;
+    struct guest_files files;
     const char *cmdline;
     uint64_t ram_bytes, timeout_ns;
     uint64_t budget; // steps; 0: no limit

@@ -147,7 +147,8 @@ static bool plan_start(struct run *r)
     const struct run_request *request = r->request;
     r->plan = request->engines;
     const struct engine *engine = r->plan->engine[0].engine;
-    if (!multiboot_is_for(request->image, request->image_size) || engine == &engine_interp || engine == &engine_vtx)
+    if (!multiboot_is_for(request->files.image, request->files.image_size) || engine == &engine_interp ||
+        engine == &engine_vtx)
         return true;
     if (r->plan->count > 1 || request->gdb) {
         ends(r, STATUS_USAGE, "a guest that starts in 32-bit mode starts on interp: no --switch, no --gdb with others");
@@ -438,6 +439,8 @@ static enum exit_status prepare_and_run(struct run *r)
     const struct variant *first = &r->plan->engine[0];
     struct machine_config config = {.ram_bytes = request->ram_bytes,
                                     .cmdline = request->cmdline,
+                                    .initrd = request->files.initrd,
+                                    .initrd_size = request->files.initrd_size,
                                     .settings = variant_settings(first->name),
                                     .serial_out = on_serial,
                                     .serial_in = request->takes_input ? on_input : NULL,
@@ -457,7 +460,8 @@ static enum exit_status prepare_and_run(struct run *r)
     if (!r->machine || switch_begin(&r->switcher, r->plan, r->machine, outcome->reason, sizeof outcome->reason))
         return STATUS_UNAVAILABLE;
     r->vcpu = machine_vcpu(r->machine);
-    if (machine_load_elf(r->machine, request->image, request->image_size, outcome->reason, sizeof outcome->reason))
+    if (machine_load(r->machine, request->files.image, request->files.image_size, outcome->reason,
+                     sizeof outcome->reason))
         return STATUS_BAD_IMAGE;
     return run_loaded(r);
 }

@@ -9,14 +9,14 @@
 
 #include "include/vcpu.h"
 #include "run/exit_status.h"
+#include "run/guest_files.h"
 #include "run/pmu.h"
 #include "run/records.h"
 #include "run/switch.h"
 
 struct run_request {
     const struct switch_plan *engines; // one, or those that it moves between
-    const uint8_t *image;
-    size_t image_size;
+    struct guest_files files;          // the caller's
     const char *cmdline;
     uint64_t ram_bytes, serial_limit;
     uint64_t timeout_ns;

@@ -65,6 +65,8 @@ static const struct option_row options[] = {
      "end after S seconds, fractions allowed (default 60; bench: of each process, default 120)"},
     {"--append", "CMDLINE", BIT(RUN) | BIT(COMPARE), KIND_TEXT, AT(append), 0, 0, 0,
      "the guest's command line, e.g. 'reps=2 cycles=1000'"},
+    {"--initrd", "FILE", BIT(RUN) | BIT(COMPARE), KIND_TEXT, AT(initrd), 0, 0, 0,
+     "the initial RAM disk, where the image is a Linux kernel"},
     {"--counters", NULL, BIT(RUN), KIND_FLAG, AT(counters), 0, 0, 0, "print what the engine counted"},
     {"--pmu", NULL, BIT(RUN), KIND_FLAG, AT(pmu), 0, 0, 0, "count core events between the guest's marks (see --json)"},
     {"--dot", NULL, BIT(TRANSLATE), KIND_FLAG, AT(dot), 0, 0, 0, "a Graphviz graph of the chained fragments instead"},

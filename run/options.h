@@ -32,7 +32,7 @@ struct options {
     bool help;
     // Values; what is not given has the default that the table says, or 0, or NULL.
     bool all, json, counters, pmu, quick, bt_stats, dot, validate, list;
-    const char *engine, *engines, *append, *out, *fault, *gdb, *input;
+    const char *engine, *engines, *append, *initrd, *input, *out, *fault, *gdb;
     const char *profile, *only, *mix, *map, *root;
     struct words policies, changes;
     uint64_t ram, serial_limit; // bytes

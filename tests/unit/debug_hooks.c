@@ -62,7 +62,7 @@ static struct machine *start(const struct engine *engine, const char *settings, 
     if (file_read(path, &image, &size, message, sizeof message))
         return NULL;
     struct machine *m = machine_create(&config, engine, message, sizeof message);
-    if (m && machine_load_elf(m, image, size, message, sizeof message)) {
+    if (m && machine_load(m, image, size, message, sizeof message)) {
         machine_destroy(m);
         m = NULL;
     }

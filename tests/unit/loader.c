@@ -248,7 +248,7 @@ static void test_multiboot_state(void)
     const struct machine_config config = {.ram_bytes = RAM_BYTES, .cmdline = "a b"};
     struct machine *m = fake_machine(&fake_engine, &config);
     struct image32 i = good_image32();
-    CHECK_EQ(machine_load_elf(m, &i, sizeof i, message, sizeof message), 0);
+    CHECK_EQ(machine_load(m, &i, sizeof i, message, sizeof message), 0);
     const struct guest_ram *ram = machine_vcpu(m)->ram;
     const struct vcpu_state *s = &fake_of(machine_vcpu(m))->state;
     CHECK(s->rip == text_at + 8 && (uint32_t)s->gpr[RAX] == 0x2badb002 && s->rflags == FLAG_FIXED1);
@@ -326,7 +326,7 @@ static void test_entry_state(void)
     const struct machine_config config = {.ram_bytes = RAM_BYTES, .cmdline = "reps=3 n=7"};
     struct machine *m = fake_machine(&fake_engine, &config);
     struct image i = good_image();
-    CHECK_EQ(machine_load_elf(m, &i, sizeof(i), message, sizeof(message)), 0);
+    CHECK_EQ(machine_load(m, &i, sizeof(i), message, sizeof(message)), 0);
     const struct guest_ram *ram = machine_vcpu(m)->ram;
     const struct vcpu_state *s = &fake_of(machine_vcpu(m))->state;
     CHECK_EQ(s->rip, i.header.e_entry);
@@ -372,12 +372,12 @@ static void test_cmdline_length(void)
     struct image i = good_image();
     struct machine_config config = {.ram_bytes = RAM_BYTES, .cmdline = line};
     struct machine *m = fake_machine(&fake_engine, &config);
-    CHECK_EQ(machine_load_elf(m, &i, sizeof(i), message, sizeof(message)), 0);
+    CHECK_EQ(machine_load(m, &i, sizeof(i), message, sizeof(message)), 0);
     machine_destroy(m);
     line[2047] = 'x';
     line[2048] = 0;
     m = fake_machine(&fake_engine, &config);
-    CHECK_EQ(machine_load_elf(m, &i, sizeof(i), message, sizeof(message)), -1);
+    CHECK_EQ(machine_load(m, &i, sizeof(i), message, sizeof(message)), -1);
     CHECK_STR(message, "the command line has 2048 bytes, more than 2047");
     machine_destroy(m);
 }
