@@ -61,6 +61,7 @@ PROGRAMS := $(patsubst bench/%.c,build/native/%,$(PROGRAM_SRC))
 KERNEL_PROGRAMS := $(patsubst bench/micro/%.c,build/native/user/%,$(filter bench/micro/%,$(BENCH_SRC)))
 TEST_PROGRAMS := $(patsubst tests/bantam/%.c,build/native/bantam/%,$(wildcard tests/bantam/*.c))
 ALL_PROGRAMS := $(PROGRAMS) $(KERNEL_PROGRAMS) $(TEST_PROGRAMS)
+LINUX_INITRD := build/linux/initrd
 BANTAM_IMAGES := $(patsubst build/native/%,build/images/%.elf,$(ALL_PROGRAMS))
 IMAGES := $(BENCH_IMAGES) $(TEST_IMAGES) $(BANTAM_IMAGES)
 
@@ -83,7 +84,7 @@ FUZZ_SRC := $(filter-out tests/fuzz/main.c,$(wildcard tests/fuzz/*.c))
 UNIT += $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz_%,$(FUZZ_SRC))
 TARGET ?= decode
 
-.PHONY: all setup images native bench lab bench-peers whatif paper report iso test check-cpu check-switch check-compare check-peers check-kut check-kvm-amd \
+.PHONY: all setup images native bench lab bench-peers whatif paper report iso test check-cpu check-switch check-compare check-linux check-peers check-kut check-kvm-amd \
     check-kvm-intel check-soak fuzz lint format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -239,6 +240,11 @@ $(TEST_PROGRAMS): build/native/bantam/%: build/user/tests/bantam/%.c.o $(USER_OB
 	@mkdir -p $(@D)
 	$(USER_LINK)
 
+# The first process of a Linux guest, of the same library.
+build/linux/init: build/user/guest/linux/init.c.o $(USER_OBJ)
+	@mkdir -p $(@D)
+	$(USER_LINK)
+
 # What else is in an archive stands as a prerequisite of its .S; the program itself comes first.
 build/archive/%.S: build/native/% scripts/archive.sh
 	@mkdir -p $(@D)
@@ -248,6 +254,10 @@ BROKEN := $(addprefix build/broken/,$(shell sed -n 's/^    "\([a-z_]*\)": .*/\1/
 $(BROKEN) &: build/native/micro/execwait scripts/broken_elfs.py
 	python3 scripts/broken_elfs.py $< build/broken
 build/archive/bantam/exec_broken.S build/native/bantam/exec_broken: $(BROKEN)
+
+# Its initial RAM disk: every program, where the broken files of tests/bantam lie beside them as they do here.
+$(LINUX_INITRD): build/linux/init $(ALL_PROGRAMS) $(BROKEN) scripts/initramfs.py
+	python3 scripts/initramfs.py $@ init=$< $(foreach file,$(ALL_PROGRAMS) $(BROKEN),$(file:build/%=%)=$(file))
 
 build/archive/%.S.o: build/archive/%.S
 	$(CC) -c -o $@ $<
@@ -299,6 +309,11 @@ check-compare: all ## interp and bt in step on every image, some seconds each
 check-kut: setup ## kvm-unit-tests on every engine; DIR=a built checkout
 	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE)
 	@scripts/check_kut.py $(DIR)
+
+check-linux: setup ## Debian's kernel as the guest on every engine, with the guest Unix's programs as its processes
+	@scripts/setup.sh --peers || true
+	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE) images $(LINUX_INITRD)
+	@scripts/check_linux.py
 
 check-peers: setup ## the guest Unix's tests and programs in QEMU (TCG) and Bochs
 	@scripts/setup.sh --peers
