@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A process for directly executed code, from fork until the stub takes over. It is still a copy of the monitor here,
 // and trusted; the stub unmaps all of that before anything of the guest's is mapped.
+#include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/rseq.h>
@@ -125,6 +126,14 @@ static int leave_library(void)
     return leave_rseq() | setrlimit(RLIMIT_CORE, &none) | prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
+// cpuid is a fault from here on, so that a guest program is told by the translator what there is. Were it told of the
+// host's wider vector registers it would use them, and its kernel, which knows nothing of them, would not save them. A
+// host may be unable to (SDM vol. 3, CPUID faulting; no such bit in /proc/cpuinfo).
+static void hide_cpu(void)
+{
+    syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0L);
+}
+
 _Noreturn void process_child(const struct process_child *given)
 {
     const struct process_child c = *given;
@@ -138,6 +147,7 @@ _Noreturn void process_child(const struct process_child *given)
         give_up(c.state, STEP_SIGNALS, errno);
     if (leave_library())
         give_up(c.state, STEP_THREAD, errno);
+    hide_cpu();
     __asm__ volatile("jmp *%0" : : "r"(process_stub_at(process_stub_begin)) : "memory");
     __builtin_unreachable();
 }

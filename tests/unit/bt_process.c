@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Processes for directly executed code: small programs in pages of guest RAM, each left by a system call or a fault,
 // and what the monitor then knows about them.
+#include <asm/prctl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <x86intrin.h>
 
@@ -100,6 +102,19 @@ static void check_exceptions(struct fixture *f)
     p = START(f, 0, 0xcd, 0x80);  // int 0x80
     CHECK(excepts(f, p, VEC_UD));
     CHECK_EQ(f->regs.rip, CODE);
+}
+
+// Where the host can make cpuid fault, a program is not told of the host's CPU.
+static void check_cpuid(struct fixture *f)
+{
+    if (syscall(SYS_arch_prctl, ARCH_SET_CPUID, 1L)) { // as it is: only to ask
+        SKIP("this host cannot make cpuid fault");
+        return;
+    }
+    struct process *p = START(f, 0, 0x90, 0x0f, 0xa2, SYSCALL); // nop; cpuid; syscall
+    CHECK(excepts(f, p, VEC_GP));
+    CHECK_EQ(f->regs.rip, CODE + 1);
+    CHECK_EQ(f->regs.gpr[RAX], STEP(RAX));
 }
 
 static void check_segment_bases(struct fixture *f)
@@ -378,6 +393,7 @@ int main(int argc, char **argv)
     check_syscalls(&f);
     check_faults(&f);
     check_exceptions(&f);
+    check_cpuid(&f);
     check_segment_bases(&f);
     check_vectors(&f);
     check_kick(&f);
