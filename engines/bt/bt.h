@@ -2,12 +2,14 @@
 // The translator's vCPU. Everything in engines/bt works on this one struct, which lies at BT_REGION, so that translated
 // code reaches its fields by rip-relative operands and signal handlers by a constant.
 //
-// Four worlds, two forms of translated code:
+// Five worlds, two forms of translated code:
 //   WORLD_FAST     CPL 0. Memory operands are the guest's own but for a gs prefix; rsp holds guest rsp + BT_BIAS.
 //                  Protection is the host's paging hardware: mappings made on hidden faults (map.h).
 //   WORLD_CHECKED  CPL 0 under --bt-checked, and where the fast world will not do. rsp holds the guest's rsp; every
 //                  access is looked up in the guest's page tables: in the translation cache (inline_tlb.c), or by a
 //                  callout (memory.h). rcx, r14 and r15 are in memory where no instruction needs them (park.h).
+//   WORLD_ENTRY    CPL 0, in the checked form, by page tables that have hardly more of the kernel than its way in, and
+//                  do not count for what was made from its own (flush.h).
 //   WORLD_USER     CPL 3, in the checked form; a world of its own because what may be executed differs.
 //   WORLD_COMPAT   Compatibility mode, in the checked form: 32-bit code, and what else has CS.L clear (compat.h).
 // In all, the other general registers and the arithmetic flags and DF are the guest's own, in the host's registers.
@@ -27,7 +29,7 @@
 #include "x86/decode.h"
 #include "x86/regs.h"
 
-enum world { WORLD_FAST, WORLD_CHECKED, WORLD_USER, WORLD_COMPAT, WORLDS };
+enum world { WORLD_FAST, WORLD_CHECKED, WORLD_ENTRY, WORLD_USER, WORLD_COMPAT, WORLDS };
 
 struct direct;
 struct tc;
@@ -42,6 +44,12 @@ struct bt_event {
     uint8_t type; // enum event_type
     bool has_error;
     uint32_t error;
+};
+
+// When what was made from the guest's page tables, for one world, was held against them last (flush.h).
+struct look {
+    uint64_t cr3, mode, changes; // as they were then
+    uint8_t stale;               // and what the guest has flushed since
 };
 
 // Where the guest's rcx, r14 and r15 are at the start and end of each CCF of the checked worlds: in bt->parked.
@@ -147,6 +155,9 @@ struct bt {
     bool direct_refused;            // there cannot be any processes
     struct breakpoints breakpoints; // of a debugger outside: while there are any, user code is translated
     uint64_t flushes;               // of all translations, so far
+    struct look look[WORLDS];
+    bool on_entry; // CPL 0 runs by page tables that have only its way in
+    unsigned entry_walks;
     atomic_bool poll_armed;
 
     // Loop heads and the targets of indirect branches load zeros from this page, which cannot be written: one

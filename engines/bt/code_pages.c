@@ -17,12 +17,13 @@
 #define REGION_SHIFT 21 // what one page table covers
 #define REGIONS 8u      // whose tables one look remembers
 #define HUGE_SHIFT 30   // the largest page
+#define SAMPLE 4u       // pages whose loss says that all are lost
 
 struct code_pages {
     struct code_page *page;
     uint32_t used, most; // page[used] and those behind it have never been used
     uint32_t first_free;
-    uint32_t *awake, awake_count;
+    uint32_t *awake[WORLDS], awake_count[WORLDS];
     uint32_t hash[HASH_SLOTS];
 };
 
@@ -39,8 +40,12 @@ struct code_pages *code_pages_create(uint32_t most)
         return NULL;
     p->most = most;
     p->page = reserve(most * sizeof *p->page);
-    p->awake = reserve(most * sizeof *p->awake);
-    if (!p->page || !p->awake) {
+    bool room = p->page != NULL;
+    for (unsigned world = 0; world < WORLDS; world++) {
+        p->awake[world] = reserve(most * sizeof *p->awake[world]);
+        room = room && p->awake[world];
+    }
+    if (!room) {
         code_pages_destroy(p);
         return NULL;
     }
@@ -52,8 +57,9 @@ void code_pages_destroy(struct code_pages *p)
 {
     if (p->page)
         munmap(p->page, p->most * sizeof *p->page);
-    if (p->awake)
-        munmap(p->awake, p->most * sizeof *p->awake);
+    for (unsigned world = 0; world < WORLDS; world++)
+        if (p->awake[world])
+            munmap(p->awake[world], p->most * sizeof *p->awake[world]);
     free(p);
 }
 
@@ -61,7 +67,7 @@ void code_pages_clear(struct code_pages *p)
 {
     p->used = 0;
     p->first_free = NOBODY;
-    p->awake_count = 0;
+    memset(p->awake_count, 0, sizeof p->awake_count);
     memset(p->hash, 0xff, sizeof p->hash); // NOBODY
 }
 
@@ -75,15 +81,15 @@ static uint32_t number(const struct code_pages *p, const struct code_page *page)
     return (uint32_t)(page - p->page);
 }
 
-static struct code_page *find(struct code_pages *p, uint64_t va, unsigned cpl, uint64_t frame)
+static struct code_page *find(struct code_pages *p, uint64_t va, enum world world, uint64_t frame)
 {
     for (uint32_t i = *hash_slot(p, va); i != NOBODY; i = p->page[i].hash_next)
-        if (p->page[i].va == va && p->page[i].cpl == cpl && p->page[i].frame == frame)
+        if (p->page[i].va == va && p->page[i].world == world && p->page[i].frame == frame)
             return &p->page[i];
     return NULL;
 }
 
-static struct code_page *new_page(struct code_pages *p, uint64_t va, unsigned cpl, uint64_t frame)
+static struct code_page *new_page(struct code_pages *p, uint64_t va, enum world world, uint64_t frame)
 {
     uint32_t i = p->first_free;
     if (i != NOBODY)
@@ -91,7 +97,7 @@ static struct code_page *new_page(struct code_pages *p, uint64_t va, unsigned cp
     else
         i = p->used++;
     uint32_t *slot = hash_slot(p, va);
-    p->page[i] = (struct code_page){.va = va, .frame = frame, .hash_next = *slot, .cpl = (uint8_t)cpl};
+    p->page[i] = (struct code_page){.va = va, .frame = frame, .hash_next = *slot, .world = (uint8_t)world};
     *slot = i;
     return &p->page[i];
 }
@@ -101,8 +107,8 @@ static void fall_asleep(struct code_pages *p, struct code_page *page)
     if (!page->awake)
         return;
     page->awake = false;
-    uint32_t last = p->awake[--p->awake_count];
-    p->awake[page->awake_at] = last;
+    uint32_t *awake = p->awake[page->world], last = awake[--p->awake_count[page->world]];
+    awake[page->awake_at] = last;
     p->page[last].awake_at = page->awake_at;
 }
 
@@ -111,8 +117,8 @@ static void wake(struct code_pages *p, struct code_page *page)
     if (page->awake)
         return;
     page->awake = true;
-    page->awake_at = p->awake_count;
-    p->awake[p->awake_count++] = number(p, page);
+    page->awake_at = p->awake_count[page->world]++;
+    p->awake[page->world][page->awake_at] = number(p, page);
 }
 
 void code_pages_remove(struct code_pages *p, struct code_page *page)
@@ -173,7 +179,8 @@ static bool leads_to_frame(struct bt *bt, struct regions *regions, struct code_p
     if (!peek(bt, regions, page->va, &leaf, &entry) || leaf.page.v != page->frame)
         return false;
     bool user = entry & leaf.above & PTE_U, accessed = entry & leaf.above & PTE_A;
-    if (leaf.no_execute_above || entry & PTE_NX || (page->cpl == 3 ? !user || !accessed : user && bt->cr4 & CR4_SMEP))
+    if (leaf.no_execute_above || entry & PTE_NX ||
+        (page->world >= WORLD_USER ? !user || !accessed : user && bt->cr4 & CR4_SMEP))
         return false;
     page->large = leaf.page_size > GUEST_PAGE_SIZE;
     page->global = entry & PTE_G;
@@ -181,11 +188,11 @@ static bool leads_to_frame(struct bt *bt, struct regions *regions, struct code_p
     return true;
 }
 
-struct code_page *code_pages_add(struct bt *bt, struct code_pages *p, uint64_t va, unsigned cpl, uint64_t frame)
+struct code_page *code_pages_add(struct bt *bt, struct code_pages *p, uint64_t va, enum world world, uint64_t frame)
 {
-    struct code_page *page = find(p, va, cpl, frame);
+    struct code_page *page = find(p, va, world, frame);
     if (!page)
-        page = new_page(p, va, cpl, frame);
+        page = new_page(p, va, world, frame);
     page->ccfs++;
     if (!page->awake) {
         struct regions regions = {0};
@@ -220,17 +227,29 @@ static void look(struct bt *bt, struct code_pages *p, struct regions *regions, s
 }
 
 // Downwards: the place of a page that goes is taken by one already seen.
-void code_pages_look_again(struct bt *bt, struct code_pages *p, enum code_pages_scope scope, code_page_moved *moved)
+void code_pages_look_again(struct bt *bt, struct code_pages *p, enum world world, bool all, code_page_moved *moved)
 {
     struct regions regions = {0};
-    bool all = scope == CODE_PAGES_ALL || !(bt->cr4 & CR4_PGE);
-    for (uint32_t i = p->awake_count; i-- > 0;) {
-        if (i >= p->awake_count) // a CCF on two pages has taken both away
+    all = all || !(bt->cr4 & CR4_PGE);
+    for (uint32_t i = p->awake_count[world]; i-- > 0;) {
+        if (i >= p->awake_count[world]) // a CCF on two pages has taken both away
             continue;
-        struct code_page *page = &p->page[p->awake[i]];
+        struct code_page *page = &p->page[p->awake[world][i]];
         if (all || !page->global)
             look(bt, p, &regions, page, moved);
     }
+}
+
+bool code_pages_are_lost(const struct bt *bt, const struct code_pages *p, enum world world)
+{
+    struct paging paging = {.cr3 = bt->cr3, .nxe = bt->efer & EFER_NXE};
+    struct paging_leaf leaf;
+    unsigned seen = 0, lost = 0;
+    for (uint32_t i = 0; i < p->awake_count[world]; i += p->awake_count[world] / SAMPLE + 1, seen++) {
+        uint64_t va = p->page[p->awake[world][i]].va;
+        lost += !canonical(va) || !paging_peek(bt->ram, &paging, va, &leaf) || !(*leaf.entry & PTE_P);
+    }
+    return lost > seen / 2;
 }
 
 // Of its own, so that what finds no page of code, as most do, has no table to clear.
@@ -242,12 +261,12 @@ static __attribute__((noinline)) void look_alone(struct bt *bt, struct code_page
 }
 
 // One invlpg drops a large page as a whole.
-void code_pages_invlpg(struct bt *bt, struct code_pages *p, uint64_t va, code_page_moved *moved)
+void code_pages_invlpg(struct bt *bt, struct code_pages *p, enum world world, uint64_t va, code_page_moved *moved)
 {
-    for (uint32_t i = p->awake_count; i-- > 0;) {
-        if (i >= p->awake_count)
+    for (uint32_t i = p->awake_count[world]; i-- > 0;) {
+        if (i >= p->awake_count[world])
             continue;
-        struct code_page *page = &p->page[p->awake[i]];
+        struct code_page *page = &p->page[p->awake[world][i]];
         uint64_t differs = page->va ^ va;
         if (differs < GUEST_PAGE_SIZE || (page->large && differs >> HUGE_SHIFT == 0))
             look_alone(bt, p, page, moved);

@@ -11,8 +11,8 @@ struct code_page {
     uint64_t va, frame;
     uint32_t ccfs;
     uint32_t hash_next; // also links free ones
-    uint32_t awake_at;  // in code_pages->awake, while awake
-    uint8_t cpl;        // that the code runs at: 0 or 3
+    uint32_t awake_at;  // in the list of those of its world, while awake
+    uint8_t world;      // that the code runs in
     bool large;         // lay in a large page of the guest's when last looked at
     bool global;        // by an entry with G, then
     bool awake;         // va led to frame when last looked at; else none of its CCFs may be entered
@@ -24,23 +24,20 @@ void code_pages_clear(struct code_pages *p);
 
 // One more CCF, or one less, rests on the page, which is awake from now on. There is room for `most` pages. They keep
 // their places.
-struct code_page *code_pages_add(struct bt *bt, struct code_pages *p, uint64_t va, unsigned cpl, uint64_t frame);
+struct code_page *code_pages_add(struct bt *bt, struct code_pages *p, uint64_t va, enum world world, uint64_t frame);
 void code_pages_remove(struct code_pages *p, struct code_page *page);
 
 // Does the page lead to its frame now, fetching from it at the present CPL? It is awake then. Raises what fetching
 // raises.
 bool code_pages_wake(struct bt *bt, struct code_pages *p, struct code_page *page);
 
-// Which pages that a guest flush concerns.
-enum code_pages_scope {
-    CODE_PAGES_ALL,
-    CODE_PAGES_LOCAL, // a mov to cr3 need not see that a global page has changed
-};
-
-// Calls moved() for each page that does not lead to its frame any more, of all that are awake, or of those that an
-// invlpg of va concerns. It sleeps then, and must not be entered; moved() may remove all CCFs that rest on it.
+// Calls moved() for each page that does not lead to its frame any more, of all of a world that are awake: but for
+// global pages, which a mov to cr3 need not see changed, unless all; or of those that an invlpg of va concerns. It
+// sleeps then, and must not be entered; moved() may remove all CCFs that rest on it.
 typedef void code_page_moved(struct bt *bt, struct code_page *page);
-void code_pages_look_again(struct bt *bt, struct code_pages *p, enum code_pages_scope scope, code_page_moved *moved);
-void code_pages_invlpg(struct bt *bt, struct code_pages *p, uint64_t va, code_page_moved *moved);
+void code_pages_look_again(struct bt *bt, struct code_pages *p, enum world world, bool all, code_page_moved *moved);
+void code_pages_invlpg(struct bt *bt, struct code_pages *p, enum world world, uint64_t va, code_page_moved *moved);
+// Do most of those that are awake, by a sample, lead nowhere at all? Changes nothing.
+bool code_pages_are_lost(const struct bt *bt, const struct code_pages *p, enum world world);
 
 #endif

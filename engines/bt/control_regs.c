@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Control and debug registers, and the instructions that drop translations (SDM vol. 2, MOV CR, MOV DR, INVLPG,
-// INVPCID; vol. 3, 2.5 and 4.10.4). Of PCIDs the software TLB knows (tlb.h); mappings and CCFs are looked at in either
-// case, since another address space is another one.
+// INVPCID; vol. 3, 2.5 and 4.10.4).
 #include "engines/bt/cpuid.h"
 #include "engines/bt/debug.h"
 #include "engines/bt/emulations.h"
+#include "engines/bt/flush.h"
 #include "engines/bt/vectors.h"
 
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
@@ -14,7 +14,7 @@
 static void flush(struct bt *bt)
 {
     count(bt, EV_tlb_flushes);
-    mem_flush(bt);
+    flush_all(bt);
 }
 
 // ---- MOV to control registers ----
@@ -41,7 +41,7 @@ static void write_cr3(struct bt *bt, uint64_t v)
     if (v & reserved)
         raise_error(bt, VEC_GP, 0);
     count(bt, EV_tlb_flushes);
-    mem_load_cr3(bt, v & ~CR3_NOFLUSH, v & CR3_NOFLUSH);
+    flush_load_cr3(bt, v & ~CR3_NOFLUSH, v & CR3_NOFLUSH);
 }
 
 // CR4 bits that can be set: what every x86-64 has, announced or not, and what CPUID announces. All others are reserved.
@@ -190,7 +190,13 @@ void emulate_mov_from_dr(struct bt *bt, const struct insn *in)
 static void drop_page(struct bt *bt, uint64_t va)
 {
     count(bt, EV_tlb_invlpgs);
-    mem_invlpg(bt, va);
+    flush_page(bt, va);
+}
+
+static void drop_elsewhere(struct bt *bt, uint64_t pcid)
+{
+    count(bt, EV_tlb_invlpgs);
+    flush_pcid(bt, pcid);
 }
 
 void emulate_invlpg(struct bt *bt, const struct insn *in)
@@ -219,8 +225,8 @@ void emulate_invpcid(struct bt *bt, const struct insn *in)
         (type == INVPCID_ADDRESS && !canonical(address)))
         raise_error(bt, VEC_GP, 0);
     if (type == INVPCID_ADDRESS && pcid != (bt->cr3 & CR3_PCID))
-        mem_forget_pcid(bt, pcid);
-    if (type == INVPCID_ADDRESS)
+        drop_elsewhere(bt, pcid);
+    else if (type == INVPCID_ADDRESS)
         drop_page(bt, address);
     else
         flush(bt);

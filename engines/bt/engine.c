@@ -8,6 +8,7 @@
 #include "engines/bt/contain.h"
 #include "engines/bt/debug.h"
 #include "engines/bt/direct.h"
+#include "engines/bt/flush.h"
 #include "engines/bt/map.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/region.h"
@@ -231,7 +232,7 @@ static int set_state(struct vcpu *v, const struct vcpu_state *s)
     bt_mode_changed(bt);
     tc_flush(bt);
     map_note_all(bt); // nobody told us about writes from outside
-    mem_flush(bt);
+    flush_all(bt);
     return 0;
 }
 

@@ -59,14 +59,9 @@ void map_trace_tables(struct bt *bt, uint64_t va); // those that translate va no
 // The RAM at this offset is about to get other values: what rests on them may not agree any more from the next flush
 // on.
 void map_note_write(struct bt *bt, uint64_t ram_offset, unsigned size);
-void map_note_all(struct bt *bt); // something unknown may have been written
-// The tables are those that all was looked at with; and nobody has written to them since.
-bool map_same_circumstances(const struct bt *bt);
-bool map_tables_changed(const struct bt *bt);
-uint64_t map_changes(const struct bt *bt);      // a number that is another one then
-bool map_tables_unchanged(const struct bt *bt); // both
-// Looks at the mappings that what was written may concern.
-void map_look_at_changes(struct bt *bt, struct map *m);
-void map_looked_at_all(struct bt *bt); // or at all that has changed
+void map_note_all(struct bt *bt);          // something unknown may have been written
+uint64_t map_changes(const struct bt *bt); // a number that is another one when a table has been written
+// Looks at the mappings that what was written since then may concern.
+void map_look_at_changes(struct bt *bt, struct map *m, uint64_t since);
 
 #endif

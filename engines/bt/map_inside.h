@@ -68,9 +68,8 @@ struct frames {
     uint32_t *writable;    // how often each is mapped writable
     struct table_use *use; // of those that are TRACED_TABLE
     struct map_change change[MAP_CHANGES];
-    uint64_t changes, seen;    // so far, and when all was looked at last
-    struct rules looked_under; // then
-    struct map *maps;          // of all address spaces
+    uint64_t changes; // so far
+    struct map *maps; // of all address spaces
 };
 
 struct map {

@@ -151,52 +151,20 @@ void map_note_all(struct bt *bt)
     log_everything(bt->map->frames);
 }
 
-// All that decides about translations besides the tables.
-static bool same_circumstances(const struct rules *a, const struct rules *b)
-{
-    return a->paging.cr3 == b->paging.cr3 && a->paging.wp == b->paging.wp && a->paging.nxe == b->paging.nxe &&
-           a->paging.smep == b->paging.smep && a->no_user_pages == b->no_user_pages;
-}
-
-bool map_same_circumstances(const struct bt *bt)
-{
-    struct rules rules = map_kernel_rules(bt);
-    return bt->options.trace_tables && same_circumstances(&rules, &bt->map->frames->looked_under);
-}
-
-bool map_tables_changed(const struct bt *bt)
-{
-    return bt->map->frames->changes != bt->map->frames->seen;
-}
-
 uint64_t map_changes(const struct bt *bt)
 {
     return bt->map->frames->changes;
 }
 
-bool map_tables_unchanged(const struct bt *bt)
-{
-    return map_same_circumstances(bt) && !map_tables_changed(bt);
-}
-
-void map_look_at_changes(struct bt *bt, struct map *m)
+void map_look_at_changes(struct bt *bt, struct map *m, uint64_t since)
 {
     const struct frames *f = m->frames;
-    if (f->changes - f->seen > MAP_CHANGES) {
+    if (f->changes - since > MAP_CHANGES) {
         map_revalidate(bt, m);
         return;
     }
-    for (uint64_t i = f->seen; i < f->changes; i++) {
+    for (uint64_t i = since; i < f->changes; i++) {
         const struct map_change *c = &f->change[i % MAP_CHANGES];
         map_look_at_range(bt, m, c->va, c->size);
     }
-}
-
-void map_looked_at_all(struct bt *bt)
-{
-    struct frames *f = bt->map->frames;
-    if (!bt->options.trace_tables)
-        return;
-    f->seen = f->changes;
-    f->looked_under = map_kernel_rules(bt);
 }

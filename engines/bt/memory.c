@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "engines/bt/debug.h"
-#include "engines/bt/direct.h"
+#include "engines/bt/flush.h"
 #include "engines/bt/map.h"
 #include "engines/bt/segment.h"
 #include "engines/bt/tc.h"
@@ -55,6 +55,8 @@ static bool walk(struct bt *bt, enum tlb_mode mode, uint64_t va, uint32_t access
     struct paging paging = paging_of(bt, mode);
     struct translation t;
     count(bt, EV_tlb_misses);
+    if (bt->world == WORLD_ENTRY)
+        flush_note_walk(bt);
     if (!paging_walk(bt->ram, &paging, va, access | (mode == TLB_USER ? PF_USER : 0), &t, error))
         return false;
     uint8_t *page = ram_at(bt->ram, t.page, GUEST_PAGE_SIZE);
@@ -436,114 +438,6 @@ gpa_t mem_fetch(struct bt *bt, uint64_t va)
         return gpa(offset < RAM_HOLE_START ? offset : offset + (RAM_HOLE_END - RAM_HOLE_START));
     }
     return translate(bt, mode_of(bt), va, PF_FETCH, false).at;
-}
-
-// ---- Flushes ----
-
-// Is there anything in the 2 MiB at 0xffff810000000000, of which the TLB has some (layout.h)?
-static bool maps_lowest(const struct bt *bt)
-{
-    uint64_t entry = bt->cr3;
-    static const unsigned index[] = {258, 0, 0};
-    for (unsigned i = 0; i < 3; i++) {
-        const uint64_t *at = (const uint64_t *)ram_at(bt->ram, gpa((entry & PTE_ADDR) + index[i] * 8), 8);
-        if (!at || !(*at & PTE_P))
-            return false;
-        entry = *at;
-        if (i && (entry & PTE_PS))
-            return true;
-    }
-    return true;
-}
-
-// While the guest maps something where the fast world has the monitor (layout.h; one entry of the top level covers the
-// greater part of it), its kernel runs in the checked world.
-static void leave_monitor_alone(struct bt *bt)
-{
-    const uint64_t *entry = (const uint64_t *)ram_at(bt->ram, gpa((bt->cr3 & PTE_ADDR) + 8), 8);
-    bool meets = (entry && (*entry & PTE_P)) || maps_lowest(bt);
-    if (meets == bt->meets_monitor)
-        return;
-    bt->meets_monitor = meets;
-    bt_mode_changed(bt);
-}
-
-void mem_flush(struct bt *bt)
-{
-    bt->flushes++;
-    leave_monitor_alone(bt);
-    tlb_flush(bt->tlb);
-    if (map_tables_unchanged(bt))
-        return;
-    map_revalidate(bt, bt->map);
-    map_looked_at_all(bt);
-    tc_revalidate(bt);
-}
-
-// The TLB behind a mov to cr3. keep: nothing of the PCID is to be flushed.
-static void load_tlb(struct bt *bt, uint64_t old, bool keep)
-{
-    struct tlb *tlb = bt->tlb;
-    bool trace = bt->options.trace_tables, pcids = bt->cr4 & CR4_PCIDE;
-    uint64_t changes = trace ? map_changes(bt) : 0;
-    if (old == bt->cr3) {
-        if (!keep && (!trace || tlb->unsure || map_tables_changed(bt)))
-            tlb_flush_local(tlb);
-    } else if (trace || pcids) {
-        tlb_park(tlb, old, changes);
-        if (trace || keep)
-            tlb_unpark(tlb, bt->cr3, keep, changes);
-    } else {
-        tlb_flush_local(tlb);
-    }
-    if (pcids && !keep)
-        tlb_forget_pcid(tlb, bt->cr3 & CR3_PCID);
-}
-
-// Under mmu=trace: what has been written to tables since all was looked at. False: nothing.
-static bool look_at_changes(struct bt *bt)
-{
-    if (!bt->options.trace_tables || !map_tables_changed(bt))
-        return false;
-    tlb_flush_loaded(bt->tlb);
-    map_look_at_changes(bt, bt->map);
-    tc_revalidate(bt);
-    return true;
-}
-
-void mem_load_cr3(struct bt *bt, uint64_t cr3, bool keep)
-{
-    uint64_t old = bt->cr3;
-    bt->cr3 = cr3;
-    leave_monitor_alone(bt);
-    bool looked = look_at_changes(bt);
-    bt->flushes += !keep || looked; // processes' mappings rest on no traces
-    load_tlb(bt, old, keep);
-    if (!map_same_circumstances(bt)) { // other tables, or no traces
-        map_revalidate_local(bt, bt->map);
-        if (!looked)
-            tc_revalidate_local(bt);
-    }
-    map_looked_at_all(bt);
-}
-
-void mem_forget_pcid(struct bt *bt, uint64_t pcid)
-{
-    bt->flushes++;
-    tlb_forget_pcid(bt->tlb, pcid);
-}
-
-void mem_invlpg(struct bt *bt, uint64_t va)
-{
-    if (!canonical(va)) // SDM vol. 2, INVLPG: nothing is done then
-        return;
-    leave_monitor_alone(bt);
-    direct_invlpg(bt, va);
-    tlb_invlpg(bt->tlb, va);
-    if (map_tables_unchanged(bt))
-        return;
-    map_invlpg(bt, bt->map, va);
-    tc_invlpg(bt, va);
 }
 
 // ---- Addresses ----

@@ -53,14 +53,6 @@ void mem_commit(struct bt *bt);
 // Before the guest goes on in translated code.
 void mem_begin_world(struct bt *bt);
 
-// The guest flushed: everything, or one page. Both tell map.h and tc.h too: this is the one entry for system.c.
-void mem_flush(struct bt *bt);
-void mem_invlpg(struct bt *bt, uint64_t va);
-// mov to cr3. keep: with CR3_NOFLUSH, which cr3 is without; what is of the PCID may go on being used. Else what is
-// neither of global pages nor of other PCIDs is flushed.
-void mem_load_cr3(struct bt *bt, uint64_t cr3, bool keep);
-void mem_forget_pcid(struct bt *bt, uint64_t pcid); // that is not loaded
-
 // Linear address of a memory operand: segment base included, and outside 64-bit mode what its limit and type raise.
 uint64_t effective_address64(const struct bt *bt, const struct insn *in, const struct x86_operand *o); // raises nothing
 uint64_t effective_address(struct bt *bt, const struct insn *in, const struct x86_operand *o);

@@ -4,6 +4,7 @@
 
 #include "engines/bt/cpuid.h"
 #include "engines/bt/emulations.h"
+#include "engines/bt/flush.h"
 #include "engines/bt/tc.h"
 
 #define MISC_ENABLE_FAST_STRINGS 1ull
@@ -106,7 +107,7 @@ static bool write_efer(struct bt *bt, uint64_t v)
     bt->efer = (v & ~(uint64_t)EFER_LMA) | (bt->efer & EFER_LMA);
     if (changed & EFER_NXE) {
         count(bt, EV_tlb_flushes);
-        mem_flush(bt);
+        flush_all(bt);
         bt_mode_changed(bt);
     }
     return true;

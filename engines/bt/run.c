@@ -11,6 +11,7 @@
 #include "engines/bt/debug.h"
 #include "engines/bt/deliver.h"
 #include "engines/bt/direct.h"
+#include "engines/bt/flush.h"
 #include "engines/bt/kinds.h"
 #include "engines/bt/map.h"
 #include "engines/bt/memory.h"
@@ -77,7 +78,7 @@ static enum world world_of(const struct bt *bt)
         return WORLD_COMPAT;
     if (bt->cpl == 3)
         return WORLD_USER;
-    return bt->options.checked || bt->meets_monitor || bt->break_data ? WORLD_CHECKED : WORLD_FAST;
+    return bt->on_entry ? WORLD_ENTRY : flush_kernel_world(bt);
 }
 
 void bt_mode_changed(struct bt *bt)
@@ -89,6 +90,7 @@ void bt_mode_changed(struct bt *bt)
         tlb_forget_stack();
         bt->stack_world = bt->world;
     }
+    flush_look(bt);
     if (bt->direct)
         direct_mode_changed(bt, before);
 }
@@ -339,6 +341,7 @@ static enum vcpu_exit between(struct bt *bt)
     if (bt->exit != VCPU_CONTINUE)
         return take_exit(bt);
     calm_down(bt);
+    flush_settle(bt);
     if (atomic_exchange(&bt->kicked, false))
         return leave_for_host(bt, VCPU_EXIT_KICK, EV_exit_host);
     if (bt->budget && bt->retired >= bt->budget)

@@ -112,11 +112,12 @@ uint8_t *tc_enter_single(struct bt *bt);
 // RAM at [offset, offset + size) within one page is about to be written by C code: drop what was made from it.
 void tc_invalidate(struct bt *bt, uint64_t ram_offset, unsigned size);
 bool tc_page_has_code(const struct tc *tc, uint64_t ram_offset);
-// The guest flushed translations: nothing leads any more to what no longer lies where it did. The second is for a mov
-// to cr3, which need not look at global pages.
-void tc_revalidate(struct bt *bt);
-void tc_revalidate_local(struct bt *bt);
-void tc_invlpg(struct bt *bt, uint64_t va);
+// Nothing of this world leads any more to what no longer lies where it did, by the page tables that are loaded. all:
+// global pages are looked at, too.
+void tc_revalidate(struct bt *bt, enum world world, bool all);
+void tc_invlpg(struct bt *bt, enum world world, uint64_t va);
+// Do the tables have nothing at most addresses that the world's code is from? Changes nothing.
+bool tc_is_lost(const struct bt *bt, enum world world);
 void tc_flush(struct bt *bt);
 
 // ---- For the translator (translate.c) ----

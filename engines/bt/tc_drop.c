@@ -23,18 +23,13 @@ static struct ccf **next_on_page(struct ccf *ccf, uint64_t page)
     return &ccf->page_next[(ccf->gpa & GUEST_PAGE_MASK) == page ? 0 : 1];
 }
 
-static unsigned cpl_of(const struct ccf *ccf)
-{
-    return ccf->world >= WORLD_USER ? 3 : 0;
-}
-
 static void rest_on_pages(struct bt *bt, struct ccf *ccf)
 {
     struct code_pages *pages = bt->tc->code_pages;
     uint64_t va = ccf->rip & GUEST_PAGE_MASK;
-    ccf->on[0] = code_pages_add(bt, pages, va, cpl_of(ccf), ccf->gpa & GUEST_PAGE_MASK);
+    ccf->on[0] = code_pages_add(bt, pages, va, ccf->world, ccf->gpa & GUEST_PAGE_MASK);
     if (ccf->second_page != NO_PAGE)
-        ccf->on[1] = code_pages_add(bt, pages, va + GUEST_PAGE_SIZE, cpl_of(ccf), ccf->second_page);
+        ccf->on[1] = code_pages_add(bt, pages, va + GUEST_PAGE_SIZE, ccf->world, ccf->second_page);
 }
 
 void tc_enlist(struct bt *bt, struct ccf *ccf)
@@ -223,7 +218,7 @@ static void page_moved(struct bt *bt, struct code_page *page)
 {
     struct tc *tc = bt->tc;
     uint64_t index;
-    bool user = page->cpl == 3;
+    bool user = page->world >= WORLD_USER;
     const struct code_page *gone = page;           // with its last CCF
     if (!tc_page_index(bt, page->frame, &index)) { // not RAM: there is no list of it
         for (uint32_t i = 0; i < tc->ccf_count; i++)
@@ -240,17 +235,17 @@ static void page_moved(struct bt *bt, struct code_page *page)
     }
 }
 
-void tc_revalidate(struct bt *bt)
+void tc_revalidate(struct bt *bt, enum world world, bool all)
 {
-    code_pages_look_again(bt, bt->tc->code_pages, CODE_PAGES_ALL, page_moved);
+    code_pages_look_again(bt, bt->tc->code_pages, world, all, page_moved);
 }
 
-void tc_revalidate_local(struct bt *bt)
+void tc_invlpg(struct bt *bt, enum world world, uint64_t va)
 {
-    code_pages_look_again(bt, bt->tc->code_pages, CODE_PAGES_LOCAL, page_moved);
+    code_pages_invlpg(bt, bt->tc->code_pages, world, va, page_moved);
 }
 
-void tc_invlpg(struct bt *bt, uint64_t va)
+bool tc_is_lost(const struct bt *bt, enum world world)
 {
-    code_pages_invlpg(bt, bt->tc->code_pages, va, page_moved);
+    return code_pages_are_lost(bt, bt->tc->code_pages, world);
 }

@@ -71,6 +71,7 @@ struct tlb {
     uint64_t large_filter;                // by 2 MiB region, hashed: a page of a larger guest mapping may be here
     uint64_t huge_filter;                 // the same by GiB, for mappings of more than 2 MiB
     bool unsure;                          // entries came back although page tables had changed (tlb_unpark)
+    uint64_t seen;                        // map_changes() when all that is here was true
     uint64_t clock;
     struct tlb_context *context; // TLB_CONTEXTS
 

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "engines/bt/bt.h"
+#include "engines/bt/flush.h"
 #include "engines/bt/memory.h"
 #include "engines/bt/tc.h"
 #include "engines/bt/vectors.h"
@@ -160,10 +161,10 @@ static inline void bt_set_window(struct system *s, const struct way *w)
     bool was = (sys_get(s, SYS_PT + (WINDOW >> 12 & 511) * 8) & PTE_ADDR) == SYS_DEVICE;
     if (was != w->device) {
         sys_map_window(s, w->device);
-        mem_flush(bt);
+        flush_all(bt);
     }
     for (unsigned page = 0; page < 3 && w->cold; page++)
-        mem_invlpg(bt, WINDOW + page * PAGE);
+        flush_page(bt, WINDOW + page * PAGE);
 }
 
 static inline void bt_prepare(struct system *s, const struct test_case *t, const struct way *w)

@@ -277,15 +277,13 @@ static void entries_that_come_back(void)
     bt_tables_stop(&f);
 }
 
-// mmu=trace: a write to a table that a mapping rests on is seen; without one, a flush has nothing to do.
+// mmu=trace: a write to a table that a mapping rests on is seen, and counted.
 static void traced_tables(void)
 {
     struct bt_tables f;
     set_up(&f);
     *cell(&f, PT, 1) = PT | RIGHTS | PTE_A | PTE_D; // the guest sees its own table at PAGE
     CHECK_EQ(store(PAGE + 511 * 8, 0), MAP_DONE);   // vtlb: nobody looks
-    map_looked_at_all(f.bt);
-    CHECK(!map_tables_unchanged(f.bt));
 
     f.bt->options.trace_tables = true;
     CHECK_EQ(peek(0), 1);
@@ -293,33 +291,27 @@ static void traced_tables(void)
           map_is_traced(f.bt->map, PT));
     CHECK(!map_is_traced(f.bt->map, FRAMES));
     CHECK_EQ(store(PAGE + 511 * 8, 0), MAP_CHECKED);
-    CHECK(!map_tables_unchanged(f.bt)); // nothing has been looked at yet
-    map_revalidate(f.bt, f.bt->map);
-    map_looked_at_all(f.bt);
-    CHECK(map_tables_unchanged(f.bt));
+    uint64_t seen = map_changes(f.bt);
+    CHECK(seen != 0); // nothing has been looked at yet
     map_note_write(f.bt, FRAMES, 8);
-    CHECK(map_tables_unchanged(f.bt));
-    f.bt->cr3 = PD;
-    CHECK(!map_same_circumstances(f.bt) && !map_tables_unchanged(f.bt));
-    f.bt->cr3 = PML4;
-    CHECK(map_tables_unchanged(f.bt));
+    CHECK_EQ(map_changes(f.bt), seen);
     map_note_write(f.bt, PT + 8, 8);
-    CHECK(!map_tables_unchanged(f.bt) && map_same_circumstances(f.bt));
+    CHECK(map_changes(f.bt) != seen);
 
     *cell(&f, PD, 0) = PT_SHARED | RIGHTS; // an entry, of a table that stays one
     map_note_write(f.bt, PD, 8);
-    map_look_at_changes(f.bt, f.bt->map);
-    map_looked_at_all(f.bt);
+    map_look_at_changes(f.bt, f.bt->map, seen);
     CHECK(peek(0) != 1); // it has gone
     CHECK(map_is_traced(f.bt->map, PD));
     *cell(&f, PT_SHARED, 1) = PT | RIGHTS;
     CHECK_EQ(store(PAGE + 511 * 8, 0), MAP_CHECKED); // nobody has said that PT is none any more
     CHECK(map_is_traced(f.bt->map, PT_SHARED));
+    seen = map_changes(f.bt);
     map_note_write(f.bt, PT, 4096); // written as a whole
-    CHECK(map_is_traced(f.bt->map, PT) && map_tables_changed(f.bt));
-    map_looked_at_all(f.bt);
+    CHECK(map_is_traced(f.bt->map, PT) && map_changes(f.bt) != seen);
+    seen = map_changes(f.bt);
     map_note_write(f.bt, PT, 8);
-    CHECK(!map_tables_changed(f.bt));  // nothing rests on it now
+    CHECK_EQ(map_changes(f.bt), seen); // nothing rests on it now
     for (unsigned i = 0; i < 251; i++) // again and again, and nobody looks at it
         map_note_write(f.bt, PT_SHARED + 100 * 8, 8);
     CHECK(!map_is_traced(f.bt->map, PT_SHARED));
@@ -328,7 +320,7 @@ static void traced_tables(void)
     map_note_write(f.bt, PD, 8); // no kernel's table
     CHECK(!map_is_traced(f.bt->map, PD));
     f.bt->cpl = 0;
-    map_look_at_changes(f.bt, f.bt->map); // it was one after all
+    map_look_at_changes(f.bt, f.bt->map, seen); // it was one after all
     CHECK(map_is_traced(f.bt->map, PD));
     bt_tables_stop(&f);
 }

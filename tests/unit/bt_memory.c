@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Guest memory as the binary translator's C code sees it: the TLB's life, faults, rights, pages, devices, and the
 // checked form of operands.
+#include "engines/bt/flush.h"
 #include "engines/bt/memory.h"
 
 #include <setjmp.h>
@@ -186,7 +187,7 @@ static void privileges(void)
 
     f.bt->cpl = 0;
     f.bt->cr4 = CR4_SMAP;
-    mem_flush(f.bt); // as mov to cr4 does
+    flush_all(f.bt); // as mov to cr4 does
     CHECK_EQ(FAULT(&f, load(&f, PAGE, 8)), PF(PF_PRESENT));
     f.bt->rflags = FLAG_AC;
     CHECK_EQ(FAULT(&f, load(&f, PAGE, 8)), 0);
@@ -227,22 +228,22 @@ static void flushes(void)
     *cell(&f, PT, 0) = (FRAMES + 10 * PAGE) | RIGHTS;
     *cell(&f, PT, 1) = (FRAMES + 11 * PAGE) | RIGHTS;
     CHECK_EQ(load(&f, 0, 8), 1);
-    mem_invlpg(f.bt, 5);
+    flush_page(f.bt, 5);
     CHECK_EQ(load(&f, 0, 8), 54);
     CHECK_EQ(load(&f, PAGE, 8), 2);
-    mem_flush(f.bt);
+    flush_all(f.bt);
     CHECK_EQ(load(&f, PAGE, 8), 53);
 
     for (unsigned i = 0; i < 500; i++) // more than are remembered
         mem_write(f.bt, LARGE_VA + i * PAGE, 8, i, false);
     *cell(&f, PD, 1) = FRAMES | RIGHTS | PTE_PS;
     CHECK_EQ(load(&f, LARGE_VA + 400 * PAGE, 8), 400);
-    mem_invlpg(f.bt, LARGE_VA); // one address of a large page: all of it
+    flush_page(f.bt, LARGE_VA); // one address of a large page: all of it
     CHECK_EQ(load(&f, LARGE_VA + 10 * PAGE, 8), 54);
     for (unsigned i = 0; i < 500; i++)
         (void)load(&f, LARGE_VA + i * PAGE, 8);
     *cell(&f, PD, 1) = 0;
-    mem_flush(f.bt);
+    flush_all(f.bt);
     for (unsigned i = 0; i < 500; i++)
         CHECK_EQ(FAULT(&f, load(&f, LARGE_VA + i * PAGE, 8)), PF(0));
     tear_down(&f);

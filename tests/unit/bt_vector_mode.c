@@ -333,7 +333,7 @@ static void check_mask_of_zeros(struct system *s, struct system *interp, enum wo
         bt_set_window(s, &way);
         for (unsigned side = 0; side < 2; side++)
             *window_entry(sides[side], 0) &= ~(uint64_t)PTE_D, *window_entry(sides[side], 1) &= ~(uint64_t)PTE_D;
-        mem_flush(s->vcpu.engine_data);
+        flush_all(s->vcpu.engine_data);
         bt_prepare(s, &t, &way);
         begin(s, &t, &way);
         set_mode(s->vcpu.engine_data, &all);
