@@ -18,7 +18,7 @@ PAPER_TIMES = "the paper's columns, from its seconds or requests a second"
 OF_BLOCK = {
     "kinds": {}, "claims": {},  # of claims each figure has its kind beside it
     "samples": {}, "scope": {}, "engines": {}, "process-scope": {}, "boot-scope": {}, "peers-scope": {},
-    "ablation-scope": {}, "ablation-legend": {}, "exits-scope": {},
+    "linux-scope": {}, "ablation-scope": {}, "ablation-legend": {}, "exits-scope": {},
     "nano": {"measured": f"the engines' columns, {TSC}", "published": P4},
     "nano-picture": {"measured": "bars of engines here", "published": "bars of 2006"},
     "nano-cold": {"measured": "TSC cycles: the first pass of one iteration, and the warm median"},
@@ -56,6 +56,11 @@ OF_BLOCK = {
     "figure5-picture": {"modelled": "bars of here, count times cost, within a measured whole", "published": "bars of 2006"},
     "boot": {"measured": "ms, by the host's clock"},
     "boot-events": {"counted": "events of a boot, median"},
+    "linux-boot": {"measured": "seconds from starting the program to the first line of the guest's first process, by the host's clock"},
+    "linux-picture": {"measured": "ratio of two medians", "published": PAPER_TIMES},
+    "linux-ratios": {"measured": "ratio of two medians", "published": PAPER_TIMES},
+    "linux-process": {"measured": TSC},
+    "linux-events": {"counted": "events of one iteration, median"},
     "exit-costs": {"published": "cycles of the processor named"},
     "exits-nano": {"counted": "exits of one iteration, on emulated silicon", "published": P4},
     "exits-process": {"counted": "exits of one iteration, on emulated silicon"},

@@ -19,6 +19,7 @@ import figure5
 import figures
 import kinds
 import learned
+import linux
 import model_blocks
 import peers_table
 import plot
@@ -112,6 +113,14 @@ EXITS_BLOCKS = {
     "exits-scope": last(exits.scope),
 }
 TRANSLATION_BLOCKS = {"translation": last(translation.table), "translation-kinds": last(translation.kinds_table)}
+LINUX_BLOCKS = {
+    "linux-boot": last(linux.boot_table),
+    "linux-picture": picture("process", "The guest Unix's programs on Debian's kernel as the guest, against the host's own Linux"),
+    "linux-ratios": last(process.ratios_table),
+    "linux-process": last(process.costs_table),
+    "linux-events": last(process.events_table),
+    "linux-scope": last(linux.scope),
+}
 PEERS_BLOCKS = {
     "peers": last(peers_table.kernels_table),
     "peers-scope": last(peers_table.scope),
@@ -121,7 +130,7 @@ PEERS_BLOCKS = {
     "forkwait-picture": picture("forkwait", "forkwait against native: the paper's two machines, and here"),
 }
 OF_KIND = {"peers": PEERS_BLOCKS, "translation": TRANSLATION_BLOCKS, "process": PROCESS_BLOCKS, "boot": BOOT_BLOCKS,
-           "exits": EXITS_BLOCKS, "fork_counts": model_blocks.FORK_BLOCKS}
+           "exits": EXITS_BLOCKS, "fork_counts": model_blocks.FORK_BLOCKS, "linux": LINUX_BLOCKS}
 BLOCKS = {**FREE_BLOCKS, **BENCH_BLOCKS, **ABLATION_BLOCKS, **{name: b for blocks in OF_KIND.values() for name, b in blocks.items()}}
 
 

@@ -43,6 +43,7 @@ if [ $quick = 1 ]; then
     step build/ringside bench --quick --runs=1 --engines="$ablated" --out="$base-ablation.jsonl" "${kernels[@]}"
     step scripts/boot.py --quick --out="$base-boot.jsonl"
     step scripts/peers.py --quick --reps=1 --out="$base-peers.jsonl"
+    step scripts/linux.py --quick --out="$base-linux.jsonl"
     step scripts/translation.py --runs=1 --out="$base-translation.jsonl"
     for file in "$base"*.jsonl; do step scripts/plot.py "$file"; done
     echo "publish: $((SECONDS - started)) s; the tables: scripts/table.py, process.py, figure5.py with $base*.jsonl" >&2
@@ -52,6 +53,7 @@ else
     step build/ringside bench --runs=3 --engines="$ablated" --out="$base-ablation.jsonl" "${kernels[@]}"
     step scripts/boot.py --out="$base-boot.jsonl"
     step scripts/peers.py --rounds=1 --out="$base-peers.jsonl"
+    step scripts/linux.py --out="$base-linux.jsonl"
     step scripts/translation.py --runs=3 --out="$base-translation.jsonl"
     status=0
     scripts/paper.py "$base"*.jsonl || status=$? # its last lines are the sentences that this run does not bear
