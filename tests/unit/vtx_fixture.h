@@ -282,4 +282,19 @@ static inline bool ended_in_vector(struct fixture *f, uint64_t vector)
     return f->count && saw(last, PORT_DEBUG_EXIT, 4, true, vector);
 }
 
+// The iret that ends an NMI's handler: NMIs are let in again (SDM vol. 3, 6.7.1). Bochs' CPU (2.7) does not unblock
+// them at a VM entry whose state says that they are not blocked, so that a handler without its end would keep them from
+// the next vCPU.
+GUEST(code_iret, "iretq\n code_iret_to: out %al, $0xf4");
+extern const uint8_t code_iret_to[];
+static inline void end_nmi(struct fixture *f)
+{
+    struct vcpu_state s = state_of(f);
+    memcpy(ram_at(&f->ram, gpa(DATA_ADDR), 8), code_iret, (size_t)(code_iret_end - code_iret));
+    put64(f, s.gpr[RSP], DATA_ADDR + (uint64_t)(code_iret_to - code_iret));
+    s.rip = DATA_ADDR;
+    CHECK(s.nmi_masked && engine_vtx.set_state(&f->v, &s) == 0);
+    CHECK(run(f) == VCPU_EXIT_POWER && !state_of(f).nmi_masked);
+}
+
 #endif

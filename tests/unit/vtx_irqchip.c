@@ -219,6 +219,7 @@ static void test_hlt_deaf(void)
     engine_vtx.inject_nmi(&f->v);
     CHECK(run(f) == VCPU_EXIT_POWER && ended_in_vector(f, VEC_NMI));
     CHECK_EQ(interrupted_at(f), CODE_ADDR + 2);
+    end_nmi(f);
     fixture_free(f);
 }
 
