@@ -207,11 +207,13 @@ def known_limits(backend):
 
 
 def limit_of(name, line, limits):
-    """Which of the limits a failure of an image is: a check, all of them, or for `*` the guest's panic; None: none."""
+    """Which of the limits a failure of an image is: a check, all of them, for `*` the guest's panic, or for `hang` that it
+    did not end; None: none."""
     image = name.split("/")[-1]
     check = line.removeprefix("check ").split(" (got ")[0].split(" (line ")[0]  # what changes with every build
     asked = [(image, "*" if line.startswith("panic: ") else check)]
     asked += [(image, "all")] if line.startswith("check ") else []
+    asked += [(image, "hang")] if " did not end within " in line else []
     return next((key for key in asked if key in limits), None)
 
 

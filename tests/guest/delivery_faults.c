@@ -2,20 +2,15 @@
 // What an event's delivery reads and writes may fault as any access: gate, code segment's descriptor, TSS and stack, by
 // CPL 0's rights whoever executes int n (SDM vol. 3, 4.6, "implicit supervisor accesses", 6.13 and 6.14). The first
 // instruction of a fault's handler finds all as it was before.
-#include "tests/guest/access.h"
-#include "tests/guest/descriptors.h"
-#include "tests/guest/feature.h"
+#include "tests/guest/delivery.h"
 #include "tests/guest/judge.h"
 
 IMAGE("delivery_faults");
 
 #define TABLES TEST_VA // two pages each: IDT, GDT, TSS; what the library needs of them is in the first one
-#define IDT_SECOND (TABLES + PAGE)
 #define GDT_SECOND (TABLES + 3 * PAGE)
 #define TSS_SECOND (TABLES + 5 * PAGE)
 #define STACK (TABLES + 7 * PAGE) // a page for a stack, alone
-#define EXCEPTIONS 32             // gates of the first page
-#define VECTOR (EXCEPTIONS + 16)
 #define TYPE_TSS 9
 #define IST 3
 #define SELECTOR 0 // OWN_SELECTOR of the entry that lies in the second page
@@ -24,59 +19,11 @@ static uint64_t *own_gdt_at;
 static struct tss *own_tss;
 static struct gate *own_gate;
 
-static volatile unsigned taken;
-static void on_vector(struct trap_frame *frame)
-{
-    (void)frame;
-    taken++;
-}
-
-static void interrupt(void *arg)
-{
-    (void)arg;
-    __asm__ volatile("int %0" : : "i"(VECTOR) : "memory");
-}
-
-static USER_CODE uint64_t user_interrupt_code(void *arg)
-{
-    __asm__ volatile("int %0" : : "i"(VECTOR) : "memory");
-    return (uint64_t)arg;
-}
-
-static void user_interrupt(void *arg)
-{
-    run_user(user_interrupt_code, arg);
-}
-
-// The same from both privileges. cr2 to 8 bytes: how many of a descriptor's are written to mark it is not said.
-static bool gives(int vector, uint64_t error, uint64_t cr2)
-{
-    struct caught k = catch_fault(interrupt, NULL), u = catch_fault(user_interrupt, NULL);
-    unsigned count = taken;
-    taken = 0;
-    bool same = k.vector == vector && u.vector == vector && k.error == error && u.error == error;
-    bool rips = *(uint8_t *)k.rip == 0xcd && u.rip != k.rip;
-    return same && rips && (vector != VEC_PF || (((k.cr2 | u.cr2) & ~7ull) == cr2)) && !count;
-}
-
-static bool works(void)
-{
-    struct caught k = catch_fault(interrupt, NULL), u = catch_fault(user_interrupt, NULL);
-    unsigned count = taken;
-    taken = 0;
-    return k.vector == -1 && u.vector == -1 && count == 2;
-}
-
 static void set_up(void)
 {
     for (unsigned i = 0; i < 8; i++)
         map_page(TABLES + i * PAGE, phys_of(page_alloc()), PTE_P | PTE_W);
-    trap_set(VECTOR, on_vector);
-    struct gate *idt = (struct gate *)(IDT_SECOND - EXCEPTIONS * sizeof(struct gate));
-    for (unsigned i = 0; i <= VECTOR; i++)
-        idt[i] = guest.idt[i];
-    own_gate = &idt[VECTOR];
-    own_gate->attributes |= 3 << 13; // DPL 3
+    own_gate = own_idt(TABLES);
     own_gdt_at = (uint64_t *)(GDT_SECOND - OWN_SELECTOR(SELECTOR));
     own_gdt(own_gdt_at);
     own_gdt_at[OWN_SELECTOR(SELECTOR) / 8] = CODE64_DESCRIPTOR(0);
@@ -86,8 +33,6 @@ static void set_up(void)
     own_gdt_at[TSS_SELECTOR / 8] = D_LIMIT(sizeof(struct tss) - 1) | D_BASE(base) | D_TYPE(TYPE_TSS) | D_P;
     own_gdt_at[TSS_SELECTOR / 8 + 1] = base >> 32;
     __asm__ volatile("ltr %w0" : : "r"(TSS_SELECTOR));
-    struct table_pointer pointer = {(VECTOR + 1) * sizeof(struct gate) - 1, (uint64_t)idt};
-    __asm__ volatile("lidt %0" : : "m"(pointer));
 }
 
 static void gate_page(void)
@@ -102,15 +47,6 @@ static void gate_page(void)
     own_gate->attributes = (uint16_t)((good.attributes & ~0x1f00u) | 5u << 8); // a task gate, of which there are none
     CHECK_NOT_QEMU(gives(VEC_GP, VECTOR * 8 + 2, 0));
     *own_gate = good;
-    if (HAS_SMAP) { // an implicit access: AC does not help it
-        change_bits(at, 1, 0, PTE_U);
-        write_cr4(read_cr4() | CR4_SMAP);
-        write_flags(FLAG_AC);
-        CHECK_NOT_QEMU(gives(VEC_PF, PF_PRESENT, (uint64_t)own_gate));
-        write_flags(0);
-        write_cr4(read_cr4() & ~CR4_SMAP);
-        change_bits(at, 1, PTE_U, 0);
-    }
 }
 
 static void code_page(void)

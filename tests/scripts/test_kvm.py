@@ -233,7 +233,10 @@ def judging():
     hung = kvm_matrix.record_of(kvm_machine.Result("test/x", None, "", "nothing for 9 s", 9), "key")
     intel = kvm_machine.MACHINES["intel"]
     check("what hung is a failure", kvm_matrix.judged(hung, intel, {}) == ("FAIL", ["the machine hung: nothing for 9 s"]))
-    check("or a known limit", kvm_matrix.judged(hung, intel, {("x", "hang"): "emu: known"}) == ("limit", ["emu: known"]))
+    known = {("x", "hang"): "emu: known"}
+    check("or a known limit", kvm_matrix.judged(hung, intel, known) == ("limit", ["emu: known"]))
+    check("also where the engine's own time limit came first",
+          judged(checks=[], status=5, reason="the guest did not end within 7 s (--timeout)", limits=known) == ("limit", ["emu: known"]))
     crashed = kvm_matrix.record_of(kvm_machine.Result("test/x", 139, "", "", 9), "key")
     check("a crash is a failure", kvm_matrix.judged(crashed, intel, {}) == ("FAIL", ["exit status 139: no JSON"]))
     whole = record()
