@@ -20,7 +20,7 @@ import test
 
 UNIT_TESTS = {"unit/vtx": "vtx", "unit/vtx_irqchip": "vtx_irqchip", "unit/move": "move vtx"}
 # A guest that moves between engines in mid-run: image, engines, command line.
-SWITCHED = [("micro/forkwait", "interp,vtx", "reps=1 cycles=1000000"), ("bantam/fork", "interp,vtx", ""),
+SWITCHED = [("micro/forkwait", "interp,vtx", "reps=1 cycles=4000000"), ("bantam/fork", "interp,vtx", ""),
             ("bantam/signals", "vtx,interp", ""), ("bantam/preempt", "interp,vtx", ""),
             ("test/preempt", "interp,vtx", ""), ("test/apic", "interp,vtx", ""), ("test/pit", "vtx,interp", "")]
 PROGRAMS = ["build/ringside", "build/tests/vtx", "build/tests/vtx_irqchip", "build/tests/move"]
