@@ -138,9 +138,9 @@ void code_pages_remove(struct code_pages *p, struct code_page *page)
 
 // Pages of code lie side by side, so one look at the upper levels serves many.
 struct regions {
+    unsigned known; // a bit each: most looks are at few pages, and have nothing to clear
     struct {
         uint64_t va; // of the page whose leaf it is
-        bool known;
         struct paging_leaf leaf;
     } region[REGIONS];
 };
@@ -148,7 +148,7 @@ struct regions {
 static bool peek(struct bt *bt, struct regions *regions, uint64_t va, struct paging_leaf *leaf, uint64_t *entry)
 {
     unsigned i = (va >> REGION_SHIFT) % REGIONS;
-    if (regions->region[i].known && (regions->region[i].va ^ va) >> REGION_SHIFT == 0) {
+    if (regions->known & 1u << i && (regions->region[i].va ^ va) >> REGION_SHIFT == 0) {
         *leaf = regions->region[i].leaf;
         int64_t distance = (int64_t)(va - regions->region[i].va);
         if (leaf->page_size > GUEST_PAGE_SIZE)
@@ -164,7 +164,7 @@ static bool peek(struct bt *bt, struct regions *regions, uint64_t va, struct pag
     if (!canonical(va) || !paging_peek(bt->ram, &paging, va, leaf))
         return false;
     regions->region[i].va = va;
-    regions->region[i].known = true;
+    regions->known |= 1u << i;
     regions->region[i].leaf = *leaf;
     *entry = *leaf->entry;
     return true;
@@ -195,7 +195,8 @@ struct code_page *code_pages_add(struct bt *bt, struct code_pages *p, uint64_t v
         page = new_page(p, va, world, frame);
     page->ccfs++;
     if (!page->awake) {
-        struct regions regions = {0};
+        struct regions regions;
+        regions.known = 0;
         if (!leads_to_frame(bt, &regions, page)) { // but did: until the next flush that is good enough
             page->large = true;
             page->global = false;
@@ -208,7 +209,8 @@ struct code_page *code_pages_add(struct bt *bt, struct code_pages *p, uint64_t v
 
 bool code_pages_wake(struct bt *bt, struct code_pages *p, struct code_page *page)
 {
-    struct regions regions = {0};
+    struct regions regions;
+    regions.known = 0;
     if (page->awake)
         return true;
     mem_fetch(bt, page->va); // as the processor would, A bits included
@@ -226,37 +228,66 @@ static void look(struct bt *bt, struct code_pages *p, struct regions *regions, s
     moved(bt, page);
 }
 
-// Downwards: the place of a page that goes is taken by one already seen.
-void code_pages_look_again(struct bt *bt, struct code_pages *p, enum world world, bool all, code_page_moved *moved)
+// Downwards: the place of a page that goes is taken by one already seen. Of its own, as below: mostly all are global.
+static __attribute__((noinline)) void look_down_from(struct bt *bt, struct code_pages *p, enum world world, bool all,
+                                                     uint32_t i, code_page_moved *moved)
 {
-    struct regions regions = {0};
-    all = all || !(bt->cr4 & CR4_PGE);
-    for (uint32_t i = p->awake_count[world]; i-- > 0;) {
+    struct regions regions;
+    regions.known = 0;
+    do {
         if (i >= p->awake_count[world]) // a CCF on two pages has taken both away
             continue;
         struct code_page *page = &p->page[p->awake[world][i]];
         if (all || !page->global)
             look(bt, p, &regions, page, moved);
+    } while (i-- > 0);
+}
+
+void code_pages_look_again(struct bt *bt, struct code_pages *p, enum world world, bool all, code_page_moved *moved)
+{
+    all = all || !(bt->cr4 & CR4_PGE);
+    for (uint32_t i = p->awake_count[world]; i-- > 0;) {
+        if (all || !p->page[p->awake[world][i]].global) {
+            look_down_from(bt, p, world, all, i, moved);
+            return;
+        }
     }
 }
 
-bool code_pages_are_lost(const struct bt *bt, const struct code_pages *p, enum world world)
+static uint64_t top_entry(const struct bt *bt, uint64_t cr3, uint64_t va)
+{
+    const uint64_t *entry = (const uint64_t *)ram_at(bt->ram, gpa((cr3 & PTE_ADDR) + (va >> 39 & 511) * 8), 8);
+    return entry ? *entry : 0;
+}
+
+static bool is_there(const struct bt *bt, uint64_t va)
 {
     struct paging paging = {.cr3 = bt->cr3, .nxe = bt->efer & EFER_NXE};
     struct paging_leaf leaf;
-    unsigned seen = 0, lost = 0;
-    for (uint32_t i = 0; i < p->awake_count[world]; i += p->awake_count[world] / SAMPLE + 1, seen++) {
-        uint64_t va = p->page[p->awake[world][i]].va;
-        lost += !canonical(va) || !paging_peek(bt->ram, &paging, va, &leaf) || !(*leaf.entry & PTE_P);
-    }
-    return lost > seen / 2;
+    return canonical(va) && paging_peek(bt->ram, &paging, va, &leaf) && *leaf.entry & PTE_P;
+}
+
+// Address spaces of most kernels share the tables of its half: then a look at the top level is enough.
+bool code_pages_are_lost(const struct bt *bt, const struct code_pages *p, enum world world, uint64_t before)
+{
+    uint32_t count = p->awake_count[world], step = count / SAMPLE + 1, sampled = 0, lost = 0;
+    const uint32_t *awake = p->awake[world];
+    if (!count)
+        return false;
+    uint64_t va = p->page[awake[0]].va, top = top_entry(bt, bt->cr3, va);
+    if (top & PTE_P && top == top_entry(bt, before, va))
+        return false;
+    for (uint32_t i = 0; i < count; i += step, sampled++)
+        lost += !is_there(bt, p->page[awake[i]].va);
+    return lost > sampled / 2;
 }
 
 // Of its own, so that what finds no page of code, as most do, has no table to clear.
 static __attribute__((noinline)) void look_alone(struct bt *bt, struct code_pages *p, struct code_page *page,
                                                  code_page_moved *moved)
 {
-    struct regions regions = {0};
+    struct regions regions;
+    regions.known = 0;
     look(bt, p, &regions, page, moved);
 }
 

@@ -43,11 +43,9 @@ static void look_at_mappings(struct bt *bt, const struct look *l)
         map_revalidate_local(bt, bt->map);
 }
 
-void flush_look(struct bt *bt)
+void flush_look_again(struct bt *bt)
 {
     struct look *l = &bt->look[bt->world];
-    if (l->cr3 == bt->cr3 && l->stale == FRESH)
-        return;
     if (!nothing_new(bt, l)) {
         if (bt->world == WORLD_FAST)
             look_at_mappings(bt, l);
@@ -116,8 +114,8 @@ static void leave_monitor_alone(struct bt *bt)
 static void tell_entry(struct bt *bt)
 {
     enum world kernel = flush_kernel_world(bt);
-    bool same_root = ((bt->look[kernel].cr3 ^ bt->cr3) & PTE_ADDR) == 0;
-    bool is = !same_root && tc_is_lost(bt, kernel);
+    uint64_t before = bt->look[kernel].cr3;
+    bool is = (before ^ bt->cr3) & PTE_ADDR && tc_is_lost(bt, kernel, before);
     bt->entry_walks = 0;
     if (is == bt->on_entry)
         return;

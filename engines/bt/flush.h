@@ -19,7 +19,13 @@ void flush_load_cr3(struct bt *bt, uint64_t cr3, bool keep);
 void flush_pcid(struct bt *bt, uint64_t pcid); // that is not loaded
 
 // bt->world is the one where the guest goes on: what flushes have made doubtful there is looked at.
-void flush_look(struct bt *bt);
+void flush_look_again(struct bt *bt);
+static inline void flush_look(struct bt *bt)
+{
+    const struct look *l = &bt->look[bt->world];
+    if (l->cr3 != bt->cr3 || l->stale)
+        flush_look_again(bt);
+}
 
 // The world of kernel code, where its page tables are not those of its way in (WORLD_ENTRY).
 enum world flush_kernel_world(const struct bt *bt);
