@@ -322,7 +322,7 @@ check-peers: setup ## the guest Unix's tests and programs in QEMU (TCG) and Boch
 
 # The engine's own unit tests run there too. ONLY=text, PAGING=nested or shadow: a piece of the matrix, kept for the whole.
 KVM_PIECE = $(if $(ONLY),--only '$(ONLY)') $(if $(PAGING),--paging $(PAGING))
-KVM_PARTS = $(RINGSIDE) $(B)/tests/vtx $(B)/tests/vtx_irqchip $(B)/tests/move images
+KVM_PARTS = $(RINGSIDE) $(B)/tests/vtx $(B)/tests/vtx_irqchip $(B)/tests/move images $(LINUX_INITRD)
 
 check-kvm-amd: setup ## vtx on the real kvm_amd (SVM, npt=1 and 0), in QEMU's CPU: needs no KVM; ONLY=text: a piece
 	@scripts/setup.sh --peers || true

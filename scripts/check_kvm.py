@@ -16,6 +16,7 @@ import time
 import debian_kernel
 import kvm_machine
 import kvm_matrix
+import linux_guest
 import test
 
 UNIT_TESTS = {"unit/vtx": "vtx", "unit/vtx_irqchip": "vtx_irqchip", "unit/move": "move vtx"}
@@ -24,6 +25,9 @@ SWITCHED = [("micro/forkwait", "interp,vtx", "reps=1 cycles=4000000"), ("bantam/
             ("bantam/signals", "vtx,interp", ""), ("bantam/preempt", "interp,vtx", ""),
             ("test/preempt", "interp,vtx", ""), ("test/apic", "interp,vtx", ""), ("test/pit", "vtx,interp", "")]
 PROGRAMS = ["build/ringside", "build/tests/vtx", "build/tests/vtx_irqchip", "build/tests/move"]
+# Debian's kernel on engine vtx, in the machine that it runs itself: programs of its first process that every CPU here bears.
+LINUX = "linux/debian"
+LINUX_PROGRAMS = "bantam/first,bantam/fork,bantam/signals,bantam/memory,bantam/pipes,micro/forkwait"
 # Translated a thousand times over, the page that this one writes its code to costs QEMU a third of a second for every byte
 # that whoever gets the page next stores there.
 LAST = ["test/abuse_code"]
@@ -44,10 +48,17 @@ def switch_command(image, engines, words, limits):
                                          f"--append='{words}' /images/{image}.elf")
 
 
-def all_items(images, limits):
+def linux_command(kernel, limits):
+    words = f"{linux_guest.WORDS} -- run={LINUX_PROGRAMS} {test.SHORT}"
+    return LINUX, (f"ringside run --engine=vtx --json --timeout={limits.guest} --initrd=/others/initrd --append='{words}' "
+                   f"/others/{os.path.basename(kernel)}")
+
+
+def all_items(images, limits, kernel=None):
     commands = [image_command(path, limits.guest) for path in images]
     names = {name for name, _ in commands}
     commands += [switch_command(*row, limits) for row in SWITCHED if row[0] in names]
+    commands += [linux_command(kernel, limits)] if kernel else []
     return list(UNIT_TESTS.items()) + sorted(commands, key=lambda item: item[0] in LAST)
 
 
@@ -102,8 +113,8 @@ def parse(args):
 def check_all(machine, options):
     """The cells that were asked for, one after the other. True where something failed."""
     images = sorted(glob.glob("build/images/**/*.elf", recursive=True))
-    root = kvm_machine.Root(machine, PROGRAMS, images)
-    items = all_items(images, machine.limits)
+    root = kvm_machine.Root(machine, PROGRAMS, images, [linux_guest.INITRD])
+    items = all_items(images, machine.limits, root.kernel.image)
     cells = {nested: kvm_matrix.Cell(machine, nested, items, root) for nested in (True, False)}
     wrong = []
     for nested in {"nested": [True], "shadow": [False], "both": [True, False]}[options.paging]:

@@ -115,9 +115,10 @@ def sha256(path):
 # ---- What the machine boots ----
 
 class Root:
-    """The initramfs but for /list, as {path: bytes}, and the kernel. debian_kernel.Unavailable where something cannot be had."""
+    """The initramfs but for /list, as {path: bytes}, and the kernel. others: files that lie in it as they are, in /others.
+    debian_kernel.Unavailable where something cannot be had."""
 
-    def __init__(self, machine, programs, images):
+    def __init__(self, machine, programs, images, others=()):
         if machine.missing():
             raise debian_kernel.Unavailable(machine.missing())
         self.kernel = debian_kernel.Kernel()
@@ -131,6 +132,7 @@ class Root:
         self.common = common.digest()
         files |= {f"bin/{os.path.basename(p)}": stripped(p) for p in programs}
         files |= {f"images/{os.path.relpath(p, 'build/images')}": stripped(p) for p in images}
+        files |= {f"others/{os.path.basename(p)}": contents(p) for p in [self.kernel.image, *others]}
         self.files = files
 
     def key(self, command):
@@ -141,14 +143,14 @@ class Root:
         return digest.hexdigest()
 
     def named(self, command):
-        """Files that a command names: programs and images."""
+        """Files that a command names: programs and images, and what is an option's value."""
         words = command.split()
-        return [path for path in [f"bin/{words[0]}"] + [word.lstrip("/") for word in words] if path in self.files]
+        return [path for path in [f"bin/{words[0]}"] + [word.split("=")[-1].lstrip("/") for word in words] if path in self.files]
 
     def archive(self, items):
         """The initramfs for a list of items: what is too much takes an emulator long to load."""
         wanted = {path for _, command in items for path in self.named(command)} | {"bin/busybox"}
-        files = {path: data for path, data in self.files.items() if path in wanted or not path.startswith(("bin/", "images/"))}
+        files = {path: data for path, data in self.files.items() if path in wanted or not path.startswith(("bin/", "images/", "others/"))}
         base = gzip.compress(initramfs.newc(initramfs.tree(files)), 1, mtime=0)
         return base + bytes(-len(base) % 4) + command_list(items)
 
@@ -178,7 +180,7 @@ def start_qemu(files, kernel, initrd, words):
 
 def make_cd(files, kernel, initrd, words):
     cd = files.path("cd")
-    shutil.rminitramfs.tree(cd, ignore_errors=True)
+    shutil.rmtree(cd, ignore_errors=True)
     os.makedirs(f"{cd}/boot/grub")
     shutil.copy(kernel, f"{cd}/boot/vmlinuz")
     shutil.copy(initrd, f"{cd}/boot/initrd")
@@ -189,7 +191,7 @@ def make_cd(files, kernel, initrd, words):
                           capture_output=True, text=True)
     if done.returncode:
         raise debian_kernel.Unavailable(f"grub-mkrescue: {done.stderr.strip().splitlines()[-1]}")
-    shutil.rminitramfs.tree(cd)
+    shutil.rmtree(cd)
 
 
 def bochs_starter(model):

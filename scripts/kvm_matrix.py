@@ -47,7 +47,7 @@ def facts_of_image(result):
     except ValueError:
         why = f"exit status {result.status}: {test.last_line(result.err) or 'no JSON'}"
         return {"passed": 0, "wrong": [why], "skipped": [], "text": result.out.splitlines()[-20:]}
-    wrong = failures_of(document, result.name.startswith(("test/", "bantam/")))
+    wrong = failures_of(document, result.name.startswith(("test/", "bantam/", "linux/")))
     switches = document.get("switches", 0)
     if result.name.endswith(SWITCHED) and not wrong and switches < FEWEST_SWITCHES:
         wrong = [f"{switches} moves between engines are too few"]

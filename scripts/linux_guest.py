@@ -13,7 +13,7 @@ PEER = "qemu-tcg"
 WORDS = "console=ttyS0 quiet panic=-1"
 BEGUN = "rs1 begin name=linux"
 RAM_MIB = 128
-SWITCH_SECONDS = 0.01
+SWITCH_SECONDS = 0.05  # each move costs bt all its translations, and a kernel has many
 PROGRAM_SUITES = ("bantam", "micro", "macro", "user")
 
 

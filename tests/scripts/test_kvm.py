@@ -134,6 +134,24 @@ def boots(folder, items, machine):
     return found, None
 
 
+def cd(folder):
+    """The CD that GRUB boots from, by a stand-in for grub-mkrescue, whose last argument is the folder."""
+    tool, kernel = os.path.join(folder, "grub-mkrescue"), os.path.join(folder, "vmlinuz")
+    for path, text in ((tool, "#!/bin/bash\ncat \"${!#}\"/boot/{vmlinuz,initrd,grub/grub.cfg} >\"$4\"\n"), (kernel, "kernel\n")):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    os.chmod(tool, 0o755)
+    files, before = kvm_machine.Files(os.path.join(folder, "cds")), os.environ["PATH"]
+    os.environ["PATH"] = f"{folder}:{before}"
+    try:
+        kvm_machine.make_cd(files, kernel, kernel, "quiet")
+    finally:
+        os.environ["PATH"] = before
+    iso = kvm_machine.contents(files.path("cd.iso"))
+    check("a CD has kernel, RAM disk and words", iso == b"kernel\nkernel\nlinux /boot/vmlinuz quiet\ninitrd /boot/initrd\nboot\n")
+    check("and its folder is gone", not os.path.exists(files.path("cd")))
+
+
 def hanging(folder):
     found, wrong = boots(folder, [("a", "x"), ("b", "hang"), ("c", "y"), ("d", "die"), ("e", "z")], fake())
     by_name = {r.name: r for r in found}
@@ -249,6 +267,8 @@ def judging():
     check("what is hard on QEMU comes last", [i[0] for i in items][-3:] == ["test/io", "nano/in", "test/abuse_code"])
     moves = dict(check_kvm.all_items(["build/images/bantam/fork.elf"], limits))
     check("an image that moves is an item more", "--engine=interp,vtx --switch=0.25 " in moves["bantam/fork" + kvm_matrix.SWITCHED])
+    linux = dict(check_kvm.all_items([], limits, "/boot/vmlinuz-1"))["linux/debian"]
+    check("a kernel of Debian's is an image", linux.endswith(" /others/vmlinuz-1") and "--engine=vtx" in linux and "-- run=bantam/first," in linux)
     check("a benchmark runs short", "reps=1 cycles=1000" in dict(items)["nano/in"] and "--append" not in dict(items)["test/io"])
     check("by the emulated machine's clock", "--timeout=7" in dict(items)["test/io"])
     check("the time left goes by the time taken", check_kvm.time_left(60, 10, 70) == "some 0 h 07 min left" and
@@ -314,6 +334,7 @@ archive()
 port()
 display()
 with tempfile.TemporaryDirectory() as scratch:
+    cd(scratch)
     hanging(scratch)
     batches(scratch)
     pieces(scratch)

@@ -38,7 +38,7 @@ check("what programs print becomes a sample", linux.uncounted(LINES) == {
 
 guest = linux_guest.Guest("vmlinuz", "quiet", cpu=1)
 moving, peer = guest.command("interp,bt", "run=a"), guest.command(linux_guest.PEER, "run=a")
-check("engines in turn switch", "--engine=interp,bt" in moving and "--switch=0.01" in moving and "--append=quiet -- run=a" in moving and moving[-1] == "vmlinuz")
+check("engines in turn switch", "--engine=interp,bt" in moving and "--switch=0.05" in moving and "--append=quiet -- run=a" in moving and moving[-1] == "vmlinuz")
 check("QEMU gets the same words and as much RAM", peer[peer.index("-append") + 1] == "quiet -- run=a" and peer[peer.index("-m") + 1] in "".join(moving))
 
 with tempfile.TemporaryDirectory() as scratch:
