@@ -15,7 +15,7 @@
 #define HASH_SLOTS (1u << HASH_BITS)
 #define NOBODY (~0u)
 #define REGION_SHIFT 21 // what one page table covers
-#define REGIONS 8u      // whose tables one look remembers
+#define REGIONS 32u     // whose tables one look remembers: a kernel of 64 MiB
 #define HUGE_SHIFT 30   // the largest page
 #define SAMPLE 4u       // pages whose loss says that all are lost
 
@@ -24,6 +24,7 @@ struct code_pages {
     uint32_t used, most; // page[used] and those behind it have never been used
     uint32_t first_free;
     uint32_t *awake[WORLDS], awake_count[WORLDS];
+    uint32_t local_count[WORLDS]; // of those that are awake, such as are not global
     uint32_t hash[HASH_SLOTS];
 };
 
@@ -68,6 +69,7 @@ void code_pages_clear(struct code_pages *p)
     p->used = 0;
     p->first_free = NOBODY;
     memset(p->awake_count, 0, sizeof p->awake_count);
+    memset(p->local_count, 0, sizeof p->local_count);
     memset(p->hash, 0xff, sizeof p->hash); // NOBODY
 }
 
@@ -107,6 +109,7 @@ static void fall_asleep(struct code_pages *p, struct code_page *page)
     if (!page->awake)
         return;
     page->awake = false;
+    p->local_count[page->world] -= !page->global;
     uint32_t *awake = p->awake[page->world], last = awake[--p->awake_count[page->world]];
     awake[page->awake_at] = last;
     p->page[last].awake_at = page->awake_at;
@@ -117,6 +120,7 @@ static void wake(struct code_pages *p, struct code_page *page)
     if (page->awake)
         return;
     page->awake = true;
+    p->local_count[page->world] += !page->global;
     page->awake_at = p->awake_count[page->world]++;
     p->awake[page->world][page->awake_at] = number(p, page);
 }
@@ -142,6 +146,8 @@ struct regions {
     struct {
         uint64_t va; // of the page whose leaf it is
         struct paging_leaf leaf;
+        uint64_t frames; // of a large page that code is fetched from: minus its address
+        bool large, global;
     } region[REGIONS];
 };
 
@@ -166,13 +172,29 @@ static bool peek(struct bt *bt, struct regions *regions, uint64_t va, struct pag
     regions->region[i].va = va;
     regions->known |= 1u << i;
     regions->region[i].leaf = *leaf;
+    regions->region[i].large = false;
     *entry = *leaf->entry;
     return true;
 }
 
+static void set_global(struct code_pages *p, struct code_page *page, bool global)
+{
+    if (page->awake)
+        p->local_count[page->world] += (uint32_t)page->global - (uint32_t)global;
+    page->global = global;
+}
+
+static void note_large(struct regions *regions, const struct code_page *page)
+{
+    unsigned i = (page->va >> REGION_SHIFT) % REGIONS;
+    regions->region[i].large = page->large;
+    regions->region[i].global = page->global;
+    regions->region[i].frames = page->frame - page->va;
+}
+
 // Would code at the page's address be fetched from its frame now, and would that change nothing in the tables? Reserved
 // bits in the entry make it another frame.
-static bool leads_to_frame(struct bt *bt, struct regions *regions, struct code_page *page)
+static bool leads_to_frame(struct bt *bt, struct code_pages *p, struct regions *regions, struct code_page *page)
 {
     struct paging_leaf leaf;
     uint64_t entry;
@@ -183,9 +205,20 @@ static bool leads_to_frame(struct bt *bt, struct regions *regions, struct code_p
         (page->world >= WORLD_USER ? !user || !accessed : user && bt->cr4 & CR4_SMEP))
         return false;
     page->large = leaf.page_size > GUEST_PAGE_SIZE;
-    page->global = entry & PTE_G;
+    set_global(p, page, entry & PTE_G);
     map_trace_tables(bt, page->va);
+    note_large(regions, page);
     return true;
+}
+
+// The same for one that lies beside another one in a large page.
+static bool leads_there_too(const struct regions *regions, const struct code_page *page)
+{
+    unsigned i = (page->va >> REGION_SHIFT) % REGIONS;
+    return regions->known & 1u << i && regions->region[i].large &&
+           (regions->region[i].va ^ page->va) >> REGION_SHIFT == 0 &&
+           page->frame == page->va + regions->region[i].frames && page->large &&
+           page->global == regions->region[i].global;
 }
 
 struct code_page *code_pages_add(struct bt *bt, struct code_pages *p, uint64_t va, enum world world, uint64_t frame)
@@ -197,7 +230,7 @@ struct code_page *code_pages_add(struct bt *bt, struct code_pages *p, uint64_t v
     if (!page->awake) {
         struct regions regions;
         regions.known = 0;
-        if (!leads_to_frame(bt, &regions, page)) { // but did: until the next flush that is good enough
+        if (!leads_to_frame(bt, p, &regions, page)) { // but did: until the next flush that is good enough
             page->large = true;
             page->global = false;
             map_trace_tables(bt, va);
@@ -214,7 +247,7 @@ bool code_pages_wake(struct bt *bt, struct code_pages *p, struct code_page *page
     if (page->awake)
         return true;
     mem_fetch(bt, page->va); // as the processor would, A bits included
-    if (leads_to_frame(bt, &regions, page))
+    if (leads_to_frame(bt, p, &regions, page))
         wake(p, page);
     return page->awake;
 }
@@ -222,7 +255,7 @@ bool code_pages_wake(struct bt *bt, struct code_pages *p, struct code_page *page
 static void look(struct bt *bt, struct code_pages *p, struct regions *regions, struct code_page *page,
                  code_page_moved *moved)
 {
-    if (leads_to_frame(bt, regions, page))
+    if (leads_there_too(regions, page) || leads_to_frame(bt, p, regions, page))
         return;
     fall_asleep(p, page);
     moved(bt, page);
@@ -246,18 +279,12 @@ static __attribute__((noinline)) void look_down_from(struct bt *bt, struct code_
 void code_pages_look_again(struct bt *bt, struct code_pages *p, enum world world, bool all, code_page_moved *moved)
 {
     all = all || !(bt->cr4 & CR4_PGE);
-    for (uint32_t i = p->awake_count[world]; i-- > 0;) {
+    for (uint32_t i = p->awake_count[world]; (all || p->local_count[world]) && i-- > 0;) {
         if (all || !p->page[p->awake[world][i]].global) {
             look_down_from(bt, p, world, all, i, moved);
             return;
         }
     }
-}
-
-static uint64_t top_entry(const struct bt *bt, uint64_t cr3, uint64_t va)
-{
-    const uint64_t *entry = (const uint64_t *)ram_at(bt->ram, gpa((cr3 & PTE_ADDR) + (va >> 39 & 511) * 8), 8);
-    return entry ? *entry : 0;
 }
 
 static bool is_there(const struct bt *bt, uint64_t va)
@@ -267,18 +294,21 @@ static bool is_there(const struct bt *bt, uint64_t va)
     return canonical(va) && paging_peek(bt->ram, &paging, va, &leaf) && *leaf.entry & PTE_P;
 }
 
-// Address spaces of most kernels share the tables of its half: then a look at the top level is enough.
-bool code_pages_are_lost(const struct bt *bt, const struct code_pages *p, enum world world, uint64_t before)
+bool code_pages_share_tables(const struct bt *bt, const struct code_pages *p, enum world world, uint64_t before)
+{
+    if (!p->awake_count[world])
+        return false;
+    uint64_t at = (p->page[p->awake[world][0]].va >> 39 & 511) * 8;
+    const uint64_t *now = (const uint64_t *)ram_at(bt->ram, gpa((bt->cr3 & PTE_ADDR) + at), 8);
+    const uint64_t *then = (const uint64_t *)ram_at(bt->ram, gpa((before & PTE_ADDR) + at), 8);
+    return now && then && *now & PTE_P && *now == *then;
+}
+
+bool code_pages_are_lost(const struct bt *bt, const struct code_pages *p, enum world world)
 {
     uint32_t count = p->awake_count[world], step = count / SAMPLE + 1, sampled = 0, lost = 0;
-    const uint32_t *awake = p->awake[world];
-    if (!count)
-        return false;
-    uint64_t va = p->page[awake[0]].va, top = top_entry(bt, bt->cr3, va);
-    if (top & PTE_P && top == top_entry(bt, before, va))
-        return false;
     for (uint32_t i = 0; i < count; i += step, sampled++)
-        lost += !is_there(bt, p->page[awake[i]].va);
+        lost += !is_there(bt, p->page[p->awake[world][i]].va);
     return lost > sampled / 2;
 }
 

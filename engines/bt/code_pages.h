@@ -37,8 +37,10 @@ bool code_pages_wake(struct bt *bt, struct code_pages *p, struct code_page *page
 typedef void code_page_moved(struct bt *bt, struct code_page *page);
 void code_pages_look_again(struct bt *bt, struct code_pages *p, enum world world, bool all, code_page_moved *moved);
 void code_pages_invlpg(struct bt *bt, struct code_pages *p, enum world world, uint64_t va, code_page_moved *moved);
-// Do most of those that are awake, by a sample, lead nowhere at all by bt->cr3, where all did by `before`? Changes
-// nothing.
-bool code_pages_are_lost(const struct bt *bt, const struct code_pages *p, enum world world, uint64_t before);
+// Has bt->cr3 the same entry of the top-level table for one of those that are awake as cr3 `before`, as the address
+// spaces of most kernels have that share the tables of its half?
+bool code_pages_share_tables(const struct bt *bt, const struct code_pages *p, enum world world, uint64_t before);
+// Do most of those that are awake, by a sample, lead nowhere at all? Changes nothing.
+bool code_pages_are_lost(const struct bt *bt, const struct code_pages *p, enum world world);
 
 #endif

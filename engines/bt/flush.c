@@ -19,6 +19,11 @@ static uint64_t mode_of(const struct bt *bt)
     return (bt->cr0 & CR0_WP) | (bt->efer & EFER_NXE) | (bt->cr4 & (CR4_SMEP | CR4_SMAP));
 }
 
+static uint64_t changes_of(const struct bt *bt) // of traced tables
+{
+    return bt->options.trace_tables ? map_changes(bt) : 0;
+}
+
 static bool is_written(const struct bt *bt, const struct look *l) // a traced table has been, or there are no traces
 {
     return !bt->options.trace_tables || l->changes != map_changes(bt);
@@ -52,7 +57,7 @@ void flush_look_again(struct bt *bt)
         bool all = l->stale == STALE_ALL || (bt->options.trace_tables && is_written(bt, l));
         tc_revalidate(bt, bt->world, all);
     }
-    *l = (struct look){.cr3 = bt->cr3, .mode = mode_of(bt), .changes = map_changes(bt)};
+    *l = (struct look){.cr3 = bt->cr3, .mode = mode_of(bt), .changes = changes_of(bt)};
 }
 
 static void look_at_page(struct bt *bt, enum world world, uint64_t va)
@@ -95,11 +100,6 @@ static bool maps_monitor(const struct bt *bt)
     return (entry && (*entry & PTE_P)) || maps_lowest(bt);
 }
 
-enum world flush_kernel_world(const struct bt *bt)
-{
-    return bt->options.checked || bt->meets_monitor || bt->break_data ? WORLD_CHECKED : WORLD_FAST;
-}
-
 static void leave_monitor_alone(struct bt *bt)
 {
     bool meets = maps_monitor(bt);
@@ -109,13 +109,21 @@ static void leave_monitor_alone(struct bt *bt)
     bt_mode_changed(bt);
 }
 
-// Tables that have lost most of the kernel's code have no more of it than the way in and out. All that was made for the
-// kernel would go by them, each time that it is entered and left: so what runs by them has a world of its own.
-static void tell_entry(struct bt *bt)
+// Tables that have lost most of the kernel's code, or of its data, have no more of it than the way in and out. All that
+// was made for the kernel would go by them, each time that it is entered and left: so what runs by them has a world of
+// its own.
+static bool is_way_in(const struct bt *bt)
 {
     enum world kernel = flush_kernel_world(bt);
     uint64_t before = bt->look[kernel].cr3;
-    bool is = (before ^ bt->cr3) & PTE_ADDR && tc_is_lost(bt, kernel, before);
+    if (((before ^ bt->cr3) & PTE_ADDR) == 0 || tc_shares_tables(bt, kernel, before))
+        return false;
+    return tc_is_lost(bt, kernel) || (kernel == WORLD_FAST && map_is_lost(bt, bt->map));
+}
+
+static void tell_entry(struct bt *bt)
+{
+    bool is = is_way_in(bt);
     bt->entry_walks = 0;
     if (is == bt->on_entry)
         return;
@@ -161,7 +169,7 @@ void flush_all(struct bt *bt)
 {
     bt->flushes++;
     tlb_flush(bt->tlb);
-    bt->tlb->seen = map_changes(bt);
+    bt->tlb->seen = changes_of(bt);
     for (enum world world = 0; world < WORLDS; world++)
         make_stale(bt, world, STALE_ALL);
     leave_monitor_alone(bt);
@@ -174,7 +182,7 @@ static void load_tlb(struct bt *bt, uint64_t old, bool keep, bool changed)
 {
     struct tlb *tlb = bt->tlb;
     bool trace = bt->options.trace_tables, pcids = bt->cr4 & CR4_PCIDE;
-    uint64_t changes = trace ? map_changes(bt) : 0;
+    uint64_t changes = changes_of(bt);
     if (changed)
         tlb_flush_loaded(tlb);
     if (old == bt->cr3) {
@@ -189,13 +197,13 @@ static void load_tlb(struct bt *bt, uint64_t old, bool keep, bool changed)
     }
     if (pcids && !keep)
         tlb_forget_pcid(tlb, bt->cr3 & CR3_PCID);
-    tlb->seen = map_changes(bt);
+    tlb->seen = changes;
 }
 
 void flush_load_cr3(struct bt *bt, uint64_t cr3, bool keep)
 {
     uint64_t old = bt->cr3;
-    bool changed = bt->options.trace_tables && bt->tlb->seen != map_changes(bt);
+    bool changed = bt->tlb->seen != changes_of(bt);
     bt->cr3 = cr3;
     bt->flushes += !keep || changed; // processes' mappings rest on no traces
     load_tlb(bt, old, keep, changed);

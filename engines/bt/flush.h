@@ -28,7 +28,10 @@ static inline void flush_look(struct bt *bt)
 }
 
 // The world of kernel code, where its page tables are not those of its way in (WORLD_ENTRY).
-enum world flush_kernel_world(const struct bt *bt);
+static inline enum world flush_kernel_world(const struct bt *bt)
+{
+    return bt->options.checked || bt->meets_monitor || bt->break_data ? WORLD_CHECKED : WORLD_FAST;
+}
 // In WORLD_ENTRY a page table was walked. So many times in a row, and it is no mere way in: flush_settle(), from the
 // run loop, makes the tables those that the kernel runs by.
 void flush_note_walk(struct bt *bt);

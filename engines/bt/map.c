@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define SAMPLE 8u // chunks whose loss says that most are lost
+
 // ---- What the guest's tables allow ----
 
 struct rules map_kernel_rules(const struct bt *bt)
@@ -264,6 +266,18 @@ void map_look_at_range(struct bt *bt, struct map *m, uint64_t va, uint64_t size)
         map_invlpg(bt, m, va);
     else
         look_at_chunks(bt, m, va, size);
+}
+
+bool map_is_lost(const struct bt *bt, const struct map *m)
+{
+    struct rules rules = rules_of(bt, m);
+    uint32_t step = m->live_count / SAMPLE + 1, sampled = 0, lost = 0;
+    for (uint32_t i = 0; i < m->live_count; i += step, sampled++) {
+        const struct chunk *c = &m->chunks[m->live[i]];
+        struct view v;
+        lost += !(view_chunk(m, &rules, c, c->agreed_page, &v) && *v.leaf.entry & PTE_P);
+    }
+    return lost > sampled / 2;
 }
 
 // ---- Faults ----

@@ -46,6 +46,8 @@ bool map_reaches(uint64_t va);
 void map_revalidate(struct bt *bt, struct map *m);
 void map_revalidate_local(struct bt *bt, struct map *m); // mov to cr3: need not see that a global page has changed
 void map_invlpg(struct bt *bt, struct map *m, uint64_t va);
+// Do the tables have nothing where most of what is mapped is, by a sample? Changes nothing.
+bool map_is_lost(const struct bt *bt, const struct map *m);
 
 // The page of RAM at this offset has got, or has lost, its trace: writable mappings of it become read-only at once, in
 // processes before they run on; they become writable again on the next write fault.

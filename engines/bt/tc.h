@@ -116,9 +116,10 @@ bool tc_page_has_code(const struct tc *tc, uint64_t ram_offset);
 // global pages are looked at, too.
 void tc_revalidate(struct bt *bt, enum world world, bool all);
 void tc_invlpg(struct bt *bt, enum world world, uint64_t va);
-// Do the tables have nothing at most addresses that the world's code is from, where those of cr3 `before` had it?
-// Changes nothing.
-bool tc_is_lost(const struct bt *bt, enum world world, uint64_t before);
+// Code of the world by the tables that are loaded: are they those of cr3 `before`, by a look at the top level; have
+// they nothing at most of its addresses? Both change nothing.
+bool tc_shares_tables(const struct bt *bt, enum world world, uint64_t before);
+bool tc_is_lost(const struct bt *bt, enum world world);
 void tc_flush(struct bt *bt);
 
 // ---- For the translator (translate.c) ----

@@ -245,7 +245,12 @@ void tc_invlpg(struct bt *bt, enum world world, uint64_t va)
     code_pages_invlpg(bt, bt->tc->code_pages, world, va, page_moved);
 }
 
-bool tc_is_lost(const struct bt *bt, enum world world, uint64_t before)
+bool tc_shares_tables(const struct bt *bt, enum world world, uint64_t before)
 {
-    return code_pages_are_lost(bt, bt->tc->code_pages, world, before);
+    return code_pages_share_tables(bt, bt->tc->code_pages, world, before);
+}
+
+bool tc_is_lost(const struct bt *bt, enum world world)
+{
+    return code_pages_are_lost(bt, bt->tc->code_pages, world);
 }

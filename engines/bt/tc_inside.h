@@ -12,7 +12,7 @@
 #define MAX_SITES (1u << 18)
 #define MAX_CCFS (1u << 17)
 #define ARENA_BYTES (64u << 20)
-#define HASH_BITS 14
+#define HASH_BITS 16
 #define MAX_DROPS 256u // by one write; for more than that everything goes
 #define CCF_MAX_COPIES 3
 

@@ -70,10 +70,12 @@ static const uint8_t way_in[] = {
     0xf4,             // hlt
 };
 
-// jmp to the next of its pages, or mov (%rdi), %edx; inc %r8; ret in the last one
+// jmp to the next of its pages; in the last one mov (%rdi), %edx, and so 2 MiB and 4 MiB behind; inc %r8; ret
 static void put_body(struct guest *g)
 {
-    static const uint8_t next[] = {0xe9, 0xfb, 0x0f, 0, 0}, last[] = {0x8b, 0x17, 0x49, 0xff, 0xc0, 0xc3};
+    static const uint8_t next[] = {0xe9, 0xfb, 0x0f, 0, 0},
+                         last[] = {0x8b, 0x17, 0x8b, 0x97, 0, 0,    0x20, 0,    0x8b,
+                                   0x97, 0,    0,    0x40, 0, 0x49, 0xff, 0xc0, 0xc3};
     for (unsigned i = 0; i < BODY_PAGES - 1; i++)
         memcpy(g->ram.base + BODY + i * GUEST_PAGE_SIZE, next, sizeof next);
     memcpy(g->ram.base + BODY + (BODY_PAGES - 1) * GUEST_PAGE_SIZE, last, sizeof last);
@@ -93,6 +95,8 @@ static void put_entry_tables(struct guest *g)
 static void set_up_isolated(struct guest *g, const char *settings)
 {
     set_up(g, settings, code, sizeof code);
+    put64(g, PD + 16, PLAIN | PTE_P | PTE_W | PTE_PS);
+    put64(g, PD + 24, PLAIN | PTE_P | PTE_W | PTE_PS);
     memcpy(g->ram.base + WAY_IN, way_in, sizeof way_in);
     put_body(g);
     put_entry_tables(g);
@@ -121,10 +125,15 @@ static void go_in_and_out(struct guest *g, unsigned times, bool flush)
 }
 
 // What was made from the kernel's tables is there again when they are: nothing is translated or mapped twice.
-static void ways_in(const char *settings, bool flush)
+// all_code: as Linux has it where there are no PCIDs, by global pages.
+static void ways_in(const char *settings, bool flush, bool all_code)
 {
     struct guest g;
     set_up_isolated(&g, settings);
+    for (unsigned i = 0; i < BODY_PAGES && all_code; i++)
+        put64(&g, ENTRY_TABLE + 0x2000 + (BODY / GUEST_PAGE_SIZE + i) * 8,
+              (BODY + i * GUEST_PAGE_SIZE) | PTE_P | PTE_A);
+    put64(&g, ENTRY_TABLE + 0x1008, 0);
     go_in_and_out(&g, 4, flush);
     uint64_t blocks = g.vcpu.counters.n[EV_blocks], hidden = g.vcpu.counters.n[EV_hidden_faults];
     CHECK_EQ(g.vcpu.counters.n[EV_blocks_invalidated], 0);
@@ -169,10 +178,11 @@ int main(int argc, char **argv)
     if (!bt_possible(argv))
         return 0;
     where_the_monitor_is();
-    ways_in(NULL, false);
-    ways_in(NULL, true);
-    ways_in("checked", false);
-    ways_in("mmu=trace", false);
+    ways_in(NULL, false, false);
+    ways_in(NULL, true, false);
+    ways_in(NULL, true, true);
+    ways_in("checked", false, false);
+    ways_in("mmu=trace", false, false);
     no_way_in();
     return check_done("bt_worlds");
 }
