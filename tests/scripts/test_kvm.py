@@ -263,14 +263,16 @@ def judging():
     unit = kvm_matrix.record_of(kvm_machine.Result("unit/vtx", 1, "ok a\n# why\nnot ok b\n", "", 1), "key")
     check("a unit test's lines", unit["passed"] == 1 and unit["wrong"] == ["b"] and "# why" in unit["text"])
     limits = kvm_machine.Limits(boot=1, item=1, guest=7, items=1, turn=0.25)
-    items = check_kvm.all_items(["build/images/test/abuse_code.elf", "build/images/test/io.elf", "build/images/nano/in.elf"], limits)
+    items = check_kvm.all_items(["build/images/test/abuse_code.elf", "build/images/test/io.elf", "build/images/nano/in.elf"], limits, {("io", "panic"): "?"})
     check("what is hard on QEMU comes last", [i[0] for i in items][-3:] == ["test/io", "nano/in", "test/abuse_code"])
-    moves = dict(check_kvm.all_items(["build/images/bantam/fork.elf"], limits))
+    moves = dict(check_kvm.all_items(["build/images/bantam/fork.elf"], limits, {}))
     check("an image that moves is an item more", "--engine=interp,vtx --switch=0.25 " in moves["bantam/fork" + kvm_matrix.SWITCHED])
-    linux = dict(check_kvm.all_items([], limits, "/boot/vmlinuz-1"))["linux/debian"]
+    linux = dict(check_kvm.all_items([], limits, {}, "/boot/vmlinuz-1"))["linux/debian"]
     check("a kernel of Debian's is an image", linux.endswith(" /others/vmlinuz-1") and "--engine=vtx" in linux and "-- run=bantam/first," in linux)
     check("a benchmark runs short", "reps=1 cycles=1000" in dict(items)["nano/in"] and "--append" not in dict(items)["test/io"])
     check("by the emulated machine's clock", "--timeout=7" in dict(items)["test/io"])
+    hangs = dict(check_kvm.all_items(["build/images/test/io.elf"], limits, {("io", "hang"): "?"}))
+    check("and shorter where it is known to hang", f"--timeout={check_kvm.HANG_SECONDS}" in hangs["test/io"])
     check("the time left goes by the time taken", check_kvm.time_left(60, 10, 70) == "some 0 h 07 min left" and
           check_kvm.time_left(1, 0, 70) == "?")
 
