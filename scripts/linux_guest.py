@@ -58,9 +58,12 @@ class Guest:
         return [peers.RINGSIDE, "run", f"--engine={way}", *moves, *pin, f"--ram={RAM_MIB}M", f"--timeout={self.seconds}",
                 f"--initrd={INITRD}", f"--append={words}", *options, self.kernel]
 
-    def boot(self, way, init_words):
+    def boot(self, way, init_words, typed=None):
+        """typed: a file of which the guest gets the bytes on its serial line, on an engine of ours."""
+        options = ["--input=-"] if typed else []
         start = time.monotonic_ns()
-        process, fd = peers.start_piped(self.command(way, init_words), self.cpu if way == PEER else None)
+        process, fd = peers.start_piped(self.command(way, init_words, *options), self.cpu if way == PEER else None,
+                                        typed or subprocess.DEVNULL)
         try:
             lines = list(peers.lines_with_times(process, fd, time.monotonic() + self.seconds + 10))
         finally:

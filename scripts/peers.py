@@ -51,8 +51,8 @@ def pinned(cpu):
     return None if cpu is None else lambda: os.sched_setaffinity(0, {cpu})
 
 
-def start_piped(command, cpu):
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+def start_piped(command, cpu, stdin=subprocess.DEVNULL):
+    process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                preexec_fn=pinned(cpu))
     return process, process.stdout.fileno()
 

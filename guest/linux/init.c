@@ -3,6 +3,7 @@
 // status, as an image does. Its words are those behind `--` on the kernel's command line:
 //   run=A,B      the programs, files of the folder /native; each gets all the words, and checks that it ended with 0
 //   marks=port   they make their marks by the port (include/guest_abi.h), for which they are given permission
+//   typed=N      first it reads N bytes from the terminal, and gives a hash of them as a value
 #include "guest/bantam/user/lib.h"
 #include "guest/insn.h"
 #include "guest/report.h"
@@ -56,6 +57,22 @@ static void say_kernel(void)
     print("%s %s %s\n", name.sysname, name.release, name.version);
 }
 
+// FNV-1a, 64 bits.
+static void hash_typed(uint64_t count)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    while (count) {
+        uint8_t bytes[256];
+        int64_t got = read(0, bytes, count < sizeof bytes ? count : sizeof bytes);
+        if (got <= 0)
+            panic("the terminal: read gives %ld", got);
+        for (int64_t i = 0; i < got; i++)
+            hash = (hash ^ bytes[i]) * 0x100000001b3;
+        count -= (uint64_t)got;
+    }
+    bench_value("typed", hash);
+}
+
 static void run_program(const char *name, size_t length)
 {
     static const char folder[] = "/native/";
@@ -90,6 +107,7 @@ int image_main(void)
     say_kernel();
     if (option("marks"))
         allow_port(PORT_MARK, 4);
+    hash_typed(option_u64("typed", 0));
     for (; name && *name; name = *end ? end + 1 : end) {
         for (end = name; *end && *end != ','; end++)
             ;
