@@ -84,7 +84,7 @@ FUZZ_SRC := $(filter-out tests/fuzz/main.c,$(wildcard tests/fuzz/*.c))
 UNIT += $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz_%,$(FUZZ_SRC))
 TARGET ?= decode
 
-.PHONY: all setup images native bench lab bench-peers whatif paper report iso test check-cpu check-switch check-compare check-linux check-peers check-kut check-kvm-amd \
+.PHONY: all setup images native bench lab bench-peers whatif paper report iso linux test check-cpu check-switch check-compare check-linux check-peers check-kut check-kvm-amd \
     check-kvm-intel check-soak fuzz lint format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -309,6 +309,10 @@ check-compare: all ## interp and bt in step on every image, some seconds each
 check-kut: setup ## kvm-unit-tests on every engine; DIR=a built checkout
 	@$(MAKE) $(JOBS) --no-print-directory $(RINGSIDE)
 	@scripts/check_kut.py $(DIR)
+
+linux: setup ## Debian's kernel with a shell, on ENGINE=bt; Ctrl-A x ends it
+	@$(MAKE) $(JOBS) --no-print-directory -s $(RINGSIDE) native images $(LINUX_INITRD)
+	@scripts/linux_shell.py $(or $(ENGINE),bt)
 
 check-linux: setup ## Debian's kernel as the guest on every engine, with the guest Unix's programs as its processes
 	@scripts/setup.sh --peers || true

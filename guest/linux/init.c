@@ -42,7 +42,7 @@ static void allow_port(unsigned first, unsigned count)
 static _Noreturn void end_run(int status)
 {
     allow_port(PORT_DEBUG_EXIT, 1);
-    syscall3(SYS_ioctl, 1, TCSBRK, TCSBRK_DRAIN);
+    syscall3(SYS_ioctl, 0, TCSBRK, TCSBRK_DRAIN);
     outb(PORT_DEBUG_EXIT, (uint8_t)status);
     for (;;)
         sched_yield();
@@ -107,7 +107,8 @@ int image_main(void)
     say_kernel();
     if (option("marks"))
         allow_port(PORT_MARK, 4);
-    hash_typed(option_u64("typed", 0));
+    if (option("typed"))
+        hash_typed(option_u64("typed", 0));
     for (; name && *name; name = *end ? end + 1 : end) {
         for (end = name; *end && *end != ','; end++)
             ;

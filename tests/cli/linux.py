@@ -77,10 +77,20 @@ def check_debian():
     report(status == 0 and len(checks) > 2, f"Debian's kernel runs its programs: status {status}, {len(checks)} checks {err.strip()}")
 
 
+def check_shell():
+    if not glob.glob("build/debian/kernel/boot/vmlinuz-*") or not os.path.exists("build/linux/init"):
+        return
+    done = subprocess.run(["scripts/linux_shell.py", "interp", f"--timeout={SECONDS}"], input="echo $((6 * 7)).\nexit\n", capture_output=True,
+                          text=True, timeout=SECONDS + 10)
+    lines = done.stdout.splitlines()
+    report(done.returncode == 0 and "42." in lines, f"a shell reads what is typed: status {done.returncode} {lines[-3:]}")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         check_small(folder)
     check_debian()
+    check_shell()
     return exit_status()
 
 
