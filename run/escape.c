@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+// What the keys after Ctrl-A mean: letters as QEMU has them.
 #include "run/escape.h"
 
 #define CTRL(letter) ((letter)&0x1f)
