@@ -1,6 +1,9 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Archives for the Linux kernel to unpack at its start, as its initial RAM disk."""
+"""Archives for the Linux kernel to unpack at its start, as its initial RAM disk: `scripts/initramfs.py OUT NAME=FILE...`"""
 import sys
+
+import entry
 
 
 def newc(entries):
@@ -36,5 +39,13 @@ def write(path, files):
         file.write(newc(tree(contents)))
 
 
-if __name__ == "__main__":  # OUT NAME=FILE...
-    write(sys.argv[1], dict(word.split("=", 1) for word in sys.argv[2:]))
+def main(words):
+    if not words or not all("=" in word for word in words[1:]):
+        print("usage: scripts/initramfs.py OUT NAME=FILE...", file=sys.stderr)
+        return 2
+    write(words[0], dict(word.split("=", 1) for word in words[1:]))
+    return 0
+
+
+if __name__ == "__main__":
+    entry.run(main, __doc__)
