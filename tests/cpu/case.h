@@ -43,9 +43,10 @@ enum { MAX_INSNS = 20, MAX_PATCHES = 16, MAX_BYTES = MAX_INSNS * 16 };
 enum { CODE_BYTES = MAX_BYTES + 16, CODE_FILLER = 0x90 };
 
 // How an engine runs a case, in bits; what an engine has no use for it ignores.
+enum { WAY_USER = 2 }; // the value of WAY_WORLD
 enum way_bits {
     WAY_COLD = 1,         // with an empty TLB, nothing mapped
-    WAY_WORLD = 6,        // bt: the fast, the checked and the user's world; a number from 0 to 2
+    WAY_WORLD = 6,        // bt: the fast, the checked, the user's and the entry world; a number from 0 to 3
     WAY_DEVICE = 8,       // the window is a device: guilty instructions
     WAY_TRACED = 0x10,    // the window's pages hold translated code
     WAY_POLL = 0x20,      // the first poll leaves

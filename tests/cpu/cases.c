@@ -115,7 +115,7 @@ static bool make_of_kind(uint64_t *rng, unsigned kind, struct test_case *t)
 
 static void make_way(uint64_t *rng, struct test_case *t)
 {
-    uint32_t way = t->way | way_make(WAY_WORLD, rng_below(rng, t->privileged ? 2 : 3));
+    uint32_t way = t->way | way_make(WAY_WORLD, rng_below(rng, 4));
     way |= one_in(rng, 8) ? WAY_DEVICE : 0;
     way |= one_in(rng, 8) ? WAY_TRACED : 0;
     way |= one_in(rng, 16) ? WAY_POLL : 0;
@@ -130,7 +130,7 @@ static void make_way(uint64_t *rng, struct test_case *t)
         way |= way_make(WAY_RETURNS, rng_below(rng, 3));
     }
     t->way = way;
-    if (way_field(way, WAY_WORLD) != 2)
+    if (way_field(way, WAY_WORLD) != WAY_USER)
         t->in.flags &= ~(uint64_t)FLAG_AC; // means nothing at CPL 0, but would on the host
 }
 

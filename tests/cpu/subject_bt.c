@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Engine bt as a subject, in all three worlds, with devices, traced pages, polls and single steps in between, and the
+// Engine bt as a subject, in all worlds, with devices, traced pages, polls and single steps in between, and the
 // interpreter as a second judge, which sees the frames of faults and what only runs at CPL 0.
 #include <stdio.h>
 

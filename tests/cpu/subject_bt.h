@@ -22,9 +22,10 @@ struct way {
 
 static inline struct way way_of(const struct test_case *t)
 {
+    static const enum world worlds[] = {WORLD_FAST, WORLD_CHECKED, WORLD_USER, WORLD_ENTRY}; // as WAY_WORLD has them
     uint32_t bits = t->way;
     return (struct way){
-        .world = (enum world)(way_field(bits, WAY_WORLD) % WORLDS),
+        .world = worlds[way_field(bits, WAY_WORLD)],
         .device = bits & WAY_DEVICE,
         .traced = bits & WAY_TRACED,
         .poll = bits & WAY_POLL,
@@ -132,6 +133,8 @@ static inline void bt_load(struct system *s, unsigned cpl, const struct way *w)
     bt->halted = false;
     bt->options = w->options;
     bt->options.checked = w->world == WORLD_CHECKED;
+    bt->on_entry = w->world == WORLD_ENTRY;
+    bt->entry_walks = 0;
     bt_mode_changed(bt);
 }
 

@@ -47,9 +47,9 @@ static void cpu_short_regressions(struct cpu_short *s)
             continue;
         if (!CHECK(case_parse(line, &c)))
             printf("# not a case: %s", line);
-        for (unsigned world = 0; world < (s->tester.subject->translator ? 3 : 1); world++) {
+        for (unsigned world = 0; world < (s->tester.subject->translator ? 4 : 1); world++) {
             if (world)
-                c.way = (c.way & ~(uint32_t)WAY_WORLD) | way_make(WAY_WORLD, (way_field(c.way, WAY_WORLD) + 1) % 3);
+                c.way = (c.way & ~(uint32_t)WAY_WORLD) | way_make(WAY_WORLD, (way_field(c.way, WAY_WORLD) + 1) % 4);
             if (!CHECK_SAY(tester_try(&s->tester, &c, false).kind != DIFFERENT, "a case that once differed"))
                 cpu_short_found(s, &s->tester, n, &c, DIFFERENT);
         }
