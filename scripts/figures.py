@@ -41,7 +41,8 @@ BLOCK_OF = {"bench": "nano", "ablation": "ablation", "process": "process", "boot
             "translation": "translation", "exits": "exits-nano"}
 # What measures each.
 COMMAND_OF = {"bench": "make bench", "process": "make bench", "boot": "scripts/boot.py --out=NAME-boot.jsonl", "ablation": "make bench ABLATION=1",
-              "translation": "scripts/translation.py --out=NAME-translation.jsonl", "peers": "make bench-peers", "exits": "scripts/exits.py --out=FILE"}
+              "translation": "scripts/translation.py --out=NAME-translation.jsonl", "peers": "make bench-peers", "linux": "scripts/linux.py --out=NAME-linux.jsonl",
+              "exits": "scripts/exits.py --out=FILE"}
 # Column of results/reference -> unit, where the file does not say it.
 COLUMN_UNITS = {"cycles": "cycles", "software_seconds": "s", "hardware_seconds": "s"}
 FACT_UNITS = {"translate one instruction": "cycles", "instructions of a unit": "instructions"}

@@ -115,7 +115,7 @@ EXITS_BLOCKS = {
 TRANSLATION_BLOCKS = {"translation": last(translation.table), "translation-kinds": last(translation.kinds_table)}
 LINUX_BLOCKS = {
     "linux-boot": last(linux.boot_table),
-    "linux-picture": picture("process", "The guest Unix's programs on Debian's kernel as the guest, against the host's own Linux"),
+    "linux-picture": picture("linux", "The guest Unix's programs on Debian's kernel as the guest, against the host's own Linux"),
     "linux-ratios": last(process.ratios_table),
     "linux-process": last(process.costs_table),
     "linux-events": last(process.events_table),

@@ -85,7 +85,7 @@ def caveat(run):
 
 SPECIAL = {"process": {"process": plot_process.draw_ratios}, "peers": {"forkwait": plot_process.draw_forkwait},
            "boot": {"figure5": plot_process.draw_figure5}, "translation": {}, "exits": {}, "fork_counts": {},
-           "linux": {"process": plot_process.draw_ratios}}
+           "linux": {"linux": plot_process.draw_ratios}}
 
 
 def kind(run):

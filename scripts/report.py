@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One HTML page that stands alone, from a results file and those that belong to it.
 
-Beside NAME.jsonl (or any of them) NAME-process, -boot, -ablation, -translation and -peers are taken, and, for what is counted in
-emulated machines, the newest results/*-exits-*.jsonl where none is named. Without a name: the newest run of results/local, or the
+Beside NAME.jsonl (or any of them) NAME-process, -boot, -ablation, -translation, -peers and -linux are taken, and, for what is counted in
+emulated machines and for Linux as the guest, the newest results/*-exits-*.jsonl and *-linux.jsonl where none is named. Without a name: the newest run of results/local, or the
 published one where there is none. Exit status: 0 a page, 1 a file that cannot be read or written, 2 usage."""
 import argparse
 import glob
@@ -24,12 +24,13 @@ import results
 from report_html import Page, inline, legend
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-SUFFIXES = ["process", "boot", "ablation", "translation", "peers", "exits"]
+SUFFIXES = ["process", "boot", "ablation", "translation", "peers", "linux", "exits"]
 SECTIONS = [("answer", "The answer", report_answer.section), ("claims", "The paper's claims", report_claims.section),
             ("nano", "Single operations", sections.nano),
             ("micro", "Kernels that compute", sections.micro), ("processes", "Processes and servers", sections.processes),
             ("boot", "A boot: Figure 5", sections.boot), ("ablation", "What each technique is worth", sections.techniques),
             ("translation", "What is translated", sections.translations), ("peers", "Against QEMU and Bochs", sections.peers),
+            ("linux", "Debian's kernel as the guest", sections.linux_guest),
             ("exits", "Hardware exits, counted", sections.counted_exits), ("model", "Model against measurement", report_model.section),
             ("machine", "The machine", report_rest.machine), ("method", "Method and threats", report_rest.method),
             ("data", "Raw data", report_rest.data)]
@@ -79,7 +80,8 @@ def gathered(paths):
             raise ValueError(f"{path} and {files[item.kind].path} are both of {sections.FILES[item.kind]}: one page shows one run")
         files[item.kind] = item
     beside = [f"{base_of(path)}{suffix}.jsonl" for path in paths for suffix in [""] + [f"-{s}" for s in SUFFIXES]]
-    beside += sorted(glob.glob(os.path.join(ROOT, "results/*-exits-*.jsonl")))[-1:]
+    for committed in ("*-exits-*.jsonl", "*-linux.jsonl"):
+        beside += sorted(glob.glob(os.path.join(ROOT, "results", committed)))[-1:]
     for path in beside:
         if os.path.exists(path) and not any(os.path.samefile(path, item.path) for item in files.values()):
             item = Item(path)

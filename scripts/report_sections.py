@@ -9,6 +9,7 @@ import ablation
 import exits
 import figure5
 import figures
+import linux
 import paper
 import peers_table
 import plot
@@ -34,7 +35,8 @@ TRANSLATION = ColumnKinds("counted", [(r"cycles", "measured")])
 
 # Kind of results file -> what it is called here.
 FILES = {"bench": "nano and micro benchmarks", "process": "benchmarks of processes", "boot": "boots", "ablation": "the translator's techniques one by one",
-         "translation": "translations", "peers": "other emulators", "exits": "exits of hardware virtualization"}
+         "translation": "translations", "peers": "other emulators", "linux": "Linux as the guest",
+         "exits": "exits of hardware virtualization"}
 
 
 # ---- Scope ----
@@ -272,6 +274,22 @@ def peers(page, context):
                    scope(run), block="peers")
         page.lines(peers_table.ahead(run, suite))
     page.lines(peers_table.agreements(run) + peers_table.failures(run))
+
+
+def linux_guest(page, context):
+    run = context.run("linux")
+    if not run or not run.boots:
+        return context.missing(page, "linux")
+    page.text("Debian's kernel, unmodified, and on it the programs of the guest Unix; natively they run on the host's own Linux. So times native compares "
+              "like with like, as the paper did.")
+    page.lines(linux.boot_table(run), "A boot to the guest's first process", BOOTS, scope(run), block="linux-boot")
+    if any(results.native_base(run, suite, image, bench) for suite, image, bench in process.rows_of(run)):
+        picture(page, context, "linux", run)
+    page.lines(process.ratios_table(run), "Times the cost on the host's own Linux", MEASURED, scope(run) + " The paper's machine: a Pentium 4, Linux.", block="linux-ratios")
+    page.lines(process.costs_table(run), "One iteration, TSC cycles, median", MEASURED, scope(run), block="linux-process")
+    page.details("Events of one forkwait")
+    page.lines(process.events_table(run), "Events of one forkwait", COUNTED, scope(run, None, True), block="linux-events")
+    page.end_details()
 
 
 def counted_exits(page, context):

@@ -97,6 +97,19 @@ def make_peers(path):
     return write(path, records)
 
 
+def make_linux(path):
+    """Debian's kernel as the guest: forkwait 100 cycles natively, 180 on bt; boots of 2 and 3 s, QEMU's of 4 and 6."""
+    records = heads({"native": "native", "bt": "bt: shadow", "qemu-tcg": "QEMU TCG"}, 1)
+    records[0].update(tool="linux")
+    records.append({"type": "kernel", "kernel": "6.1", "words": "quiet"})
+    for engine, seconds in (("bt", (2, 3)), ("qemu-tcg", (4, 6))):
+        records += [{"type": "boot", "suite": "linux", "engine": engine, "init_ns": s * 10**9, "wall_ns": 1} for s in seconds]
+    for engine, cycles in (("native", 100), ("bt", 180)):
+        records.append({"type": "sample", "suite": "micro", "image": "forkwait", "bench": "forkwait", "engine": engine, "process": 0, "n": 10,
+                        "t1": [10 * cycles], "t2": [20 * cycles], "counters_n": [{"syscalls": 30}], "counters_2n": [{"syscalls": 60}]})
+    return write(path, records)
+
+
 def make_boot(path):
     """Boots whose Figure 5 can be worked out by hand: TSC 2.5 GHz, so 2,500,000 cycles are a millisecond."""
     columns = {"native": "native", "interp": "interp: software TLB", "bt": "bt: shadow", "bt:mmu=trace": "bt:mmu=trace: shadow"}

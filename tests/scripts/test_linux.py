@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Of Linux as the guest what can be said without one: the archive of its RAM disk, what programs print, the tables, and which
 programs there are."""
-import json
 import os
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts"))
+import _fixture
 import linux
 import linux_guest
 import paper
@@ -43,19 +43,10 @@ check("QEMU gets the same words and as much RAM", peer[peer.index("-append") + 1
 
 with tempfile.TemporaryDirectory() as scratch:
     path = os.path.join(scratch, "a.jsonl")
-    records = [{"type": "run", "tool": "linux", "time": "t", "runs": 2, "reps": 1, "machine": {}}, {"type": "kernel", "kernel": "6.1", "words": "quiet"}]
-    for engine, seconds in (("bt", (2, 3)), ("qemu-tcg", (4, 6))):
-        records += [{"type": "boot", "suite": "linux", "engine": engine, "init_ns": s * 10**9, "wall_ns": 1} for s in seconds]
-    records.append({"type": "engine", "name": "qemu-tcg", "available": True, "column": "qemu-tcg", "counts": []})
-    for engine, cycles in (("native", 100), ("bt", 180)):
-        records.append({"type": "engine", "name": engine, "available": True, "column": engine, "counts": ["syscalls"]})
-        records.append({"type": "sample", "suite": "micro", "image": "forkwait", "bench": "forkwait", "engine": engine, "process": 0, "n": 10,
-                        "t1": [10 * cycles], "t2": [20 * cycles], "counters_n": [{"syscalls": 30}], "counters_2n": [{"syscalls": 60}]})
-    with open(path, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(r) + "\n" for r in records)
+    _fixture.make_linux(path)
     run = results.load(path)[-1]
     text = "\n".join(linux.boot_table(run))
-    check("boots by engine, and against QEMU's", "| bt | 2 | 2.50 | 2.00 | 0.50 |" in text and "| qemu-tcg | 2 | 5.00 | 4.00 | 1.00 |" in text)
+    check("boots by engine, and against QEMU's", "| bt: shadow | 2 | 2.50 | 2.00 | 0.50 |" in text and "| QEMU TCG | 2 | 5.00 | 4.00 | 1.00 |" in text)
     text = "\n".join(linux.whole(run))
     check("the whole has forkwait's ratio beside the paper's, and its events", "| forkwait | 6.14 | 17.7 | 1.80 |" in text and
           "| `syscalls`: syscall instructions executed |" in text and "Linux 6.1 as Debian ships it, `quiet`" in text)

@@ -71,11 +71,13 @@ def one_of_each(folder):
     page, _ = page_of([base], os.path.join(folder, "one.html"))
     check("what has no file says how to make one", "scripts/boot.py --out=made-boot.jsonl" in page.sections["boot"])
     check("and the reader is told at once", "Not here, as there is no results file: benchmarks of processes" in page.text)
-    for suffix, make in (("process", _fixture.make_process), ("boot", _fixture.make_boot), ("peers", _fixture.make_peers)):
+    for suffix, make in (("process", _fixture.make_process), ("boot", _fixture.make_boot), ("peers", _fixture.make_peers),
+                         ("linux", _fixture.make_linux)):
         make(os.path.join(folder, f"made-{suffix}.jsonl"))
     exits = _fixture.make_exits(os.path.join(folder, "other.jsonl"))
     page, text = page_of([base, exits], os.path.join(folder, "each.html"))
     check("the files beside it are taken", "forkwait, times the native program's time: interp 9.00; bt 4.00" in page.text)
+    check("Linux as the guest is there", "2.50" in page.sections["linux"] and "1.80" in page.sections["linux"])
     check("who wins: a sentence by rows", "2 of 2: crc, sort" in page.text)
     check("a file that is named stands before the committed one", "kvm_soft, shadow (npt=0), Emulator" in page.sections["exits"])
     verdicts = page.sections["claims"]
