@@ -7,6 +7,8 @@
     ablation(bt:emulate=trap.nano/rdtsc) likewise, of the run that has the translator's variants
     factor(bt:tu=1.micro/fib)            a variant's cost as a factor to bt's; factor(bt:tu=1.micro): geometric mean, CPL 0
     peers(qemu-tcg.process/forkwait)     ns an iteration, median, by the host's clock
+    linux(bt.process/forkwait)           measured() of programs on Debian's kernel as the guest; native: on the host's own Linux
+    linux(bt.boot)                       s from starting the monitor to the guest's first process, median
     silicon(any.nano/in)                 likewise, on an engine whose back end is VT-x or SVM; shadow: with shadow paging
     counted(bt.nano/in.callouts)         events of an iteration; counted(bt.boot.traps): of a boot
     counted(translate.NAME)              of all images: units, insns, ident, growth
@@ -27,6 +29,7 @@ import statistics
 import ablation
 import exits
 import figure5
+import linux
 import model as cost_model
 import peers_table
 import plot
@@ -38,7 +41,7 @@ import translation
 REFERENCES = os.path.dirname(results.REFERENCE)
 # Which block of the pages says which file is the one of its sort.
 BLOCK_OF = {"bench": "nano", "ablation": "ablation", "process": "process", "boot": "figure5", "peers": "forkwait",
-            "translation": "translation", "exits": "exits-nano"}
+            "translation": "translation", "linux": "linux-process", "exits": "exits-nano"}
 # What measures each.
 COMMAND_OF = {"bench": "make bench", "process": "make bench", "boot": "scripts/boot.py --out=NAME-boot.jsonl", "ablation": "make bench ABLATION=1",
               "translation": "scripts/translation.py --out=NAME-translation.jsonl", "peers": "make bench-peers", "linux": "scripts/linux.py --out=NAME-linux.jsonl",
@@ -160,6 +163,16 @@ def peers(files, name):
     return Figure(peers_table.nanoseconds(run, suite, bench, engine) if run else None, "measured", "ns")
 
 
+def on_linux(files, name):
+    engine, what = name.split(".", 1)
+    run = files.run("linux")
+    if what == "boot":
+        seconds = {row[0]: row[2] for row in linux.boot_rows(run)} if run else {}
+        return Figure(seconds.get(engine), "measured", "s")
+    suite, bench = what.split("/")
+    return median(run, suite, bench, engine)
+
+
 def silicon(files, name):
     paging, what = name.split(".")
     suite, bench = what.split("/")
@@ -269,7 +282,7 @@ def ref(_, name):
     raise ValueError(f"no published figure {name}")
 
 
-SORTS = {"measured": measured, "ablation": ablated, "factor": factor, "peers": peers, "silicon": silicon, "counted": counted, "exits": exits_of, "share": share,
+SORTS = {"measured": measured, "ablation": ablated, "factor": factor, "peers": peers, "linux": on_linux, "silicon": silicon, "counted": counted, "exits": exits_of, "share": share,
          "modelled": modelled, "predicted": predicted, "model": model, "ref": ref}
 TERM = re.compile(r"^(\w+)\((.+)\)$")
 
@@ -287,7 +300,7 @@ def term(files, text):
 def sort_behind(text):
     """Of which sort of file a figure is, by its name; None for one that no run has."""
     kind, name = TERM.match(text.split(" / ")[0].strip()).groups()
-    of_kind = {"ablation": "ablation", "factor": "ablation", "peers": "peers", "exits": "exits"}
+    of_kind = {"ablation": "ablation", "factor": "ablation", "peers": "peers", "linux": "linux", "exits": "exits"}
     if kind in of_kind:
         return of_kind[kind]
     if kind not in ("measured", "counted", "modelled", "silicon", "share"):

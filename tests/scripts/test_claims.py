@@ -107,6 +107,9 @@ def by_name(folder):
     check("a quotient", near(quotient.value, 12) and (quotient.kind, quotient.unit) == ("measured", "times"))
     mixed = figures.find(files, "measured(interp.micro/crc) / counted(interp.micro/crc.insns_kernel)")
     check("a quotient of two kinds has both", near(mixed.value, 120) and mixed.kind == "measured and counted" and mixed.text() == "120 cycles")
+    files = figures.Files({**paths, "linux-process": _fixture.make_linux(os.path.join(folder, "l.jsonl"))})
+    check("a program on Linux as the guest, and a boot", value(files, "linux(bt.process/forkwait) / linux(native.process/forkwait)") == 1.8 and
+          value(files, "linux(qemu-tcg.boot) / linux(bt.boot)") == 2)
     files = figures.Files(dict(paths, forkwait=_fixture.make_peers(os.path.join(folder, "p.jsonl"))))
     check("a peer, by the host's clock", value(files, "peers(qemu-tcg.process/forkwait) / peers(bt.process/forkwait)") == 2)
     check("no file, no figure", value(files, "measured(bt.process/forkwait)") is None and value(files, "ablation(bt.nano/in)") is None)
