@@ -269,6 +269,8 @@ def judging():
     check("an image that moves is an item more", "--engine=interp,vtx --switch=0.25 " in moves["bantam/fork" + kvm_matrix.SWITCHED])
     linux = dict(check_kvm.all_items([], limits, {}, "/boot/vmlinuz-1"))["linux/debian"]
     check("a kernel of Debian's is an image", linux.endswith(" /others/vmlinuz-1") and "--engine=vtx" in linux and "-- run=bantam/first," in linux)
+    check("which has a boot of its own", check_kvm.boots_of([("a", ""), (check_kvm.LINUX, ""), ("b", "")]) ==
+          [[("a", ""), ("b", "")], [(check_kvm.LINUX, "")]] and check_kvm.boots_of([]) == [])
     check("a benchmark runs short", "reps=1 cycles=1000" in dict(items)["nano/in"] and "--append" not in dict(items)["test/io"])
     check("by the emulated machine's clock", "--timeout=7" in dict(items)["test/io"])
     hangs = dict(check_kvm.all_items(["build/images/test/io.elf"], limits, {("io", "hang"): "?"}))
