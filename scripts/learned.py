@@ -57,6 +57,9 @@ LESSONS = {
     "And in one place they do not.": [Within(None, -1, "predicted(asplos2006-boot.in/out.software_seconds)")],
     "What looks like a cost of page-table writes is mostly one of first touches.": [],
     "The kernel matters more than the monitor.": [Less("measured(interp.process/forkwait)", "measured(native.process/forkwait)")],
+    "So the experiment belongs on a kernel that is not ours.":
+        [Less("linux(native.process/forkwait)", "linux(bt.process/forkwait)"), Less("linux(bt.process/forkwait)", "linux(qemu-tcg.process/forkwait)", 5),
+         Less("measured(bt.process/forkwait)", "measured(native.process/forkwait)")],
     "A short boot is mostly translation.": [Within(0.5, None, "measured(bt.boot.translate) / measured(bt.boot)")],
     "Counts travel, cycles do not.": [],
 }

@@ -204,7 +204,7 @@ def boot_table(run):
 
 def scope(run):
     kernel = run.kernels[0]
-    return [f"The guest: Linux {kernel['kernel']} as Debian ships it, `{kernel['words']}`, {linux_guest.RAM_MIB} MiB of RAM."] + table.scope(run)
+    return [f"The guest: Linux {kernel['kernel']} as Debian ships it, `{kernel['words']}`, {linux_guest.RAM_MIB} MiB of RAM.  "] + table.scope(run)
 
 
 def whole(run):

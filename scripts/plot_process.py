@@ -41,9 +41,10 @@ def draw_ratios(run, base, words):
     kernels = [b for b in benches if b.startswith("user/")]
     parts = (([b for b in benches if b not in kernels], old + own, "times the native cost, log scale: processes and servers"),
              (kernels, own, "times the native cost, log scale: programs that compute"))
+    guest = "Debian's" if run.header.get("tool") == "linux" else "Bantam"
     return bars.draw(base, [bars.Panel(part, series, low, high, label) for part, series, label in parts if part],
                      "Processes, system calls, demand paging: cost against the same program on the host",
-                     f"The host's kernel is Linux, the guest's is Bantam; 2006, servers: Apache.  {results.machine_line(run)}{words}")
+                     f"The host's kernel is Linux, the guest's is {guest}; 2006, servers: Apache.  {results.machine_line(run)}{words}")
 
 
 def draw_forkwait(run, base, words):

@@ -48,7 +48,7 @@ def whole(folder):
     check("the model stands against what was measured, counted and published", all(any(re.match(what, c) for c in captions) for what in (
         "This machine: each event", "Exits of one operation, modelled", "What others published")))
     check("no section is missing anything", not re.search(r'class="missing"', text))
-    check("a picture of each kind", page.svgs == 10)
+    check("a picture of each kind", page.svgs == 11)
     check("tables of everything", len(page.tables) > 40)
     check("the answer is first, and names the winners row by row", SECTIONS[0] == "answer" and "Which technique is the cheapest" in captions[0])
     run_of = results.load(report.published())[-1]
