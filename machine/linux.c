@@ -10,6 +10,7 @@
 
 #include "include/guest_abi.h"
 #include "machine/loader.h"
+#include "machine/ram.h"
 
 #define SECTOR 512u
 #define HEADER_AT 0x1f1u          // of the file and of the boot parameters
@@ -24,8 +25,6 @@
 #define PARAMS_ADDR 0x8000ull // behind the command line, below the stack that boot_prepare() gives
 #define E820_RAM 1u
 #define E820_MAX 128u
-#define LOW_MEMORY_END 0x9fc00ull // a PC's extended BIOS data begins
-#define HIGH_MEMORY 0x100000ull
 
 struct setup_header { // "The Real-Mode Kernel Header", from 0x1f1
     uint8_t setup_sects;
@@ -71,6 +70,8 @@ _Static_assert(sizeof(struct boot_params) == GUEST_PAGE_SIZE, "the zero page is 
 struct load {
     const struct guest_ram *ram;
     const struct linux_guest *guest;
+    struct ram_piece piece[RAM_PIECES_MAX];
+    unsigned pieces;
     struct setup_header header;
     uint64_t kernel_at, initrd_at; // guest-physical
     size_t setup_bytes;            // of the file, before the part that runs in protected mode
@@ -115,19 +116,15 @@ static int check_header(struct load *l)
     return 0;
 }
 
-static uint64_t ram_below_hole(const struct guest_ram *ram)
-{
-    return ram->size < RAM_HOLE_START ? ram->size : RAM_HOLE_START;
-}
-
 // The kernel where it prefers to be, with the room that it asks for, and the initial RAM disk as high as may be.
 static int place(struct load *l)
 {
     const struct setup_header *h = &l->header;
+    const struct ram_piece *ram = &l->piece[RAM_BELOW_HOLE];
     uint64_t bytes = l->guest->kernel_size - l->setup_bytes, room = h->init_size > bytes ? h->init_size : bytes;
-    uint64_t top = ram_below_hole(l->ram), limit = (uint64_t)h->initrd_addr_max + 1;
+    uint64_t top = ram->start + ram->size, limit = (uint64_t)h->initrd_addr_max + 1;
     l->kernel_at = h->pref_address;
-    if (l->kernel_at < HIGH_MEMORY || l->kernel_at > top || room > top - l->kernel_at)
+    if (l->kernel_at < ram->start || l->kernel_at > top || room > top - l->kernel_at)
         return refuse(
             l, "a Linux kernel that wants %" PRIu64 " MiB at %#" PRIx64 ", and the guest has %" PRIu64 " MiB of RAM",
             room >> 20, l->kernel_at, l->ram->size >> 20);
@@ -140,16 +137,6 @@ static int place(struct load *l)
     return 0;
 }
 
-static void write_e820(const struct guest_ram *ram, struct boot_params *p)
-{
-    uint64_t below = ram_below_hole(ram);
-    p->e820[0] = (struct e820_entry){0, LOW_MEMORY_END, E820_RAM};
-    p->e820[1] = (struct e820_entry){HIGH_MEMORY, below - HIGH_MEMORY, E820_RAM};
-    p->e820_entries = 2;
-    if (ram->size > below)
-        p->e820[p->e820_entries++] = (struct e820_entry){RAM_HOLE_END, ram->size - below, E820_RAM};
-}
-
 static void write_params(const struct load *l)
 {
     struct boot_params *p = ram_at(l->ram, gpa(PARAMS_ADDR), sizeof *p);
@@ -159,13 +146,16 @@ static void write_params(const struct load *l)
     p->header.cmd_line_ptr = (uint32_t)BOOT_CMDLINE_ADDR;
     p->header.ramdisk_image = l->guest->initrd ? (uint32_t)l->initrd_at : 0;
     p->header.ramdisk_size = (uint32_t)l->guest->initrd_size;
-    write_e820(l->ram, p);
+    p->e820_entries = (uint8_t)l->pieces;
+    for (unsigned i = 0; i < l->pieces; i++)
+        p->e820[i] = (struct e820_entry){l->piece[i].start, l->piece[i].size, E820_RAM};
 }
 
 int linux_load(const struct guest_ram *ram, const struct linux_guest *guest, struct vcpu_state *state, char *err,
                size_t err_size)
 {
     struct load l = {.ram = ram, .guest = guest, .err = err, .err_size = err_size};
+    l.pieces = ram_pieces(ram, l.piece);
     if (check_header(&l) || place(&l) ||
         boot_prepare(ram, guest->cmdline, l.kernel_at + ENTRY_64, state, err, err_size))
         return -1;

@@ -8,6 +8,7 @@
 
 #include "include/guest_abi.h"
 #include "machine/loader.h"
+#include "machine/ram.h"
 #include "x86/regs.h"
 
 #define HEADER_MAGIC 0x1badb002u
@@ -21,8 +22,6 @@
 #define INFO_MEMORY 0x1u
 #define INFO_CMDLINE 0x4u
 #define INFO_MAP 0x40u
-#define LOW_MEMORY_KIB 639u // up to where a PC keeps its extended BIOS data
-#define HIGH_MEMORY 0x100000ull
 #define RAM_AVAILABLE 1u
 
 struct info { // section 3.3, as far as it is filled in
@@ -63,27 +62,20 @@ const char *multiboot_refuses(const void *image, size_t size)
     return "no Multiboot header in its first 8 KiB";
 }
 
-// RAM as an image finds it: below 640 KiB, from 1 MiB to the hole, and above 4 GiB.
-static unsigned write_map(const struct guest_ram *ram, struct map_entry map[3])
-{
-    uint64_t below_hole = ram->size < RAM_HOLE_START ? ram->size : RAM_HOLE_START, above = ram->size - below_hole;
-    map[0] = (struct map_entry){sizeof *map - 4, 0, LOW_MEMORY_KIB << 10, RAM_AVAILABLE};
-    map[1] = (struct map_entry){sizeof *map - 4, HIGH_MEMORY, below_hole - HIGH_MEMORY, RAM_AVAILABLE};
-    map[2] = (struct map_entry){sizeof *map - 4, RAM_HOLE_END, above, RAM_AVAILABLE};
-    return above ? 3 : 2;
-}
-
 static void write_info(const struct guest_ram *ram)
 {
     struct {
         struct info info;
-        struct map_entry map[3];
+        struct map_entry map[RAM_PIECES_MAX];
     } *at = ram_at(ram, gpa(BOOT_INFO_ADDR), sizeof *at);
     memset(at, 0, sizeof *at);
-    unsigned entries = write_map(ram, at->map);
+    struct ram_piece piece[RAM_PIECES_MAX];
+    unsigned entries = ram_pieces(ram, piece);
+    for (unsigned i = 0; i < entries; i++)
+        at->map[i] = (struct map_entry){sizeof *at->map - 4, piece[i].start, piece[i].size, RAM_AVAILABLE};
     at->info.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MAP;
-    at->info.mem_lower = LOW_MEMORY_KIB;
-    at->info.mem_upper = (uint32_t)(at->map[1].length >> 10);
+    at->info.mem_lower = (uint32_t)(piece[RAM_LOW].size >> 10);
+    at->info.mem_upper = (uint32_t)(piece[RAM_BELOW_HOLE].size >> 10);
     at->info.cmdline = BOOT_CMDLINE_ADDR;
     at->info.mmap_length = entries * (uint32_t)sizeof *at->map;
     at->info.mmap_addr = (uint32_t)BOOT_INFO_ADDR + (uint32_t)offsetof(__typeof__(*at), map);

@@ -78,3 +78,13 @@ void ram_destroy(struct guest_ram *ram)
         close(ram->memfd);
     *ram = (struct guest_ram){.memfd = -1};
 }
+
+unsigned ram_pieces(const struct guest_ram *ram, struct ram_piece piece[static RAM_PIECES_MAX])
+{
+    const uint64_t low_end = 639 << 10, high_start = 1 << 20;
+    uint64_t below = ram->size < RAM_HOLE_START ? ram->size : RAM_HOLE_START, above = ram->size - below;
+    piece[RAM_LOW] = (struct ram_piece){0, low_end};
+    piece[RAM_BELOW_HOLE] = (struct ram_piece){high_start, below - high_start};
+    piece[RAM_ABOVE_HOLE] = (struct ram_piece){RAM_HOLE_END, above};
+    return above ? RAM_PIECES_MAX : RAM_ABOVE_HOLE;
+}

@@ -16,4 +16,12 @@
 int ram_create(struct guest_ram *ram, uint64_t bytes, char *err, size_t err_size);
 void ram_destroy(struct guest_ram *ram);
 
+// RAM as a PC's firmware tells of it: up to its extended BIOS data, from 1 MiB to the hole, and from 4 GiB where there
+// is any. Guest-physical addresses and bytes; how many pieces there are is returned.
+enum { RAM_LOW, RAM_BELOW_HOLE, RAM_ABOVE_HOLE, RAM_PIECES_MAX };
+struct ram_piece {
+    uint64_t start, size;
+};
+unsigned ram_pieces(const struct guest_ram *ram, struct ram_piece piece[static RAM_PIECES_MAX]);
+
 #endif
