@@ -16,9 +16,9 @@ INITRD = "build/linux/shell-initrd"
 FOLDERS = ("dev", "proc", "sys", "tmp")
 
 
-def write_initrd(kernel, empty=os.devnull):
+def write_initrd(kernel):
     files = {"init": "guest/linux/shell.sh", "bin/busybox": kernel.busybox, "bin/end": "build/linux/init"}
-    files |= {f"{folder}/.keep": empty for folder in FOLDERS}
+    files |= {f"{folder}/.keep": os.devnull for folder in FOLDERS}
     initramfs.write(INITRD, files | {f"native/{name}": f"build/native/{name}" for name in linux_guest.programs()})
 
 
