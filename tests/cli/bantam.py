@@ -143,7 +143,8 @@ def helpers_killed(engine, what):
     own = processes.children(process.pid)
     begin = time.monotonic()
     for pid in own:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the monitor, which has missed the first ones, has ended it
+            os.kill(pid, signal.SIGKILL)
     status, _, err = finish(process)
     seconds = time.monotonic() - begin
     left = processes.orphans([])
